@@ -1,0 +1,160 @@
+"""References to the environment are replaced, and never give a secret away."""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from trading_engine.config import load_config
+from trading_engine.config.environment import read_dotenv, substitute
+from trading_engine.domain.errors import ConfigInvalid
+
+ROOT = Path(__file__).parents[3]
+MINIMAL = "mode: paper\nsymbols: [BTCUSDT]\nstrategies: [{name: trend_vwap}]\n"
+ENVIRON = {"NAME": "value", "EMPTY": "", "OTHER_1": "x"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain", "plain"),
+        ("${NAME}", "value"),
+        ("a-${NAME}/${OTHER_1}", "a-value/x"),
+        ("${NOWHERE:-5}", "5"),
+        ("${NOWHERE:-}", ""),
+        ("${EMPTY:-given}", "given"),
+        ("${NAME:-5}", "value"),
+        ("${NOWHERE:-json://h/?a=b}", "json://h/?a=b"),
+        ("$${NAME}", "${NAME}"),
+        ("$NAME $5 $", "$NAME $5 $"),
+    ],
+)
+def test_references_are_replaced(text: str, expected: str) -> None:
+    """Defaults stand in for what is unset or empty; a doubled sign is a literal one."""
+    assert expected == substitute(text, ENVIRON)
+
+
+def test_a_value_is_not_looked_at_again() -> None:
+    """A secret may hold what looks like a reference."""
+    assert "a${B}" == substitute("${A}", {"A": "a${B}", "B": "c"})
+
+
+@pytest.mark.parametrize("text", ["${NOWHERE}", "${EMPTY}", "${", "${1X}", "${NAME", "${NAME:5}", "${}"])
+def test_a_reference_that_leads_nowhere_is_refused(text: str) -> None:
+    """No half-replaced text reaches the configuration."""
+    with pytest.raises(ValueError, match=r"\$\{|environment variable"):
+        substitute(text, ENVIRON)
+
+
+def _load(folder: Path, lines: str, environ: Mapping[str, str]) -> object:
+    path = folder / "engine.yaml"
+    path.write_text(MINIMAL + lines, encoding="utf-8")
+    return load_config(path, {}, environ, folder / ".env")
+
+
+def test_a_missing_variable_is_named_with_its_key(tmp_path: Path) -> None:
+    """The message says which variable, where it is used, and the ways to give it."""
+    with pytest.raises(ConfigInvalid) as caught:
+        _load(tmp_path, "alerts: {channels: [{url: '${ALERT_URL}'}]}\n", {})
+    assert (
+        f"{tmp_path}/engine.yaml: alerts.channels[0].url needs the environment variable ALERT_URL, which is "
+        "not set or empty (set it, write it into .env, or give a default: ${ALERT_URL:-…})"
+    ) == str(caught.value)
+
+
+def test_a_bare_reference_is_read_like_a_bare_value(tmp_path: Path) -> None:
+    """Numbers, flags and nothing come out of the environment as what they look like."""
+    config = load_config(
+        _written(tmp_path, "leverage: ${LEVERAGE:-2}\nlogging:\n  file: ${FILE}\naccount: '${ACCOUNT}'\n"),
+        {},
+        {"FILE": "false", "ACCOUNT": "007"},
+        None,
+    )
+    assert (Decimal(2), False, "007") == (config.leverage, config.logging.file, config.account)
+
+
+def test_a_value_cannot_add_keys(tmp_path: Path) -> None:
+    """A line break or a comment sign in a variable stays within its value."""
+    with pytest.raises(ConfigInvalid, match="account = "):
+        _load(tmp_path, "account: ${NAME}\n", {"NAME": "a\nleverage: 5 # x"})
+
+
+@pytest.mark.parametrize("key", ["account", "venue", "leverage", "on_shutdown"])
+def test_a_value_from_the_environment_is_never_shown(tmp_path: Path, key: str) -> None:
+    """A secret in the wrong place is wrong, but still a secret."""
+    with pytest.raises(ConfigInvalid) as caught:
+        _load(tmp_path, f"{key}: ' ${{SECRET}}'\n", {"SECRET": "hunter2-hunter2"})
+    assert "hunter2" not in str(caught.value)
+    assert f"{key} =  ${{SECRET}} is not" in str(caught.value)
+
+
+def test_a_wrong_alert_url_is_not_shown(tmp_path: Path) -> None:
+    """Not even where it was written into the file."""
+    with pytest.raises(ConfigInvalid) as caught:
+        _load(tmp_path, "alerts: {channels: [{url: bot123-token}]}\n", {})
+    assert "bot123" not in str(caught.value)
+    assert "alerts.channels[0].url is not an Apprise URL" in str(caught.value)
+
+
+def _written(folder: Path, lines: str) -> Path:
+    path = folder / "engine.yaml"
+    path.write_text(MINIMAL + lines, encoding="utf-8")
+    return path
+
+
+def test_dotenv_is_read_as_shells_read_it(tmp_path: Path) -> None:
+    """Comments, export, quotes and spaces."""
+    path = tmp_path / ".env"
+    path.write_text(
+        "# comment\n\nA=1\nexport B = two words # note\nC='x # y'\nD=\"q\"  # note\nE=\nF=a#b\nG=json://h/#x\n",
+        encoding="utf-8",
+    )
+    assert {
+        "A": "1",
+        "B": "two words",
+        "C": "x # y",
+        "D": "q",
+        "E": "",
+        "F": "a#b",
+        "G": "json://h/#x",
+    } == read_dotenv(path)
+
+
+def test_no_dotenv_is_no_mistake(tmp_path: Path) -> None:
+    """The file is optional."""
+    assert {} == read_dotenv(tmp_path / ".env")
+    assert {} == read_dotenv(None)
+
+
+@pytest.mark.parametrize("line", ["secret-without-name", "1A=hunter2", 'A="hunter2', "A='x' hunter2"])
+def test_a_broken_line_of_dotenv_is_numbered_not_shown(tmp_path: Path, line: str) -> None:
+    """The line may be a secret."""
+    path = tmp_path / ".env"
+    path.write_text(f"GOOD=1\n{line}\n", encoding="utf-8")
+    with pytest.raises(ConfigInvalid) as caught:
+        read_dotenv(path)
+    assert f"{path}, line 2: is not NAME=value (quotes, if any, on both sides)" == str(caught.value)
+
+
+def test_the_environment_wins_over_dotenv(tmp_path: Path) -> None:
+    """What is set for this run counts more than what lies in a file."""
+    (tmp_path / ".env").write_text("ACCOUNT=file\n", encoding="utf-8")
+    path = _written(tmp_path, "account: ${ACCOUNT}\n")
+    assert "file" == load_config(path, {}, {}, tmp_path / ".env").account
+    assert "run" == load_config(path, {}, {"ACCOUNT": "run"}, tmp_path / ".env").account
+
+
+def test_the_example_names_every_variable_of_the_shipped_files() -> None:
+    """Also those that stand in comments, ready to be taken; and it gives no values."""
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    named = set(re.findall(r"^([A-Z_]+)=", example, flags=re.MULTILINE))
+    used = {
+        name
+        for path in (ROOT / "configs").glob("*.yaml")
+        for name in re.findall(r"\$\{([A-Za-z0-9_]+)", path.read_text(encoding="utf-8"))
+    }
+    assert used - {"NAME"} <= named
+    assert {"ALERT_URL"} <= named
+    assert {""} == set(read_dotenv(ROOT / ".env.example").values())

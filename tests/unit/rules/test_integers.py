@@ -1,0 +1,29 @@
+"""Exact multiplication and division within 64 bits, with a named direction."""
+
+import pytest
+
+from trading_engine.rules.integers import divide_ceil, ratio_ceil, ratio_floor, scale_ceil, scale_floor
+
+
+@pytest.mark.parametrize(("value", "expected"), [(6, 3), (7, 4), (-7, -3), (0, 0)])
+def test_divide_ceil_rounds_towards_plus_infinity(value: int, expected: int) -> None:
+    """A rest goes up, for negative numbers too."""
+    assert expected == divide_ceil(value, 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "multiplier", "down", "up"),
+    [(7, 3, 10, 11), (-7, 3, -11, -10), (7, -3, -11, -10), (8, 3, 12, 12)],
+)
+def test_scaling_rounds_as_named(value: int, multiplier: int, down: int, up: int) -> None:
+    """Floor and ceiling differ by one exactly where there is a rest."""
+    assert (down, up) == (scale_floor(value, multiplier, 2), scale_ceil(value, multiplier, 2))
+
+
+@pytest.mark.parametrize(
+    ("numerator", "digits", "down", "up"),
+    [(2, 3, 666, 667), (-2, 3, -667, -666), (6, 3, 2000, 2000), (2, 0, 0, 1)],
+)
+def test_ratios_are_long_divisions(numerator: int, digits: int, down: int, up: int) -> None:
+    """A third of the numerator to so many decimal digits."""
+    assert (down, up) == (ratio_floor(numerator, 3, digits), ratio_ceil(numerator, 3, digits))

@@ -1,0 +1,67 @@
+"""From a file to a checked configuration.
+
+What belongs here: the order (file, environment, overrides, model) and gathering every mistake before
+complaining. What does not: any of these steps themselves (source, environment, model, explain).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from trading_engine.config.environment import read_dotenv
+from trading_engine.config.explain import explain
+from trading_engine.config.model import Config
+from trading_engine.config.source import dotted, read_source
+from trading_engine.domain.errors import ConfigInvalid
+
+_COMMAND_LINE = "command line"
+
+
+def load_config(
+    path: Path,
+    overrides: Mapping[str, object],
+    environ: Mapping[str, str],
+    dotenv_path: Path | None,
+) -> Config:
+    """The configuration in `path`, with `${VAR}` from `environ` or else the `.env` file.
+
+    overrides     dotted keys (`risk.max_positions`) and values that replace the file's
+    dotenv_path   read where it exists; `environ` wins over it
+
+    Raises ConfigInvalid with one line for each mistake, all of them at once; mistakes in overrides name
+    the command line instead of the file.
+    """
+    source = read_source(path, {**read_dotenv(dotenv_path), **environ})
+    problems = [(location, f"{dotted(location)} {text}".strip()) for location, text in source.problems]
+    for key, value in overrides.items():
+        _override(source.values, key, value)
+        source.references.pop(tuple(key.split(".")), None)
+    config = None
+    try:
+        config = Config.model_validate(source.values)
+    except ValidationError as error:
+        unread = {location for location, _ in source.problems if location in source.references}
+        found = explain(Config, error, source.references)
+        problems += [(location, line) for location, line in found if location not in unread]
+    if config is None or problems:
+        raise ConfigInvalid("\n".join(_named(path, overrides, line) for _, line in problems))
+    return config
+
+
+def _override(values: dict[str, object], key: str, value: object) -> None:
+    """Set a dotted key, making the sections on the way."""
+    *sections, leaf = key.split(".")
+    for section in sections:
+        inner = values.get(section)
+        if not isinstance(inner, dict):
+            if inner is not None:
+                return  # not a section: the file's own mistake, which the model reports
+            inner = values[section] = {}
+        values = inner
+    values[leaf] = value
+
+
+def _named(path: Path, overrides: Mapping[str, object], line: str) -> str:
+    key = line.split(" ", 1)[0]
+    return f"{_COMMAND_LINE if key in overrides else path}: {line}"

@@ -1,0 +1,494 @@
+"""Every key of the configuration file: its type, range, default and meaning.
+
+What belongs here: the sections and the checks between keys. What does not: reading files (load), wording
+of pydantic's own complaints (explain), values for lower layers (runtime).
+
+Percentages are in percent (0.5 means 0.5 %), money is in the settle asset, durations carry their unit in
+the key. Everything is frozen; a changed configuration is another object.
+"""
+
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+
+from trading_engine.config import fields
+from trading_engine.config.fields import (
+    Amount,
+    Flag,
+    Leverage,
+    Multiple,
+    Name,
+    Percent,
+    PercentOrZero,
+    Settings,
+    Symbol,
+    TimeOfDay,
+    mistake,
+    mistakes,
+)
+from trading_engine.domain.severity import Severity
+from trading_engine.domain.time import HOUR_MS, MINUTE_MS
+
+_ALL_PERCENT = 100
+
+
+class Section(BaseModel):
+    """What all sections share: frozen, unknown keys refused, defaults checked like everything else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
+
+
+def _listed_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise mistake(f"names {', '.join(twice)} more than once")
+    if not names:
+        raise mistake("is empty; leave it out to mean all")
+    return names
+
+
+def _not_ascending(levels: list[Decimal]) -> list[str]:
+    if any(later <= earlier for earlier, later in pairwise(levels)):
+        return ["does not climb in at_r (each must be above the one before)"]
+    return []
+
+
+class StrategyConfig(Section):
+    """One strategy and where it trades."""
+
+    name: Annotated[Name, Field(description="Name of a strategy, as `strategy list` shows it.")]
+    symbols: Annotated[
+        tuple[Symbol, ...] | None,
+        Field(description="Symbols it trades; null for all of the top-level list."),
+    ] = None
+    settings: Annotated[
+        Settings,
+        Field(description="Settings of this strategy; what is not given keeps the strategy's default."),
+    ] = {}
+    partials: Annotated[
+        Flag | None,
+        Field(description="Take partial profits by exits.partials; null for the strategy's own habit."),
+    ] = None
+    trailing: Annotated[
+        Flag | None,
+        Field(description="Trail the stop by exits.trailing; null for the strategy's own habit."),
+    ] = None
+
+    @field_validator("symbols")
+    @classmethod
+    def _symbols_differ(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if value is None else _listed_once(value)
+
+
+class SizingConfig(Section):
+    """How large a position becomes; the tightest bound wins."""
+
+    risk_pct: Annotated[
+        Percent, Field(description="Share of equity lost if a position's stop is hit, percent.")
+    ] = Decimal("0.5")
+    max_position_pct: Annotated[
+        Annotated[Decimal, fields.percent(40)],
+        Field(description="Notional of one position, percent of equity; at most 40."),
+    ] = Decimal(20)
+    max_position_money: Annotated[
+        Amount | None, Field(description="Notional of one position, money; null for no such bound.")
+    ] = None
+
+
+class PartialConfig(Section):
+    """One step of the ladder of partial profits."""
+
+    at_r: Annotated[Multiple, Field(description="Distance from entry, in multiples of the initial risk (R).")]
+    share_pct: Annotated[Percent, Field(description="Share of the position's full size to close, percent.")]
+
+
+class TrailingConfig(Section):
+    """One step of the ladder of stop moves."""
+
+    at_r: Annotated[
+        Multiple, Field(description="Once the price has gone this far in favour, multiples of R.")
+    ]
+    to_r: Annotated[
+        Annotated[
+            Decimal, fields.Within("a number from 0 (break-even) to below its at_r", least=0, most=1_000)
+        ],
+        Field(description="… the stop moves here, multiples of R from entry; 0 is break-even."),
+    ]
+
+    @field_validator("to_r")
+    @classmethod
+    def _behind_the_price(cls, value: Decimal, info: ValidationInfo) -> Decimal:
+        at_r = info.data.get("at_r")
+        if at_r is not None and value >= at_r:
+            raise mistake(f"is not below its at_r = {at_r}; the stop would be at or beyond the price")
+        return value
+
+
+class ExitsConfig(Section):
+    """How positions are left other than by stop and target."""
+
+    partials: Annotated[
+        tuple[PartialConfig, ...],
+        Field(description="Partial profits, by ascending at_r; the rest leaves at the target."),
+    ] = (
+        PartialConfig(at_r=Decimal(2), share_pct=Decimal(30)),
+        PartialConfig(at_r=Decimal(4), share_pct=Decimal(40)),
+    )
+    trailing: Annotated[
+        tuple[TrailingConfig, ...],
+        Field(description="Moves of the stop, by ascending at_r; it never moves away from the price."),
+    ] = (
+        TrailingConfig(at_r=Decimal(3), to_r=Decimal(1)),
+        TrailingConfig(at_r=Decimal(5), to_r=Decimal(3)),
+    )
+    target_order: Annotated[
+        Literal["limit", "take_profit_market"],
+        Field(description="Order that rests at the target: limit (maker fee) or take_profit_market."),
+    ] = "limit"
+    max_age_hours: Annotated[
+        Annotated[int, fields.count(0, 8_760, "hours", " (0 for no limit)")],
+        Field(description="Age at which a position is treated by on_max_age, hours; 0 for no limit."),
+    ] = 24
+    on_max_age: Annotated[
+        Literal["alert", "close"], Field(description="What happens to a position older than max_age_hours.")
+    ] = "alert"
+    exit_on_opposite: Annotated[
+        Flag,
+        Field(description="Close a position on a signal for the other side; it is never reversed."),
+    ] = False
+
+    @field_validator("partials")
+    @classmethod
+    def _partials_climb(cls, value: tuple[PartialConfig, ...]) -> tuple[PartialConfig, ...]:
+        wrong = _not_ascending([step.at_r for step in value])
+        total = sum(step.share_pct for step in value)
+        if total >= _ALL_PERCENT:
+            wrong.append(
+                f"closes {total} % in all (keep the sum of share_pct below 100, the rest is the target's)"
+            )
+        if wrong:
+            raise mistake(" and ".join(wrong))
+        return value
+
+    @field_validator("trailing")
+    @classmethod
+    def _trailing_climbs(cls, value: tuple[TrailingConfig, ...]) -> tuple[TrailingConfig, ...]:
+        wrong = _not_ascending([step.at_r for step in value])
+        if any(later.to_r <= earlier.to_r for earlier, later in pairwise(value)):
+            wrong.append("does not climb in to_r (each must be above the one before)")
+        if wrong:
+            raise mistake(" and ".join(wrong))
+        return value
+
+
+class RiskConfig(Section):
+    """Limits that stop entries; counted from realized PnL, net of fees and funding."""
+
+    max_daily_loss_pct: Annotated[
+        Percent,
+        Field(description="Loss of a day, percent of its starting balance, that ends entries for that day."),
+    ] = Decimal(5)
+    max_daily_loss_money: Annotated[
+        Amount | None, Field(description="The same as an amount; null for none. The tighter one counts.")
+    ] = None
+    day_start: Annotated[TimeOfDay, Field(description='When a trading day begins, UTC, as "HH:MM".')] = (
+        "00:00"
+    )
+    max_drawdown_pct: Annotated[
+        Percent,
+        Field(description="Fall of realized equity from its peak, percent, that stops until resumed."),
+    ] = Decimal(10)
+    on_drawdown: Annotated[
+        Literal["keep", "flatten"],
+        Field(description="At the drawdown limit: keep positions behind their stops, or close all."),
+    ] = "keep"
+    max_consecutive_losses: Annotated[
+        Annotated[int, fields.count(0, 1_000, "losses", " (0 for no limit)")],
+        Field(description="Losses in a row that pause entries; 0 for no limit."),
+    ] = 3
+    streak_pause_hours: Annotated[
+        Annotated[int, fields.count(1, 8_760, "hours", " (max_consecutive_losses: 0 switches it off)")],
+        Field(description="Length of that pause, hours."),
+    ] = 12
+    cooldown_minutes: Annotated[
+        Annotated[int, fields.count(0, 525_600, "minutes", " (0 for no cooldown)")],
+        Field(description="Pause of entries after a losing position, minutes; 0 for none."),
+    ] = 60
+    cooldown_scope: Annotated[
+        Literal["global", "symbol"], Field(description="Whether that pause holds for all symbols or its own.")
+    ] = "global"
+    max_portfolio_risk_pct: Annotated[
+        Percent, Field(description="Open risk to all stops together, percent of equity.")
+    ] = Decimal(5)
+    max_positions: Annotated[
+        Annotated[int, fields.count(1, 1_000, "positions")],
+        Field(description="Positions at a time, pending ones included."),
+    ] = 3
+    max_position_pct: Annotated[
+        Percent, Field(description="Notional of one position, percent of equity; an entry above is refused.")
+    ] = Decimal(40)
+    min_balance_pct: Annotated[
+        PercentOrZero,
+        Field(description="Balance below which no entry is made, percent of the starting balance; 0: off."),
+    ] = Decimal(10)
+    max_leverage: Annotated[Leverage, Field(description="The most that `leverage` may ask for.")] = Decimal(5)
+
+    @property
+    def day_start_ms(self) -> int:
+        """How long after midnight UTC a trading day begins, ms."""
+        hours, minutes = self.day_start.split(":")
+        return int(hours) * HOUR_MS + int(minutes) * MINUTE_MS
+
+
+class ExecutionConfig(Section):
+    """Deadlines of orders."""
+
+    max_send_delay_ms: Annotated[
+        Annotated[int, fields.milliseconds(100, 60_000)],
+        Field(description="An intent older than this is not sent any more, ms."),
+    ] = 10_000
+    recv_window_ms: Annotated[
+        Annotated[int, fields.milliseconds(100, 60_000)],
+        Field(description="How long the venue may take a signed request for valid, ms."),
+    ] = 5_000
+    unprotected_timeout_ms: Annotated[
+        Annotated[int, fields.milliseconds(500, 600_000)],
+        Field(description="A position whose stop is not confirmed for this long is closed, ms."),
+    ] = 5_000
+    entry_ttl_ms: Annotated[
+        Annotated[int, fields.milliseconds(1_000, 86_400_000)],
+        Field(description="An entry not filled within this time is cancelled, ms."),
+    ] = 60_000
+    reconcile_interval_s: Annotated[
+        Annotated[int, fields.seconds(10, 86_400)],
+        Field(description="Time between two comparisons with the venue, s."),
+    ] = 300
+
+
+class KillSwitchConfig(Section):
+    """The file that stops the engine without asking it."""
+
+    file: Annotated[
+        Path, Field(description="While this file exists there are no entries; relative to where it starts.")
+    ] = Path("STOP")
+    action: Annotated[
+        Literal["block", "flatten"],
+        Field(description="What the bare file does; a file that says `flatten` always closes positions."),
+    ] = "block"
+
+    @field_validator("file")
+    @classmethod
+    def _names_a_file(cls, value: Path) -> Path:
+        if value.name in {"", ".."}:
+            raise mistake("does not name a file (as ./STOP)")
+        return value
+
+
+class InstrumentConfig(Section):
+    """Facts of one instrument on the embedded exchange that replace the built-in ones."""
+
+    tick: Annotated[Amount | None, Field(description="Price step.")] = None
+    step: Annotated[Amount | None, Field(description="Quantity step, base coin.")] = None
+    min_quantity: Annotated[Amount | None, Field(description="Smallest order, base coin.")] = None
+    max_quantity: Annotated[Amount | None, Field(description="Largest order, base coin.")] = None
+    min_notional: Annotated[Amount | None, Field(description="Smallest opening order, money.")] = None
+    max_leverage: Annotated[Leverage | None, Field(description="Highest leverage.")] = None
+    maintenance_pct: Annotated[
+        Percent | None, Field(description="Maintenance margin, percent of notional.")
+    ] = None
+
+
+class PaperConfig(Section):
+    """The embedded exchange."""
+
+    balance: Annotated[Amount, Field(description="Balance that a new account starts with, money.")] = Decimal(
+        1_000
+    )
+    taker_fee_pct: Annotated[PercentOrZero, Field(description="Fee of a market order, percent.")] = Decimal(
+        "0.06"
+    )
+    maker_fee_pct: Annotated[PercentOrZero, Field(description="Fee of a resting order, percent.")] = Decimal(
+        "0.02"
+    )
+    slippage_pct: Annotated[
+        PercentOrZero, Field(description="How much worse than the price a market order fills, percent.")
+    ] = Decimal("0.05")
+    volume_share_pct: Annotated[
+        Percent, Field(description="Share of a candle's volume that own orders may take, percent.")
+    ] = Decimal(10)
+    instruments: Annotated[
+        dict[Symbol, InstrumentConfig],
+        Field(description="By symbol, facts that replace the built-in ones."),
+    ] = {}
+
+
+class DemoConfig(Section):
+    """The synthetic market, used where no recorded candles are given."""
+
+    seed: Annotated[
+        Annotated[int, fields.count(0, 2**63 - 1, "seed numbers")],
+        Field(description="Equal seeds give equal markets."),
+    ] = 7
+    candles: Annotated[
+        Annotated[int, fields.count(100, 10_000_000, "candles")],
+        Field(description="Length of the market, 1-minute candles per symbol."),
+    ] = 20_000
+
+
+class LoggingConfig(Section):
+    """The log: coloured text on stderr and, if wanted, JSON lines in the state directory."""
+
+    level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="The least that is logged.")
+    ] = "INFO"
+    file: Annotated[Flag, Field(description="Write JSON lines to logs/engine.jsonl as well.")] = True
+    rotation_mb: Annotated[
+        Annotated[int, fields.count(1, 10_000, "megabytes")],
+        Field(description="Size at which the file is rotated, MB."),
+    ] = 50
+    keep: Annotated[
+        Annotated[int, fields.count(1, 1_000, "files")],
+        Field(description="Files kept, the current one included."),
+    ] = 5
+
+
+class ChannelConfig(Section):
+    """One receiver of alerts."""
+
+    url: Annotated[
+        SecretStr, Field(description="Apprise URL (https://appriseit.com/services/); take it from ${VAR}.")
+    ]
+    min_severity: Annotated[Severity, Field(description="The least severe alert that goes here.")] = (
+        Severity.INFO
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _looks_like_a_url(cls, value: SecretStr) -> SecretStr:
+        scheme, separator, rest = value.get_secret_value().partition("://")
+        if not (separator and rest.strip() and scheme.replace("+", "").replace("-", "").isalnum()):
+            raise mistake("is not an Apprise URL (SCHEME://…, as tgram://BOT_TOKEN/CHAT_ID)")
+        return value
+
+
+class AlertsConfig(Section):
+    """Who is told, and how often."""
+
+    channels: Annotated[
+        tuple[ChannelConfig, ...], Field(description="Receivers; none means that nobody is told.")
+    ] = ()
+    throttle_s: Annotated[
+        Annotated[int, fields.seconds(0, 86_400)],
+        Field(description="Alerts of the same kind within this time become one message, s; 0 for never."),
+    ] = 60
+    timeout_s: Annotated[
+        Annotated[int, fields.seconds(1, 300)],
+        Field(description="A message not accepted within this time is tried again later, s."),
+    ] = 10
+
+
+class Config(Section):
+    """The whole file."""
+
+    mode: Annotated[Literal["paper"], Field(description="paper: no real money, no keys.")]
+    venue: Annotated[Literal["embedded"], Field(description="embedded: the exchange inside the engine.")] = (
+        "embedded"
+    )
+    account: Annotated[
+        Name, Field(description="Name of the account in the database; fills are unique within it.")
+    ] = "paper"
+    symbols: Annotated[
+        tuple[Symbol, ...], Field(min_length=1, description="What is traded; every symbol needs candles.")
+    ]
+    strategies: Annotated[
+        tuple[StrategyConfig, ...], Field(min_length=1, description="What decides, on which symbols.")
+    ]
+    leverage: Annotated[Leverage, Field(description="Leverage set at the venue for every symbol.")] = Decimal(
+        1
+    )
+    sizing: Annotated[SizingConfig, Field(description="How large a position becomes.")] = SizingConfig()
+    exits: Annotated[ExitsConfig, Field(description="Partial profits, trailing, age.")] = ExitsConfig()
+    risk: Annotated[RiskConfig, Field(description="Limits that stop entries.")] = RiskConfig()
+    execution: Annotated[ExecutionConfig, Field(description="Deadlines of orders and comparisons.")] = (
+        ExecutionConfig()
+    )
+    kill_switch: Annotated[KillSwitchConfig, Field(description="The stop file.")] = KillSwitchConfig()
+    on_shutdown: Annotated[
+        Literal["keep", "flatten"],
+        Field(description="On a clean stop: keep positions behind their stops, or close all."),
+    ] = "keep"
+    paper: Annotated[PaperConfig, Field(description="What the embedded exchange charges and fills.")] = (
+        PaperConfig()
+    )
+    demo: Annotated[DemoConfig, Field(description="The synthetic market.")] = DemoConfig()
+    logging: Annotated[LoggingConfig, Field(description="The log.")] = LoggingConfig()
+    alerts: Annotated[
+        AlertsConfig, Field(description="Receivers of alerts, and how often they are told.")
+    ] = AlertsConfig()
+
+    @field_validator("symbols")
+    @classmethod
+    def _symbols_differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _listed_once(value)
+
+    @field_validator("strategies")
+    @classmethod
+    def _strategies_trade_known_symbols(
+        cls, value: tuple[StrategyConfig, ...], info: ValidationInfo
+    ) -> tuple[StrategyConfig, ...]:
+        _listed_once(tuple(strategy.name for strategy in value))
+        known = info.data.get("symbols")
+        unknown = [
+            f"strategies[{index}].symbols = {symbol} is not in the top-level symbols; add it there"
+            for index, strategy in enumerate(value)
+            for symbol in strategy.symbols or ()
+            if known is not None and symbol not in known
+        ]
+        if unknown:
+            raise mistakes(unknown)
+        return value
+
+    @field_validator("risk")
+    @classmethod
+    def _limits_leave_room(cls, value: RiskConfig, info: ValidationInfo) -> RiskConfig:
+        """Refuse what could never enter, instead of an engine that refuses every signal in silence."""
+        lines = []
+        leverage, sizing = info.data.get("leverage"), info.data.get("sizing")
+        if leverage is not None and leverage > value.max_leverage:
+            lines.append(f"leverage = {leverage} is above risk.max_leverage = {value.max_leverage}")
+        if sizing is not None:
+            lines += _sizing_above_limits(sizing, value)
+        if lines:
+            raise mistakes(lines)
+        return value
+
+    @field_validator("paper")
+    @classmethod
+    def _overrides_are_traded(cls, value: PaperConfig, info: ValidationInfo) -> PaperConfig:
+        known = info.data.get("symbols")
+        idle = [
+            f"paper.instruments.{symbol} is not one of the top-level symbols"
+            for symbol in value.instruments
+            if known is not None and symbol not in known
+        ]
+        if idle:
+            raise mistakes(idle)
+        return value
+
+
+def _sizing_above_limits(sizing: SizingConfig, risk: RiskConfig) -> list[str]:
+    lines = []
+    if sizing.risk_pct > risk.max_portfolio_risk_pct:
+        lines.append(
+            f"sizing.risk_pct = {sizing.risk_pct} is above "
+            f"risk.max_portfolio_risk_pct = {risk.max_portfolio_risk_pct}"
+        )
+    if sizing.max_position_pct > risk.max_position_pct:
+        lines.append(
+            f"sizing.max_position_pct = {sizing.max_position_pct} is above "
+            f"risk.max_position_pct = {risk.max_position_pct}"
+        )
+    return lines

@@ -1,0 +1,1 @@
+"""The decision core: (state, event) in, (new state, records, effects) out. Pure and synchronous."""

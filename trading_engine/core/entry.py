@@ -1,0 +1,154 @@
+"""From a signal to an approved entry, or to the reason why not.
+
+What belongs here: choosing among signals, gates, sizing, approval, and the records of an entry. What does
+not: the rules themselves (rules), exits (on_market, protect).
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading_engine.core import gates, protect, risk, units
+from trading_engine.core.draft import Draft
+from trading_engine.core.effects import PlaceOrder, SetTimer
+from trading_engine.core.risk import Judged, Proposal
+from trading_engine.domain import money
+from trading_engine.domain.events import TimerKind
+from trading_engine.domain.ids import position_id
+from trading_engine.domain.instrument import Instrument
+from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.market import Signal
+from trading_engine.domain.position import Position
+from trading_engine.domain.records import Fate, OrderIntended, PositionOpened, SignalSeen
+from trading_engine.domain.severity import Severity
+from trading_engine.rules import exits, sizing
+from trading_engine.rules.sizing import Bound, SizingInput
+from trading_engine.strategy.aggregate import choose
+
+
+def decide_entries(draft: Draft, signals: tuple[Signal, ...], *, may_enter: bool) -> None:
+    """Give every entry signal its fate: by confidence, then by symbol; one position a symbol."""
+    chosen: list[Signal] = []
+    by_symbol: dict[str, list[Signal]] = {}
+    for signal in signals:
+        if signal.side is not None:
+            by_symbol.setdefault(signal.symbol, []).append(signal)
+    for group in by_symbol.values():
+        choice = choose(group)
+        if choice.chosen is not None:
+            chosen.append(choice.chosen)
+        for dropped in choice.dropped:
+            draft.record(SignalSeen(dropped.signal, dropped.fate, dropped.reason))
+    for signal in sorted(chosen, key=lambda item: (-item.confidence, item.symbol)):
+        _decide(draft, signal, may_enter=may_enter)
+
+
+def _decide(draft: Draft, signal: Signal, *, may_enter: bool) -> None:
+    held = draft.book.position_on(signal.symbol)
+    if held is not None:
+        draft.record(SignalSeen(signal, Fate.HELD, f"{held.position_id} is {held.state}", held.position_id))
+        return
+    if not may_enter:
+        draft.record(SignalSeen(signal, Fate.STALE, "its candle is not the latest any more"))
+        return
+    reasons = gates.entry_gates(draft.state, draft.settings, signal.symbol, draft.ts_ms)
+    if reasons:
+        draft.record(SignalSeen(signal, Fate.GATED, "; ".join(reasons)))
+        return
+    sized = _size(draft, signal)
+    if isinstance(sized, str):
+        draft.record(SignalSeen(signal, Fate.REFUSED, sized))
+        return
+    _enter(draft, signal, sized)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sized:
+    """An entry with its quantity and levels, and the numbers that led there."""
+
+    quantity: Decimal
+    price: Decimal
+    stop_price: Decimal
+    target_price: Decimal | None
+    explanation: str
+
+
+def _size(draft: Draft, signal: Signal) -> _Sized | str:
+    assert signal.side is not None  # noqa: S101 - decide_entries passes entry signals only
+    instrument = draft.instrument(signal.symbol)
+    sign = signal.side.sign
+    stop_ticks = exits.stop_level(sign, signal.close_ticks, signal.stop_ticks)
+    target_ticks = (
+        exits.target_level(sign, signal.close_ticks, signal.target_ticks) if signal.target_ticks else 0
+    )
+    inputs = _sizing_input(draft, instrument, signal)
+    size = sizing.fixed_fraction(inputs)
+    if not size.steps:
+        return f"below the venue's minimum (balance {money.text(money.from_e8(inputs.balance_e8))})"
+    return _Sized(
+        instrument.steps_to_quantity(size.steps),
+        instrument.ticks_to_price(signal.close_ticks),
+        instrument.ticks_to_price(stop_ticks),
+        instrument.ticks_to_price(target_ticks) if target_ticks else None,
+        f"{Bound(size.binding).name.lower()} binds; balance {money.text(money.from_e8(inputs.balance_e8))},"
+        f" stop {signal.stop_ticks} ticks away",
+    )
+
+
+def _sizing_input(draft: Draft, instrument: Instrument, signal: Signal) -> SizingInput:
+    settings = draft.settings.sizing
+    available = risk.available_margin(draft.book, draft.marks)
+    return SizingInput(
+        balance_e8=max(units.e8_down(draft.book.ledger.balance), 0),
+        risk_ppm=settings.risk_ppm,
+        cap_ppm=settings.cap_ppm,
+        cap_money_e8=settings.cap_money_e8,
+        available_margin_e8=max(units.e8_down(available), 0),
+        leverage_milli=units.milli(draft.settings.leverage),
+        fee_rate_e8=settings.taker_fee_e8,
+        entry_ticks=signal.close_ticks,
+        stop_distance_ticks=signal.stop_ticks,
+        value_per_tick_step_e8=units.value_e8(instrument),
+        max_steps=units.steps(instrument, instrument.max_quantity),
+        min_steps=units.steps(instrument, instrument.min_quantity),
+        min_notional_e8=units.e8_up(instrument.min_notional),
+    )
+
+
+def _enter(draft: Draft, signal: Signal, sized: _Sized) -> None:
+    assert signal.side is not None  # noqa: S101 - as above
+    number = draft.book.next_position
+    position = Position(
+        position_id=position_id(number),
+        number=number,
+        symbol=signal.symbol,
+        side=signal.side,
+        strategy=signal.strategy,
+        state=PositionState.PENDING,
+        intended_quantity=sized.quantity,
+        reference_price=sized.price,
+        initial_stop=sized.stop_price,
+        stop_price=sized.stop_price,
+        target_price=sized.target_price,
+        leverage=draft.settings.leverage,
+        signal_ms=signal.candle_ts_ms,
+        created_ms=draft.ts_ms,
+        tag=signal.tag,
+    )
+    order = protect.entry_order(draft, position)
+    proposal = Proposal(signal.symbol, sized.quantity, sized.price, sized.stop_price)
+    approval = risk.approve_entry(draft.book, draft.marks, draft.settings, proposal, order.client_order_id)
+    if isinstance(approval, Judged):
+        draft.record(SignalSeen(signal, Fate.REFUSED, approval.reason))
+        return
+    draft.record(SignalSeen(signal, Fate.TAKEN, sized.explanation, position.position_id))
+    draft.record(PositionOpened(position))
+    draft.record(OrderIntended(order))
+    draft.alert(
+        Severity.INFO,
+        f"entry:{position.position_id}",
+        f"{signal.symbol} {signal.side} entry of {money.text(sized.quantity)} near {money.text(sized.price)}"
+        f" by {signal.strategy}, stop {money.text(sized.stop_price)}",
+    )
+    draft.effect(PlaceOrder(approval, order.to_request(), order.not_after_ms))
+    deadline = draft.ts_ms + draft.settings.execution.entry_ttl_ms
+    draft.effect(SetTimer(deadline, TimerKind.ENTRY_DEADLINE, order.client_order_id))

@@ -1,0 +1,65 @@
+"""May this symbol be entered now? Every reason why not.
+
+What belongs here: the gates of an entry, each with a reason a person understands. What does not: limits'
+arithmetic (risk), anything about exits: exits are never gated.
+"""
+
+from trading_engine.core import risk
+from trading_engine.core.settings import EngineSettings
+from trading_engine.core.state import Book, EngineState
+from trading_engine.domain.control import Level
+from trading_engine.domain.ids import Purpose
+from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.orders import OrderState
+from trading_engine.domain.position import Position
+from trading_engine.domain.time import iso
+
+
+def entry_gates(state: EngineState, settings: EngineSettings, symbol: str, now_ms: int) -> tuple[str, ...]:
+    """All reasons against an entry on `symbol` at `now_ms`; empty means go."""
+    return (*general_gates(state, settings, now_ms), *symbol_gates(state, settings, symbol, now_ms))
+
+
+def general_gates(state: EngineState, settings: EngineSettings, now_ms: int) -> tuple[str, ...]:
+    """Reasons that hold for every symbol."""
+    book = state.book
+    reasons: list[str] = []
+    if book.control.level is not Level.RUN:
+        reasons.append(f"kill switch at {book.control.level}: {book.control.reason}")
+    if not state.market.is_synced:
+        reasons.append("not reconciled with the venue yet")
+    reasons.extend(
+        f"{position.symbol}: stop of {position.position_id} is not confirmed"
+        for position in book.positions.values()
+        if position.state is PositionState.OPEN and not is_covered(book, position)
+    )
+    for judged in risk.time_limits(book, settings, (), now_ms):
+        if judged.verdict.tripped:
+            until = f" until {iso(judged.verdict.until_ms)}" if judged.verdict.until_ms else ""
+            reasons.append(judged.reason + until)
+    return tuple(reasons)
+
+
+def symbol_gates(state: EngineState, settings: EngineSettings, symbol: str, now_ms: int) -> tuple[str, ...]:
+    """Reasons that hold for one symbol only."""
+    book = state.book
+    reasons: list[str] = []
+    if symbol in book.frozen:
+        reasons.append(f"frozen: {book.frozen[symbol]}")
+    reasons.extend(
+        f"order {order.client_order_id} is unknown"
+        for order in book.orders.values()
+        if order.symbol == symbol and order.state is OrderState.UNKNOWN
+    )
+    for judged in risk.time_limits(book, settings, (symbol,), now_ms):
+        if judged.scope and judged.verdict.tripped:
+            reasons.append(f"{judged.reason} until {iso(judged.verdict.until_ms)}")
+    return tuple(reasons)
+
+
+def is_covered(book: Book, position: Position) -> bool:
+    """Acknowledged reduce-only stops cover at least the open quantity."""
+    covered = sum(
+        order.remaining for order in book.orders_of(position.position_id, Purpose.STOP) if order.is_confirmed
+    )
+    return covered >= position.quantity

@@ -1,0 +1,63 @@
+"""An operator, the kill-switch file or the process itself has spoken.
+
+What belongs here: stop, resume, start and end of a run. What does not: how the word arrived (runtime).
+"""
+
+from trading_engine.core import kill, protect
+from trading_engine.core.draft import Draft
+from trading_engine.core.effects import TakeSnapshot
+from trading_engine.domain.control import Level
+from trading_engine.domain.events import ResumeRequested, RunBegan, RunEnding, RunFinished, StopRequested
+from trading_engine.domain.position import CloseReason
+from trading_engine.domain.records import ControlChanged, LimitsRebased, RunEnded, RunStarted
+from trading_engine.domain.severity import Severity
+
+_WEIGHT = {Level.RUN: 0, Level.NO_ENTRY: 1, Level.FLATTEN: 2, Level.LOCKED: 3}
+
+
+def raise_level(draft: Draft, level: Level, reason: str, actor: str) -> None:
+    """Raise the kill switch; a level at or below the present one changes nothing."""
+    if _WEIGHT[level] <= _WEIGHT[draft.book.control.level]:
+        return
+    draft.record(ControlChanged(level, reason, actor, draft.ts_ms))
+    draft.alert(Severity.CRITICAL, f"control:{level}", f"kill switch raised to {level}: {reason}")
+    kill.enforce_level(draft)
+
+
+def on_stop(draft: Draft, event: StopRequested) -> None:
+    """The kill-switch file is there."""
+    raise_level(draft, event.level, event.reason, "stop file")
+
+
+def on_resume(draft: Draft, event: ResumeRequested) -> None:
+    """Back to RUN; peak and streak count anew, frozen symbols are released."""
+    draft.record(ControlChanged(Level.RUN, "", event.actor, draft.ts_ms))
+    draft.record(LimitsRebased(draft.ts_ms, event.actor))
+    draft.alert(Severity.WARNING, "control:RUN", f"trading resumed by {event.actor}")
+    draft.effect(TakeSnapshot())
+
+
+def on_run_began(draft: Draft, event: RunBegan) -> None:
+    """A process has taken over; nothing is trusted before a snapshot was reconciled."""
+    draft.record(RunStarted(event.run_id, event.version, event.mode, event.config_hash, draft.book.epoch))
+    draft.alert(Severity.INFO, "run:started", f"engine {event.version} started in {event.mode} mode")
+    draft.see(is_synced=False)
+    draft.effect(TakeSnapshot())
+
+
+def on_run_ending(draft: Draft, event: RunEnding) -> None:
+    """Cancel what has not filled; close positions only where that was asked for."""
+    for position in list(draft.book.positions.values()):
+        entry = draft.book.entry_of(position.position_id)
+        if entry is not None:
+            protect.cancel(draft, entry, f"shutdown: {event.reason}")
+        if event.flatten:
+            protect.begin_close(draft, position.position_id, CloseReason.OPERATOR, f"shutdown: {event.reason}")
+
+
+def on_run_finished(draft: Draft, event: RunFinished) -> None:
+    """The process leaves; say what it leaves behind."""
+    left = ", ".join(f"{item.symbol} {item.side}" for item in draft.book.positions.values())
+    kept = f"; kept with their stops: {left}" if left else "; flat"
+    draft.alert(Severity.INFO, "run:stopped", f"engine stopped ({event.reason}){kept}")
+    draft.record(RunEnded(event.run_id, event.reason))

@@ -1,0 +1,360 @@
+"""The venue has answered: merge, book, and bring the position into order.
+
+What belongs here: replies to orders and cancels, look-ups, fills and incomes. What does not: snapshots
+(reconcile uses these very functions), timers (on_timer).
+
+An unknown outcome is never read as failure: the order becomes UNKNOWN, is looked up, and only the venue's
+answer after the send window proves absence.
+"""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from trading_engine.core import protect
+from trading_engine.core.draft import Draft
+from trading_engine.core.effects import CancelOrder, LookUpOrder, SetTimer, TakeSnapshot
+from trading_engine.domain import money
+from trading_engine.domain.events import TimerKind
+from trading_engine.domain.fills import Fill, Income, PnlKind
+from trading_engine.domain.ids import Purpose, parse_client_order_id, position_id
+from trading_engine.domain.lifecycle import PositionState, Trigger
+from trading_engine.domain.market import Side
+from trading_engine.domain.orders import Order, OrderReport, OrderState, TradeSide, closing_side, merge, opening_side
+from trading_engine.domain.position import CloseReason, Position, gross_of
+from trading_engine.domain.records import (
+    DifferenceFound,
+    FillApplied,
+    IncomeBooked,
+    OrderUpdated,
+    PositionOpened,
+    SymbolFrozen,
+)
+from trading_engine.domain.reports import Accepted, OrderLookup, Outcome, Rejected
+from trading_engine.domain.severity import Severity
+from trading_engine.domain.time import day_of
+
+
+def on_submit_answered(draft: Draft, client_order_id: str, outcome: Outcome) -> None:
+    """The one attempt to send has ended in acceptance, a proven refusal, or doubt."""
+    order = draft.book.orders.get(client_order_id)
+    if order is None:
+        return
+    if isinstance(outcome, Accepted):
+        merge_report(draft, outcome.report)
+    elif isinstance(outcome, Rejected):
+        _refused(draft, order, outcome)
+    else:
+        _doubtful(draft, order, outcome.why)
+
+
+def on_submit_expired(draft: Draft, client_order_id: str) -> None:
+    """The send window was over before the order could leave: it provably does not exist."""
+    order = draft.book.orders.get(client_order_id)
+    if order is not None and order.state is OrderState.INTENT:
+        _void(draft, order, "not sent in time")
+
+
+def on_cancel_answered(draft: Draft, client_order_id: str, outcome: Outcome) -> None:
+    """A cancel is only ever as true as the order's own final state, so anything but a report is looked up."""
+    order = draft.book.orders.get(client_order_id)
+    if order is None:
+        return
+    if isinstance(outcome, Accepted):
+        merge_report(draft, outcome.report)
+    if draft.book.orders.get(client_order_id, order).is_live:
+        draft.effect(LookUpOrder(order.symbol, client_order_id))
+
+
+def on_looked_up(draft: Draft, lookup: OrderLookup) -> None:
+    """The venue says what became of an order, or that it knows none."""
+    order = draft.book.orders.get(lookup.client_order_id)
+    if order is None:
+        return
+    if lookup.report is None:
+        absent(draft, order)
+        return
+    merge_report(draft, lookup.report)
+    after = draft.book.orders.get(lookup.client_order_id)
+    if after is not None and after.is_live and after.cancel_requested:
+        draft.effect(CancelOrder(after.symbol, after.client_order_id, after.venue_order_id))
+
+
+def on_lookup_failed(draft: Draft, client_order_id: str) -> None:
+    """Nothing was learned: ask again."""
+    at_ms = draft.ts_ms + draft.settings.execution.lookup_retry_ms
+    draft.effect(SetTimer(at_ms, TimerKind.LOOKUP, client_order_id))
+
+
+def absent(draft: Draft, order: Order) -> None:
+    """The venue knows no such order: proof only after the send window, or where nothing can be in flight."""
+    execution = draft.settings.execution
+    proven_ms = order.not_after_ms + execution.recv_window_ms + execution.absence_margin_ms
+    if not order.is_live:
+        return
+    if draft.settings.absence_is_proof and order.state is OrderState.INTENT and draft.ts_ms <= order.not_after_ms:
+        if order.cancel_requested:
+            _void(draft, order, "cancelled before it was sent")
+        else:
+            protect.place_again(draft, order)
+    elif draft.settings.absence_is_proof or draft.ts_ms > proven_ms:
+        if order.state.is_unresolved:
+            _void(draft, order, "the venue never had it")
+        else:
+            _vanished(draft, order)
+    else:
+        draft.effect(SetTimer(proven_ms + 1, TimerKind.LOOKUP, order.client_order_id))
+
+
+def merge_report(draft: Draft, report: OrderReport) -> None:
+    """Take in what a report adds; fetch fills that it names and we lack; bring the position into order."""
+    order = draft.book.orders.get(report.client_order_id)
+    if order is None:
+        return
+    merged = merge(order, report)
+    if merged.reported_filled > merged.filled:
+        # Reports carry no fills: they are read since the watermark, a moment later where they lag behind.
+        at_ms = draft.ts_ms + draft.settings.execution.lookup_retry_ms
+        draft.effect(SetTimer(at_ms, TimerKind.RECONCILE))
+    if merged != order:
+        _update(draft, merged)
+        protect.tend(draft, order.position_id)
+
+
+def _update(draft: Draft, order: Order) -> None:
+    draft.record(
+        OrderUpdated(
+            order.client_order_id,
+            order.state,
+            order.reported_filled,
+            order.venue_order_id,
+            order.reason,
+            order.updated_ms,
+        )
+    )
+
+
+def _refused(draft: Draft, order: Order, outcome: Rejected) -> None:
+    reason = f"{outcome.code}: {outcome.reason}"
+    report = OrderReport(
+        order.client_order_id, "", order.symbol, OrderState.REJECTED, money.ZERO, draft.ts_ms, reason=reason
+    )
+    merged = merge(order, report)
+    if merged == order:
+        return
+    _update(draft, merged)
+    severity = Severity.CRITICAL if order.purpose in (Purpose.STOP, Purpose.EXIT) else Severity.WARNING
+    text = f"{order.symbol}: {order.purpose} order of {order.position_id} was refused ({reason})"
+    draft.alert(severity, f"rejected:{order.client_order_id}", text)
+    if merged.state is not OrderState.REJECTED:
+        return
+    if order.purpose is Purpose.ENTRY:
+        _count_reject(draft, order)
+    elif order.purpose is Purpose.STOP:
+        protect.begin_close(draft, order.position_id, CloseReason.RISK, "the venue refused the stop")
+    elif order.purpose is Purpose.EXIT:
+        at_ms = draft.ts_ms + draft.settings.execution.retry_exit_ms
+        draft.effect(SetTimer(at_ms, TimerKind.RETRY_EXIT, order.position_id))
+        draft.effect(TakeSnapshot())
+    protect.tend(draft, order.position_id)
+
+
+def _count_reject(draft: Draft, order: Order) -> None:
+    count = draft.book.rejects.get(order.symbol, 0)
+    limit = draft.settings.limits.rejects_to_freeze
+    if limit and count >= limit and order.symbol not in draft.book.frozen:
+        draft.record(SymbolFrozen(order.symbol, f"{count} entries refused in a row"))
+        text = f"{order.symbol}: {count} entries refused in a row; no more until `trading-engine resume`"
+        draft.alert(Severity.WARNING, f"frozen:{order.symbol}", text)
+
+
+def _doubtful(draft: Draft, order: Order, why: str) -> None:
+    report = OrderReport(
+        order.client_order_id, "", order.symbol, OrderState.UNKNOWN, money.ZERO, draft.ts_ms, reason=why
+    )
+    merged = merge(order, report)
+    if merged != order:
+        _update(draft, merged)
+        text = f"{order.symbol}: outcome of {order.purpose} order {order.client_order_id} is unknown ({why})"
+        draft.alert(Severity.WARNING, f"unknown:{order.client_order_id}", text)
+    draft.effect(LookUpOrder(order.symbol, order.client_order_id))
+
+
+def _void(draft: Draft, order: Order, reason: str) -> None:
+    report = OrderReport(
+        order.client_order_id, "", order.symbol, OrderState.VOID, money.ZERO, draft.ts_ms, reason=reason
+    )
+    _update(draft, merge(order, report))
+    protect.tend(draft, order.position_id)
+
+
+def _vanished(draft: Draft, order: Order) -> None:
+    """An acknowledged order the venue does not know any more: its fills are kept, the rest is gone."""
+    report = OrderReport(
+        order.client_order_id,
+        "",
+        order.symbol,
+        OrderState.CANCELED,
+        order.filled,
+        draft.ts_ms,
+        reason="gone at the venue",
+    )
+    draft.record(DifferenceFound("order_gone", order.symbol, f"{order.state}", "unknown", "taken as cancelled"))
+    _update(draft, merge(order, report))
+    protect.tend(draft, order.position_id)
+
+
+def on_fill(draft: Draft, fill: Fill) -> None:
+    """Book an execution, once, to the position it belongs to."""
+    if fill.key in draft.book.seen:
+        return
+    order = draft.book.orders.get(fill.client_order_id)
+    position = draft.book.positions.get(order.position_id) if order else None
+    if position is None and (fill.is_liquidation or not parse_client_order_id(fill.client_order_id)):
+        position = _closed_from_outside(draft, fill)
+        if position is None:
+            return
+    if position is None:
+        _late_fill(draft, fill)
+        return
+    if fill.side is closing_side(position.side) and fill.quantity > position.quantity:
+        fill, excess = split_fill(fill, position.quantity)
+        if fill.quantity:
+            _book(draft, position, fill, order)
+        _late_fill(draft, excess)
+        return
+    _book(draft, position, fill, order)
+
+
+def split_fill(fill: Fill, quantity: Decimal) -> tuple[Fill, Fill]:
+    """A fill cut at `quantity`: fee and PnL by share, the second part takes the remainder and a key of its own."""
+    fee = money.share(fill.fee, quantity, fill.quantity)
+    first = replace(fill, quantity=quantity, fee=fee)
+    second = replace(
+        fill,
+        quantity=fill.quantity - quantity,
+        fee=money.subtract(fill.fee, fee),
+        trade_id=f"{fill.trade_id}+" if quantity else fill.trade_id,
+        realized_pnl=None,
+    )
+    return first, second
+
+
+def _book(draft: Draft, position: Position, fill: Fill, order: Order | None) -> None:
+    own_gross = gross_of(position, fill)
+    is_opening = fill.side is opening_side(position.side)
+    gross = money.ZERO if is_opening else own_gross if fill.realized_pnl is None else fill.realized_pnl
+    day = day_of(fill.ts_ms, draft.settings.limits.day_start_ms)
+    draft.record(FillApplied(fill, position.position_id, gross, own_gross, day))
+    if gross != own_gross:
+        text = f"{fill.symbol}: the venue books {gross} for trade {fill.trade_id}, our arithmetic gives {own_gross}"
+        draft.record(DifferenceFound("pnl", fill.symbol, str(own_gross), str(gross), "the venue's figure is booked"))
+        draft.alert(Severity.WARNING, f"pnl:{fill.key}", text)
+    _move_on(draft, position, fill, order)
+    protect.tend(draft, position.position_id)
+
+
+def _move_on(draft: Draft, position: Position, fill: Fill, order: Order | None) -> None:
+    """The life-cycle moves that one fill causes."""
+    if position.state is PositionState.PENDING:
+        draft.advance(position.position_id, Trigger.FIRST_FILL, f"fill {fill.trade_id}")
+        _announce_open(draft, position, fill)
+        if (fill.price - position.initial_stop) * position.side.sign <= 0:
+            cause = "filled beyond its own stop"
+            protect.begin_close(draft, position.position_id, CloseReason.STOP, cause)
+    elif position.state is PositionState.OPEN:
+        reason = _close_reason(position, fill, order)
+        if reason is not None:
+            draft.advance(position.position_id, Trigger.BEGIN_CLOSE, f"fill {fill.trade_id}", reason)
+
+
+def _close_reason(position: Position, fill: Fill, order: Order | None) -> CloseReason | None:
+    if order is None:
+        return CloseReason.LIQUIDATION if fill.is_liquidation else CloseReason.EXTERNAL
+    if order.purpose is Purpose.STOP:
+        return CloseReason.STOP if order.trigger_price == position.initial_stop else CloseReason.TRAILING
+    if order.purpose is Purpose.TARGET:
+        return CloseReason.TARGET
+    if order.purpose is Purpose.EXIT:
+        return position.close_reason or CloseReason.OPERATOR
+    return None
+
+
+def _announce_open(draft: Draft, position: Position, fill: Fill) -> None:
+    text = (
+        f"{position.symbol} {position.side} opened at {money.text(fill.price)},"
+        f" stop {money.text(position.stop_price)}"
+    )
+    draft.alert(Severity.INFO, f"opened:{position.position_id}", text)
+
+
+def _closed_from_outside(draft: Draft, fill: Fill) -> Position | None:
+    """The position that a liquidation or a person's order reduced; a foreign fill otherwise freezes the symbol."""
+    position = draft.book.position_on(fill.symbol)
+    if position is not None and position.quantity and fill.side is closing_side(position.side):
+        kind = "liquidation" if fill.is_liquidation else "a fill that is not ours"
+        text = f"{fill.symbol}: {kind} of {money.text(fill.quantity)} at {money.text(fill.price)} reduced the position"
+        draft.alert(Severity.CRITICAL, f"outside:{fill.key}", text)
+        return position
+    if fill.symbol in draft.settings.instruments and fill.symbol not in draft.book.frozen:
+        draft.record(SymbolFrozen(fill.symbol, f"fill {fill.trade_id} is not ours"))
+        text = f"{fill.symbol}: a fill that is not ours; no entries until `trading-engine resume`"
+        draft.alert(Severity.CRITICAL, f"frozen:{fill.symbol}", text)
+    return None
+
+
+def _late_fill(draft: Draft, fill: Fill) -> None:
+    """A fill of ours after its position closed never reopens it: what it left is closed at once."""
+    key = parse_client_order_id(fill.client_order_id)
+    origin = position_id(key.position_number) if key else ""
+    text = f"{fill.symbol}: late fill {fill.trade_id} of {origin or 'an unknown order'}; closing what it opened"
+    if draft.book.position_on(fill.symbol) is not None:
+        if fill.symbol not in draft.book.frozen:
+            draft.record(SymbolFrozen(fill.symbol, f"late fill {fill.trade_id} beside an open position"))
+            draft.alert(Severity.CRITICAL, f"late:{fill.key}", f"{text} once the open position is closed")
+        return
+    number = draft.book.next_position
+    side = Side.LONG if fill.side is TradeSide.BUY else Side.SHORT
+    residual = Position(
+        position_id=position_id(number),
+        number=number,
+        symbol=fill.symbol,
+        side=side,
+        strategy="residual",
+        state=PositionState.CLOSING,
+        intended_quantity=fill.quantity,
+        reference_price=fill.price,
+        initial_stop=fill.price,
+        stop_price=fill.price,
+        target_price=None,
+        leverage=draft.settings.leverage,
+        signal_ms=fill.ts_ms,
+        created_ms=draft.ts_ms,
+        close_reason=CloseReason.EXTERNAL,
+        residual_of=origin or fill.trade_id,
+    )
+    draft.record(PositionOpened(residual))
+    draft.alert(Severity.CRITICAL, f"late:{fill.key}", text)
+    _book(draft, residual, fill, None)
+
+
+def on_income(draft: Draft, income: Income) -> None:
+    """Book funding or another wallet change, once, to the position it belongs to."""
+    if income.key in draft.book.seen:
+        return
+    owner = ""
+    if income.kind is not PnlKind.TRANSFER:
+        held = draft.book.position_on(income.symbol)
+        if held is not None and held.opened_ms and held.opened_ms < income.ts_ms:
+            owner = held.position_id
+        else:
+            owner = _last_closed(draft, income)
+    day = day_of(income.ts_ms, draft.settings.limits.day_start_ms)
+    draft.record(IncomeBooked(income, owner, day))
+
+
+def _last_closed(draft: Draft, income: Income) -> str:
+    """The position on the symbol that closed at or after the settlement, where one did."""
+    for trade in reversed(draft.book.ledger.closed):
+        if trade.symbol == income.symbol:
+            return trade.position_id if trade.closed_ms >= income.ts_ms else ""
+    return ""

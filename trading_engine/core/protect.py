@@ -1,0 +1,237 @@
+"""Keeping a position in order: its stop, its targets, its exit, its end.
+
+What belongs here: `tend`, which brings one position's orders to what its state demands and is called
+after everything that touches it, and the few verbs it is made of. What does not: why a position is
+closed (handlers), how a reply is merged (on_venue).
+
+`tend` is idempotent: what already stands as an order row is not asked for again. A stop is replaced by
+placing the new one first; the old one is cancelled when the new one is acknowledged.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading_engine.core import risk, units
+from trading_engine.core.draft import Draft
+from trading_engine.core.effects import CancelOrder, PlaceOrder, SetTimer
+from trading_engine.domain import money
+from trading_engine.domain.events import TimerKind
+from trading_engine.domain.ids import OrderKey, Purpose, derive_client_order_id
+from trading_engine.domain.lifecycle import PositionState, Trigger
+from trading_engine.domain.money import ZERO
+from trading_engine.domain.orders import Order, OrderState, OrderType, TimeInForce, TradeSide, closing_side
+from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.records import CancelIntended, EquitySampled, OrderIntended
+from trading_engine.domain.severity import Severity
+from trading_engine.rules import exits
+
+
+def tend(draft: Draft, position_id: str) -> None:
+    """Bring the orders of one position to what its state and size demand."""
+    position = draft.position(position_id)
+    if position.state is PositionState.CLOSED:
+        return
+    entry = draft.book.entry_of(position_id)
+    if position.state is PositionState.PENDING:
+        if entry is None or entry.is_settled:
+            draft.advance(position_id, Trigger.ABANDON, "entry ended unfilled", CloseReason.ABANDONED)
+        return
+    if position.quantity == 0:
+        _finish(draft, position, entry)
+        return
+    if position.state is PositionState.CLOSING:
+        if entry is not None:
+            cancel(draft, entry, "position is closing")
+        _ensure_exit(draft, position)
+    if not position.residual_of:
+        _ensure_stop(draft, position)
+    if position.state is PositionState.OPEN and (entry is None or entry.is_settled):
+        _ensure_targets(draft, position)
+
+
+def begin_close(draft: Draft, position_id: str, reason: CloseReason, cause: str) -> None:
+    """Decide a full exit and bring it on its way; a position that is not OPEN is left as it is."""
+    if draft.position(position_id).state is PositionState.OPEN:
+        draft.advance(position_id, Trigger.BEGIN_CLOSE, cause, reason)
+        tend(draft, position_id)
+
+
+def cancel(draft: Draft, order: Order, reason: str) -> None:
+    """Intend a cancel, once; the order stays live until the venue tells its final state."""
+    if order.is_live and not order.cancel_requested:
+        draft.record(CancelIntended(order.client_order_id, reason))
+        draft.effect(CancelOrder(order.symbol, order.client_order_id, order.venue_order_id))
+
+
+def place_again(draft: Draft, order: Order) -> None:
+    """Send an intent that provably never left, under its own id and within its own window."""
+    draft.effect(PlaceOrder(risk.approve_again(order), order.to_request(), order.not_after_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A reduce-only order that should exist."""
+
+    purpose: Purpose
+    type: OrderType
+    quantity: Decimal
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+    leg: int = 0
+
+
+def new_order(
+    draft: Draft, position: Position, wanted: _Wanted, side: TradeSide, *, reduce_only: bool
+) -> Order:
+    """The row of an order that does not exist yet; the generation grows with every row of its kind."""
+    rows = draft.book.orders_of(position.position_id, wanted.purpose)
+    generation = 1 + max((row.generation for row in rows if row.leg == wanted.leg), default=0)
+    key = OrderKey(draft.book.epoch, position.number, wanted.purpose, wanted.leg, generation)
+    return Order(
+        client_order_id=derive_client_order_id(key),
+        position_id=position.position_id,
+        symbol=position.symbol,
+        purpose=wanted.purpose,
+        leg=wanted.leg,
+        generation=generation,
+        type=wanted.type,
+        side=side,
+        position_side=position.side,
+        quantity=wanted.quantity,
+        price=wanted.price,
+        trigger_price=wanted.trigger_price,
+        reduce_only=reduce_only,
+        time_in_force=TimeInForce.GTC,
+        created_ms=draft.ts_ms,
+        not_after_ms=draft.ts_ms + draft.settings.execution.max_send_delay_ms,
+        updated_ms=draft.ts_ms,
+    )
+
+
+def entry_order(draft: Draft, position: Position) -> Order:
+    """The market entry of a position."""
+    wanted = _Wanted(Purpose.ENTRY, OrderType.MARKET, position.intended_quantity)
+    side = TradeSide.BUY if position.side.sign > 0 else TradeSide.SELL
+    return new_order(draft, position, wanted, side, reduce_only=False)
+
+
+def _intend(draft: Draft, position: Position, wanted: _Wanted) -> None:
+    order = new_order(draft, position, wanted, closing_side(position.side), reduce_only=True)
+    draft.record(OrderIntended(order))
+    draft.effect(PlaceOrder(risk.approve_protective(order), order.to_request(), order.not_after_ms))
+
+
+def _ensure_stop(draft: Draft, position: Position) -> None:
+    stops = draft.book.orders_of(position.position_id, Purpose.STOP)
+    if position.state is PositionState.CLOSING and any(stop.state is OrderState.REJECTED for stop in stops):
+        return  # the exit is on its way; a venue that refused the stop once would be asked in a loop
+    live = [stop for stop in stops if stop.is_live and not stop.cancel_requested]
+    fitting = [
+        stop
+        for stop in live
+        if stop.trigger_price == position.stop_price and stop.remaining == position.quantity
+    ]
+    if not fitting:
+        wanted = _Wanted(
+            Purpose.STOP, OrderType.STOP_MARKET, position.quantity, trigger_price=position.stop_price
+        )
+        _intend(draft, position, wanted)
+        confirm_by = draft.ts_ms + draft.settings.execution.stop_confirmation_ms
+        draft.effect(SetTimer(confirm_by, TimerKind.STOP_CONFIRMATION, position.position_id))
+    elif fitting[-1].is_confirmed:
+        for stop in live:
+            if stop is not fitting[-1]:
+                cancel(draft, stop, "replaced")
+
+
+def planned_targets(draft: Draft, position: Position) -> list[tuple[Purpose, int, Decimal, Decimal]]:
+    """The resting exits a filled entry calls for, as (purpose, leg, quantity, price).
+
+    Partials at their R levels, the rest at the target; a level at or beyond the target folds into it, and
+    parts below the venue's minimum join the last.
+    """
+    entry = position.average_entry
+    if entry is None:
+        return []
+    instrument = draft.instrument(position.symbol)
+    plan = draft.settings.exits.plan(position.strategy)
+    sign = position.side.sign
+    entry_mticks = units.mticks(instrument, entry)
+    risk_mticks = exits.initial_risk_mticks(entry_mticks, units.ticks(instrument, position.initial_stop))
+    target_ticks = units.ticks(instrument, position.target_price) if position.target_price else 0
+    levels = [exits.r_level(sign, entry_mticks, risk_mticks, step.at_milli) for step in plan.partials]
+    kept = [
+        (level, step.share_ppm)
+        for level, step in zip(levels, plan.partials, strict=True)
+        if risk_mticks > 0 and not exits.folds_into_target(sign, level, target_ticks)
+    ]
+    total = units.steps(instrument, position.entry_quantity)
+    minimum = units.steps(instrument, instrument.min_quantity)
+    parts = exits.split_partials(total, tuple(share for _, share in kept), minimum)
+    planned = [
+        (Purpose.PARTIAL, leg, instrument.steps_to_quantity(part), instrument.ticks_to_price(level))
+        for leg, ((level, _), part) in enumerate(zip(kept, parts, strict=False))
+        if part
+    ]
+    if position.target_price and parts[-1]:
+        planned.append((Purpose.TARGET, 0, instrument.steps_to_quantity(parts[-1]), position.target_price))
+    return planned
+
+
+def _ensure_targets(draft: Draft, position: Position) -> None:
+    rows = draft.book.orders_of(position.position_id)
+    standing = {(row.purpose, row.leg) for row in rows if row.state is not OrderState.VOID}
+    order_type = draft.settings.exits.target_order
+    for purpose, leg, quantity, price in planned_targets(draft, position):
+        if (purpose, leg) in standing:
+            continue
+        if order_type is OrderType.LIMIT:
+            wanted = _Wanted(purpose, order_type, quantity, price=price, leg=leg)
+        else:
+            wanted = _Wanted(purpose, order_type, quantity, trigger_price=price, leg=leg)
+        _intend(draft, position, wanted)
+
+
+def _ensure_exit(draft: Draft, position: Position) -> None:
+    """A CLOSING position needs an order that is closing it: the one that began to fill, or a market exit."""
+    for row in draft.book.orders_of(position.position_id):
+        is_driver = row.purpose is Purpose.EXIT or (
+            row.purpose in (Purpose.STOP, Purpose.TARGET) and row.filled > 0
+        )
+        if is_driver and row.is_live:
+            return
+        if row.purpose is Purpose.EXIT and row.state is OrderState.REJECTED and _is_recent(draft, row):
+            return  # the retry timer asks again
+    _intend(draft, position, _Wanted(Purpose.EXIT, OrderType.MARKET, position.quantity))
+
+
+def _is_recent(draft: Draft, row: Order) -> bool:
+    return draft.ts_ms < row.updated_ms + draft.settings.execution.retry_exit_ms
+
+
+def _finish(draft: Draft, position: Position, entry: Order | None) -> None:
+    """Flat: cancel what is left, and close when the venue holds no order of ours any more."""
+    if position.state is PositionState.OPEN:
+        reason = position.close_reason or CloseReason.TARGET
+        draft.advance(position.position_id, Trigger.BEGIN_CLOSE, "flat", reason)
+    rows = draft.book.orders_of(position.position_id)
+    for row in rows:
+        cancel(draft, row, "position is flat")
+    if entry is not None and not entry.is_settled:
+        return
+    if all(row.is_settled for row in rows):
+        draft.advance(position.position_id, Trigger.FLAT, "flat and no order left")
+        _announce_close(draft, draft.position(position.position_id))
+
+
+def _announce_close(draft: Draft, position: Position) -> None:
+    r_multiple = position.r_multiple(position.net_pnl)
+    in_r = f", {r_multiple:+.2f} R" if r_multiple is not None else ""
+    draft.alert(
+        Severity.INFO,
+        f"closed:{position.position_id}",
+        f"{position.symbol} {position.side} closed by {position.close_reason}:"
+        f" {position.net_pnl:+.2f} {draft.settings.asset}{in_r}",
+    )
+    open_pnl = money.round_money(risk.unrealized(draft.book, draft.marks)) if draft.book.positions else ZERO
+    draft.record(EquitySampled(draft.ts_ms, draft.book.ledger.balance, open_pnl))

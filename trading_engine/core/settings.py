@@ -1,0 +1,123 @@
+"""What the core must know of the configuration, in its own units; made by the composition root.
+
+What belongs here: plain frozen values. What does not: reading or validating a file (config).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+
+from trading_engine.domain.instrument import Instrument
+from trading_engine.domain.orders import OrderType
+from trading_engine.rules.exits import TrailStep
+
+
+@dataclass(frozen=True, slots=True)
+class SizingSettings:
+    """Section Z: shares in parts per million, money in 1e-8 (0 = no bound)."""
+
+    risk_ppm: int = 5_000
+    cap_ppm: int = 200_000
+    cap_money_e8: int = 0
+    taker_fee_e8: int = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class PartialStep:
+    """A resting partial exit: `share_ppm` of the entry at `at_milli` thousandths of R."""
+
+    at_milli: int
+    share_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExitPlan:
+    """The ladders one strategy's positions use."""
+
+    partials: tuple[PartialStep, ...] = ()
+    trailing: tuple[TrailStep, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExitSettings:
+    """Section X: `plans` by strategy; `max_age_ms` 0 switches the time exit off."""
+
+    plans: Mapping[str, ExitPlan] = field(default_factory=dict)
+    target_order: OrderType = OrderType.LIMIT
+    max_age_ms: int = 86_400_000
+    close_on_max_age: bool = False
+    exit_on_opposite: bool = False
+
+    def plan(self, strategy: str) -> ExitPlan:
+        """The ladders of a strategy, none where it has no plan."""
+        return self.plans.get(strategy, ExitPlan())
+
+
+class CooldownScope(StrEnum):
+    """Whose entries a loss pauses."""
+
+    GLOBAL = "global"
+    SYMBOL = "symbol"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """Section R: 0 switches a limit off where that makes sense."""
+
+    daily_loss_ppm: int = 50_000
+    daily_loss_money_e8: int = 0
+    day_start_ms: int = 0
+    drawdown_ppm: int = 100_000
+    flatten_on_drawdown: bool = False
+    consecutive_losses: int = 3
+    streak_pause_ms: int = 43_200_000
+    cooldown_ms: int = 3_600_000
+    cooldown_scope: CooldownScope = CooldownScope.GLOBAL
+    portfolio_risk_ppm: int = 50_000
+    max_positions: int = 3
+    position_ppm: int = 400_000
+    min_balance_ppm: int = 100_000
+    max_leverage_milli: int = 5_000
+    rejects_to_freeze: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionSettings:
+    """How orders are sent: all in milliseconds.
+
+    max_send_delay_ms       an intent is never sent later than this after its decision
+    recv_window_ms          how long a signed request stays acceptable to the venue
+    absence_margin_ms       added to both before "unknown order" proves that it was never accepted
+    stop_confirmation_ms    an open position without a confirmed stop for this long is closed
+    entry_ttl_ms            an entry that has not filled by then is cancelled
+    max_signal_age_ms       a signal older than this is stale: no entry
+    retry_exit_ms           wait before a refused exit is tried again
+    reconcile_interval_ms   period of reconciliation
+    """
+
+    max_send_delay_ms: int = 10_000
+    recv_window_ms: int = 5_000
+    absence_margin_ms: int = 1_000
+    stop_confirmation_ms: int = 5_000
+    entry_ttl_ms: int = 60_000
+    max_signal_age_ms: int = 60_000
+    retry_exit_ms: int = 5_000
+    lookup_retry_ms: int = 2_000
+    reconcile_interval_ms: int = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """Everything a decision depends on besides state and event."""
+
+    venue: str
+    account: str
+    asset: str
+    instruments: Mapping[str, Instrument]
+    leverage: Decimal = Decimal(1)
+    absence_is_proof: bool = False
+    sizing: SizingSettings = field(default_factory=SizingSettings)
+    exits: ExitSettings = field(default_factory=ExitSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    execution: ExecutionSettings = field(default_factory=ExecutionSettings)

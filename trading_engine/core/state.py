@@ -1,0 +1,151 @@
+"""What the engine knows: the book (durable) and the market view (volatile).
+
+What belongs here: immutable state and questions about it. What does not: any change of it (project for
+the book, the handlers for the market view).
+
+The `Book` is exactly what the store can give back and what the journal rebuilds; the `Market` is what a
+restart learns anew. Mappings are never changed in place: every change makes a new one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from trading_engine.domain.control import Control
+from trading_engine.domain.ids import Purpose
+from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.money import ZERO
+from trading_engine.domain.orders import Order
+from trading_engine.domain.position import Position
+
+KEPT_TRADES = 200  # closed trades kept for the streak; a longer losing streak cannot pass the drawdown limit
+KEPT_DAYS = 4
+KEPT_KEYS_MS = 7 * 86_400_000  # how far back a venue may repeat a fill
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedTrade:
+    """What the limits need to know of a closed position."""
+
+    position_id: str
+    symbol: str
+    strategy: str
+    net: Decimal
+    closed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DayFigures:
+    """Sums of the ledger rows of one trading day; `realized` is net of fees and funding."""
+
+    day: str
+    realized: Decimal = ZERO
+    fees: Decimal = ZERO
+    funding: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Sums over the pnl rows, as a projection; the audit recomputes them from the rows.
+
+    balance          sum of all rows
+    transfers        sum of the rows of kind transfer; start_balance is the first of them
+    bookings         how many fills and incomes were booked; numbers the rows
+    peak             running maximum of balance − transfers since the last rebase
+    rebased_booking  the booking after which the peak counts anew; rebased_ms likewise for the streak
+    """
+
+    balance: Decimal = ZERO
+    transfers: Decimal = ZERO
+    start_balance: Decimal = ZERO
+    bookings: int = 0
+    peak: Decimal = ZERO
+    rebased_booking: int = 0
+    rebased_ms: int = 0
+    last_booked_ms: int = 0
+    days: tuple[DayFigures, ...] = ()
+    closed: tuple[ClosedTrade, ...] = ()
+
+    @property
+    def performance(self) -> Decimal:
+        """What trading has made: the balance without deposits and withdrawals."""
+        return self.balance - self.transfers
+
+    def day(self, day: str) -> DayFigures:
+        """The figures of one day, zeros where nothing was booked."""
+        for figures in self.days:
+            if figures.day == day:
+                return figures
+        return DayFigures(day)
+
+    def balance_at_start_of(self, day: str) -> Decimal:
+        """The balance with which a recent day began (transfers of the day count as there from the start)."""
+        return self.balance - sum((figures.realized for figures in self.days if figures.day >= day), ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """The durable state: live positions with their orders, ledger sums, the kill switch.
+
+    positions      by position id, not CLOSED (step prunes what has closed)
+    orders         by client order id, of the positions above
+    seen           dedup keys of recent fills and incomes → venue time
+    signal_ms      (strategy, symbol) → open time of the last signal's candle
+    frozen         symbol → why it takes no entries until an operator resumes
+    rejects        symbol → entries refused in a row
+    """
+
+    epoch: str
+    next_position: int = 1
+    positions: Mapping[str, Position] = field(default_factory=dict)
+    orders: Mapping[str, Order] = field(default_factory=dict)
+    seen: Mapping[str, int] = field(default_factory=dict)
+    signal_ms: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    frozen: Mapping[str, str] = field(default_factory=dict)
+    rejects: Mapping[str, int] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
+    control: Control = field(default_factory=Control)
+
+    def position_on(self, symbol: str) -> Position | None:
+        """The one position on a symbol that is not CLOSED."""
+        for position in self.positions.values():
+            if position.symbol == symbol and position.state is not PositionState.CLOSED:
+                return position
+        return None
+
+    def orders_of(self, position_id: str, purpose: Purpose | None = None) -> list[Order]:
+        """The orders of a position in the order they were intended, of one purpose where it is given."""
+        return [
+            order
+            for order in self.orders.values()
+            if order.position_id == position_id and (purpose is None or order.purpose is purpose)
+        ]
+
+    def entry_of(self, position_id: str) -> Order | None:
+        """The entry order of a position; a residual position has none."""
+        entries = self.orders_of(position_id, Purpose.ENTRY)
+        return entries[-1] if entries else None
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """The volatile view: last closes, progress, whether the venue agrees with us.
+
+    marks           symbol → last close
+    closed_ms       close time of the latest candles
+    is_synced       a snapshot was reconciled since the last disconnect
+    """
+
+    marks: Mapping[str, Decimal] = field(default_factory=dict)
+    closed_ms: int = 0
+    decided_ms: int = 0
+    reconciled_ms: int = 0
+    is_synced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """Everything `step` looks at."""
+
+    book: Book
+    market: Market = field(default_factory=Market)

@@ -1,0 +1,106 @@
+"""`step(state, event)`: the one door into the core.
+
+What belongs here: dispatch, the checks after it, and the result's shape. What does not: any decision.
+
+A step is a pure function. The shell commits its records first, adopts its state second and performs its
+effects third; a step whose commit failed is simply dropped.
+"""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from trading_engine.core import invariants, on_command, on_market, on_timer, on_venue, reconcile, trips
+from trading_engine.core.draft import Draft
+from trading_engine.core.effects import Effect
+from trading_engine.core.project import prune
+from trading_engine.core.settings import EngineSettings
+from trading_engine.core.state import Book, EngineState
+from trading_engine.domain.events import (
+    CancelAnswered,
+    CandlesClosed,
+    Event,
+    FillSeen,
+    IncomeSeen,
+    LookupFailed,
+    OrderLookedUp,
+    OrderReported,
+    ResumeRequested,
+    RunBegan,
+    RunEnding,
+    RunFinished,
+    SnapshotFailed,
+    SnapshotTaken,
+    StopRequested,
+    SubmitAnswered,
+    SubmitExpired,
+    TimerFired,
+)
+from trading_engine.domain.records import FillApplied, IncomeBooked, PositionAdvanced, Record
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What follows from one event.
+
+    state    to adopt after the commit; closed positions are gone from it
+    book     the same book with what this step closed still in it: what the store writes
+    records  to commit, in order; empty when nothing durable changed
+    effects  to perform after the commit
+    """
+
+    state: EngineState
+    book: Book
+    records: tuple[Record, ...]
+    effects: tuple[Effect, ...]
+
+
+def step(state: EngineState, event: Event, settings: EngineSettings) -> StepResult:
+    """What follows from one event; raises InvariantBroken where the result would contradict itself."""
+    draft = Draft(state, settings, event.ts_ms)
+    _dispatch(draft, event)
+    if draft.records:
+        if any(isinstance(record, FillApplied | IncomeBooked | PositionAdvanced) for record in draft.records):
+            trips.announce_trips(draft, state.book)
+        invariants.check(draft.book)
+    after = EngineState(prune(draft.book), draft.market)
+    return StepResult(after, draft.book, tuple(draft.records), tuple(draft.effects))
+
+
+def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one line an event kind, exhaustive
+    match event:
+        case CandlesClosed():
+            on_market.on_candles(draft, event)
+        case FillSeen():
+            on_venue.on_fill(draft, event.fill)
+        case IncomeSeen():
+            on_venue.on_income(draft, event.income)
+        case OrderReported():
+            on_venue.merge_report(draft, event.report)
+        case SubmitAnswered():
+            on_venue.on_submit_answered(draft, event.client_order_id, event.outcome)
+        case SubmitExpired():
+            on_venue.on_submit_expired(draft, event.client_order_id)
+        case CancelAnswered():
+            on_venue.on_cancel_answered(draft, event.client_order_id, event.outcome)
+        case OrderLookedUp():
+            on_venue.on_looked_up(draft, event.lookup)
+        case LookupFailed():
+            on_venue.on_lookup_failed(draft, event.client_order_id)
+        case SnapshotTaken():
+            reconcile.on_snapshot(draft, event.snapshot)
+        case SnapshotFailed():
+            reconcile.on_snapshot_failed(draft)
+        case TimerFired():
+            on_timer.on_timer(draft, event)
+        case StopRequested():
+            on_command.on_stop(draft, event)
+        case ResumeRequested():
+            on_command.on_resume(draft, event)
+        case RunBegan():
+            on_command.on_run_began(draft, event)
+        case RunEnding():
+            on_command.on_run_ending(draft, event)
+        case RunFinished():
+            on_command.on_run_finished(draft, event)
+        case _:
+            assert_never(event)

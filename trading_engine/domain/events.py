@@ -1,0 +1,199 @@
+"""What has happened: the only input of the core. Past tense, immutable, stamped by the shell.
+
+What belongs here: one class per kind of happening. What does not: what follows (core handlers) and
+how it was noticed (runtime). `ts_ms` is event time: virtual in replay, the system's otherwise.
+
+At one instant the order is a rule, not an accident: funding for positions held before it, then
+fills, then reports, then candles with their decisions, then timers, then commands.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trading_engine.domain.control import Level
+from trading_engine.domain.fills import Fill, Income
+from trading_engine.domain.market import Candle, Signal
+from trading_engine.domain.orders import OrderReport
+from trading_engine.domain.reports import OrderLookup, Outcome, VenueSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class CandlesClosed:
+    """All candles that closed at one instant, with the signals computed from them.
+
+    `is_catch_up` marks candles the exchange has already passed (after a downtime): exits, no entries.
+    """
+
+    ts_ms: int
+    candles: tuple[Candle, ...]
+    signals: tuple[Signal, ...] = ()
+    is_catch_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitAnswered:
+    """The one attempt to send an order has ended."""
+
+    ts_ms: int
+    client_order_id: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitExpired:
+    """The executor held an intent back because its send window was over: provably never sent."""
+
+    ts_ms: int
+    client_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAnswered:
+    """A cancel was answered; the outcome never proves the final state by itself."""
+
+    ts_ms: int
+    client_order_id: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReported:
+    """The venue told about an order unasked (user stream)."""
+
+    ts_ms: int
+    report: OrderReport
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLookedUp:
+    """A query by client order id was answered."""
+
+    ts_ms: int
+    lookup: OrderLookup
+
+
+@dataclass(frozen=True, slots=True)
+class LookupFailed:
+    """A query by client order id failed: nothing was learned."""
+
+    ts_ms: int
+    client_order_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class FillSeen:
+    """An execution was reported."""
+
+    ts_ms: int
+    fill: Fill
+
+
+@dataclass(frozen=True, slots=True)
+class IncomeSeen:
+    """Funding or another wallet change was reported."""
+
+    ts_ms: int
+    income: Income
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotTaken:
+    """The account was read whole."""
+
+    ts_ms: int
+    snapshot: VenueSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotFailed:
+    """The account could not be read: the old view stays, the entry gate stays shut."""
+
+    ts_ms: int
+    why: str
+
+
+class TimerKind(StrEnum):
+    """What a timer is for."""
+
+    ENTRY_DEADLINE = "entry_deadline"  # key: client order id
+    STOP_CONFIRMATION = "stop_confirmation"  # key: position id
+    RETRY_EXIT = "retry_exit"  # key: position id
+    LOOKUP = "lookup"  # key: client order id
+    RECONCILE = "reconcile"  # key: empty
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """Time has come; the handler checks whether the reason still stands."""
+
+    ts_ms: int
+    kind: TimerKind
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """The kill-switch file was seen; `level` is NO_ENTRY or FLATTEN."""
+
+    ts_ms: int
+    level: Level
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRequested:
+    """An operator lowers the kill switch and rebases peak and streak."""
+
+    ts_ms: int
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunBegan:
+    """A process has started on this state."""
+
+    ts_ms: int
+    run_id: str
+    version: str
+    mode: str
+    config_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnding:
+    """The process is about to leave; `flatten` closes positions first."""
+
+    ts_ms: int
+    reason: str
+    flatten: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """Nothing is in flight any more; the last event of a process."""
+
+    ts_ms: int
+    run_id: str
+    reason: str
+
+
+Event = (
+    CandlesClosed
+    | SubmitAnswered
+    | SubmitExpired
+    | CancelAnswered
+    | OrderReported
+    | OrderLookedUp
+    | LookupFailed
+    | FillSeen
+    | IncomeSeen
+    | SnapshotTaken
+    | SnapshotFailed
+    | TimerFired
+    | StopRequested
+    | ResumeRequested
+    | RunBegan
+    | RunEnding
+    | RunFinished
+)

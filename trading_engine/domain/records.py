@@ -1,0 +1,250 @@
+"""What is written down: the journal's kinds. Each record is applied by `core.project.apply` alone.
+
+What belongs here: immutable facts with everything needed to apply them. What does not: how they are
+encoded (store.codec) or applied (core.project). Old kinds stay decodable: add fields with defaults only.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from trading_engine.domain.control import Level
+from trading_engine.domain.fills import Fill, Income
+from trading_engine.domain.lifecycle import PositionState, Trigger
+from trading_engine.domain.market import Signal
+from trading_engine.domain.orders import Order, OrderState
+from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.severity import Severity
+
+
+class Fate(StrEnum):
+    """What became of a signal."""
+
+    TAKEN = "taken"
+    EXITED = "exited"  # it closed a position
+    OUTRANKED = "outranked"  # another signal on the symbol was more confident
+    TIED = "tied"  # equal confidence in opposite directions
+    HELD = "held"  # a position on the symbol exists; ignored
+    GATED = "gated"  # an entry gate was shut
+    REFUSED = "refused"  # risk or sizing said no
+    NOTHING_TO_CLOSE = "nothing_to_close"  # an exit only, while no position of the strategy is open
+    STALE = "stale"  # the candle is not the latest any more
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A process took over this state."""
+
+    run_id: str
+    version: str
+    mode: str
+    config_hash: str
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The process left in order."""
+
+    run_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSeen:
+    """A strategy's signal and its fate, with the reason and the numbers of the decision."""
+
+    signal: Signal
+    fate: Fate
+    reason: str
+    position_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PositionOpened:
+    """A position was intended (PENDING), or a residual one found (CLOSING)."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class PositionAdvanced:
+    """A legal move of the life-cycle, and its cause."""
+
+    position_id: str
+    source: PositionState
+    target: PositionState
+    trigger: Trigger
+    cause: str
+    close_reason: CloseReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopMoved:
+    """The stop level of a position was moved towards the price."""
+
+    position_id: str
+    stop_price: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PositionAged:
+    """A position is older than its limit; said once."""
+
+    position_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderIntended:
+    """An order will be sent; nothing leaves before this row is committed."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUpdated:
+    """What was learned about an order: the merged values, not the raw report."""
+
+    client_order_id: str
+    state: OrderState
+    reported_filled: Decimal
+    venue_order_id: str
+    reason: str
+    updated_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelIntended:
+    """A cancel will be sent."""
+
+    client_order_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FillApplied:
+    """A fill changed a position and the ledger.
+
+    gross       gross PnL booked: the venue's figure, or ours where it gives none
+    own_gross   ours, always: the cross-check
+    day         trading day of the venue's time stamp
+    """
+
+    fill: Fill
+    position_id: str
+    gross: Decimal
+    own_gross: Decimal
+    day: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncomeBooked:
+    """A wallet change that is not a fill entered the ledger."""
+
+    income: Income
+    position_id: str
+    day: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlChanged:
+    """The kill switch moved."""
+
+    level: Level
+    reason: str
+    actor: str
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsRebased:
+    """An operator resumed: peak and losing streak count anew from here."""
+
+    ts_ms: int
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class LimitTripped:
+    """A risk limit began to stop entries, with the numbers it was judged on."""
+
+    limit: str
+    scope: str
+    value: str
+    threshold: str
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolFrozen:
+    """No entries on a symbol until an operator resumes."""
+
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceFound:
+    """Reconciliation saw local and venue disagree, and what was done about it."""
+
+    kind: str
+    symbol: str
+    local: str
+    venue: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRaised:
+    """A person should know; `key` identifies repeats."""
+
+    severity: Severity
+    key: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EquitySampled:
+    """A point of the equity curve, hourly and whenever a position closes."""
+
+    ts_ms: int
+    balance: Decimal
+    unrealized: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class DayClosed:
+    """A trading day is over; its figures as the ledger had them."""
+
+    day: str
+    start_balance: Decimal
+    realized: Decimal
+    fees: Decimal
+    funding: Decimal
+    trades: int
+    wins: int
+
+
+Record = (
+    RunStarted
+    | RunEnded
+    | SignalSeen
+    | PositionOpened
+    | PositionAdvanced
+    | StopMoved
+    | PositionAged
+    | OrderIntended
+    | OrderUpdated
+    | CancelIntended
+    | FillApplied
+    | IncomeBooked
+    | ControlChanged
+    | LimitsRebased
+    | LimitTripped
+    | SymbolFrozen
+    | DifferenceFound
+    | AlertRaised
+    | EquitySampled
+    | DayClosed
+)

@@ -1,0 +1,85 @@
+"""What a venue answers: outcomes of commands and snapshots of an account.
+
+What belongs here: venue-neutral answers that cross the Venue port. What does not: orders and fills
+themselves (orders, fills), how an answer is classified (venues).
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading_engine.domain.fills import Fill, Income
+from trading_engine.domain.market import Side
+from trading_engine.domain.orders import OrderReport
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The venue has the order; fills come separately, an acknowledgement carries none."""
+
+    report: OrderReport
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Definitively refused: `code` is on the venue's list of proofs, or the request was never sent."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The request may have taken effect."""
+
+    why: str
+
+
+Outcome = Accepted | Rejected | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class VenuePosition:
+    """Net exposure in one symbol as the venue has it; `quantity` is unsigned."""
+
+    symbol: str
+    side: Side
+    quantity: Decimal
+    entry_price: Decimal
+    mark_price: Decimal
+    liquidation_price: Decimal | None
+    leverage: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """The wallet: `wallet` is settled money, `available` what new orders may use."""
+
+    asset: str
+    wallet: Decimal
+    available: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLookup:
+    """The answer to a query by client order id: a report, or None for "no such order"."""
+
+    client_order_id: str
+    report: OrderReport | None
+
+
+@dataclass(frozen=True, slots=True)
+class VenueSnapshot:
+    """Everything reconciliation compares, read in one go; a failed part fails the whole.
+
+    lookups   one answer for each local live order that the open-order list did not show
+    fills     since the watermark less an overlap, any order
+    incomes   likewise
+    """
+
+    ts_ms: int
+    open_orders: tuple[OrderReport, ...]
+    lookups: tuple[OrderLookup, ...]
+    fills: tuple[Fill, ...]
+    incomes: tuple[Income, ...]
+    positions: tuple[VenuePosition, ...]
+    balance: Balance

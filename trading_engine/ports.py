@@ -1,0 +1,201 @@
+"""What the runtime needs from the outside, as Protocols; adapters implement them, fakes pass the same tests.
+
+What belongs here: ports and the few values that exist only to cross them. What does not: any
+implementation. The Venue port is shaped by three real venues at once (Zoomex V3, Binance USDⓈ-M, BingX):
+
+- an acknowledgement carries no fill: fills come by stream and by `fills_since` a watermark;
+- stops live in a separate order space on some venues: `open_orders` returns both spaces as one list, and
+  a triggered stop keeps the client id it was given, whatever child order the venue makes of it;
+- brackets attached to an entry exist on two of the three and carry no client id there, so the core always
+  uses separate stops, intended in the transaction of the fill that needs them; this fits all;
+- hedge mode names the position side on every order (`OrderRequest.position_side`), one-way ignores it;
+- an accepted order may be invisible to queries for a while: `Capabilities.visibility_delay_ms`;
+- submits are never retried by an adapter; reads may be.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Protocol
+
+from trading_engine.core.state import Book
+from trading_engine.domain.events import FillSeen, IncomeSeen, OrderReported
+from trading_engine.domain.fills import Fill, Income
+from trading_engine.domain.instrument import Instrument
+from trading_engine.domain.orders import OrderReport, OrderRequest, OrderType
+from trading_engine.domain.records import Record
+from trading_engine.domain.reports import Balance, Outcome, VenuePosition
+
+
+class Clock(Protocol):
+    """Event time: the system's, or virtual in replay."""
+
+    def now_ms(self) -> int:
+        """The present instant."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class GateStatus:
+    """Whether entries on a symbol are possible, and every reason why not."""
+
+    symbol: str
+    ok: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LimitStatus:
+    """One line of `risk`: a limit, what it stands at, and the numbers it was computed from."""
+
+    limit: str
+    scope: str
+    value: str
+    threshold: str
+    used_pct: str
+    tripped: bool
+    resets_at_ms: int
+    computed_from: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Progress and the volatile view, written with a commit so that readers see it while the engine is down.
+
+    cursor_ms   close time of the last candles that were processed
+    marks       symbol and last close, as text
+    """
+
+    cursor_ms: int
+    marks: tuple[tuple[str, str], ...]
+    decided_ms: int
+    reconciled_ms: int
+    gates: tuple[GateStatus, ...]
+    limits: tuple[LimitStatus, ...]
+    unrealized: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One transaction: the records of a step, the book after them, and the progress."""
+
+    ts_ms: int
+    run_id: str
+    records: tuple[Record, ...]
+    book: Book
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What the store gives at boot."""
+
+    book: Book
+    checkpoint: Checkpoint | None
+    last_seq: int
+
+
+class Store(Protocol):
+    """Durable memory: one writer."""
+
+    def load(self) -> Loaded:
+        """The live book and the last checkpoint."""
+        ...
+
+    def commit(self, commit: Commit) -> int:
+        """Write everything or nothing, synced to disk; the sequence number of the last record."""
+        ...
+
+    def close(self) -> None:
+        """Checkpoint the log and release the file."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a venue can do, read by the engine instead of asking which venue it is.
+
+    order_types           what `submit` accepts
+    has_hedge_mode        position side is meaningful
+    has_attached_stops    an entry may carry its stop
+    can_amend_stop        a resting stop's trigger and size can be changed in place
+    separate_stop_space   stops are listed and cancelled apart from plain orders (the adapter hides it)
+    absence_is_proof      "unknown order" is final at once: no request can be in flight (in process)
+    visibility_delay_ms   how long an accepted order may be invisible to queries
+    """
+
+    order_types: frozenset[OrderType]
+    has_hedge_mode: bool
+    has_attached_stops: bool
+    can_amend_stop: bool
+    separate_stop_space: bool
+    absence_is_proof: bool
+    visibility_delay_ms: int
+    notes: tuple[str, ...] = field(default=())
+
+
+VenueEvent = FillSeen | IncomeSeen | OrderReported
+VenueSink = Callable[[VenueEvent], None]
+
+
+class Venue(Protocol):
+    """One account at one venue. Reads raise VenueUnavailable; they never answer "nothing" for "failed"."""
+
+    @property
+    def name(self) -> str:
+        """Name used in rows and keys."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """Account used in rows and keys."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this venue can do."""
+        ...
+
+    def subscribe(self, sink: VenueSink) -> None:
+        """Send user-stream events to `sink` from now on."""
+        ...
+
+    async def submit(self, request: OrderRequest) -> Outcome:
+        """Send once; classify; never raise, never retry."""
+        ...
+
+    async def cancel(self, symbol: str, client_order_id: str, venue_order_id: str) -> Outcome:
+        """Ask for a cancel; Rejected means "not open any more or never was": query for the truth."""
+        ...
+
+    async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
+        """The order with this client id in any state and space, None where the venue knows none."""
+        ...
+
+    async def open_orders(self) -> Sequence[OrderReport]:
+        """Every open order of the account, all spaces, foreign ones included."""
+        ...
+
+    async def fills_since(self, since_ms: int) -> Sequence[Fill]:
+        """Every fill at or after `since_ms`, oldest first."""
+        ...
+
+    async def incomes_since(self, since_ms: int) -> Sequence[Income]:
+        """Funding, transfers and other wallet changes at or after `since_ms`, oldest first; no fills."""
+        ...
+
+    async def positions(self) -> Sequence[VenuePosition]:
+        """Every position with a quantity."""
+        ...
+
+    async def balance(self) -> Balance:
+        """The wallet."""
+        ...
+
+    async def instruments(self) -> Sequence[Instrument]:
+        """Facts of the configured symbols."""
+        ...
+
+    async def set_leverage(self, symbol: str, leverage: Decimal) -> Outcome:
+        """Set the leverage of a symbol; "unchanged" is Accepted."""
+        ...

@@ -1,0 +1,51 @@
+"""Multiplying and dividing without leaving 64 bits.
+
+What belongs here: integer arithmetic with a named rounding direction. What does not: what a number means.
+
+Python's `//` rounds towards minus infinity, interpreted and compiled; each function here says which way
+it rounds, and each is exact otherwise.
+"""
+
+MILLI = 1_000
+PPM = 1_000_000
+E8 = 100_000_000
+
+
+def divide_ceil(value: int, divisor: int) -> int:
+    """The smallest whole number not below value / divisor; divisor > 0."""
+    return -(-value // divisor)
+
+
+def scale_floor(value: int, multiplier: int, divisor: int) -> int:
+    """The largest whole number not above value × multiplier / divisor; divisor > 0.
+
+    The quotient and the remainder of value / divisor are multiplied apart, so nothing overflows while
+    the result and divisor × |multiplier| fit: 1e18 × 1e8 / 1e8 does.
+    """
+    return value // divisor * multiplier + value % divisor * multiplier // divisor
+
+
+def scale_ceil(value: int, multiplier: int, divisor: int) -> int:
+    """The smallest whole number not below value × multiplier / divisor; bounds as `scale_floor`."""
+    return -scale_floor(value, -multiplier, divisor)
+
+
+def ratio_floor(numerator: int, denominator: int, digits: int) -> int:
+    """The largest whole number not above numerator × 10^digits / denominator; 0 < denominator < 1.8e18.
+
+    Long division, a digit at a time and each digit as a factor 5 and a factor 2, because ten times a
+    remainder of 1e18 does not fit and five times does. The result must fit.
+    """
+    quotient = numerator // denominator
+    rest = numerator % denominator
+    for _ in range(digits):
+        for factor in (5, 2):
+            rest *= factor
+            quotient = quotient * factor + rest // denominator
+            rest %= denominator
+    return quotient
+
+
+def ratio_ceil(numerator: int, denominator: int, digits: int) -> int:
+    """The smallest whole number not below numerator × 10^digits / denominator; bounds as `ratio_floor`."""
+    return -ratio_floor(-numerator, denominator, digits)

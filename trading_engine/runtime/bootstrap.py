@@ -1,0 +1,330 @@
+"""The composition root: configuration in, objects out.
+
+What belongs here: turning the configuration into plain settings of the lower layers, opening data, and
+the checks of both before anything is written. What does not: running them (app).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+from trading_engine.config.load import load_config
+from trading_engine.config.model import Config, InstrumentConfig
+from trading_engine.core.settings import (
+    CooldownScope,
+    EngineSettings,
+    ExecutionSettings,
+    ExitPlan,
+    ExitSettings,
+    LimitSettings,
+    PartialStep,
+    SizingSettings,
+)
+from trading_engine.domain import money
+from trading_engine.domain.control import Level
+from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.domain.instrument import Instrument
+from trading_engine.domain.money import E8
+from trading_engine.domain.orders import OrderType
+from trading_engine.domain.time import HOUR_MS, MINUTE_MS, SECOND_MS, interval_name, iso
+from trading_engine.marketdata.candle_file import CandleFile, open_candles
+from trading_engine.marketdata.funding_file import read_funding
+from trading_engine.marketdata.replay import CandleSource, Replay
+from trading_engine.marketdata.synth import SyntheticMarket
+from trading_engine.rules.exits import TrailStep
+from trading_engine.runtime.brain import Brain
+from trading_engine.strategy import registry
+from trading_engine.strategy.api import Strategy
+from trading_engine.venues.embedded.account import Contract, Terms
+from trading_engine.venues.embedded.facts import DEFAULT_MAINTENANCE_RATE, known_instrument, single_tier
+from trading_engine.venues.embedded.venue import CAPABILITIES
+
+DEMO_START_MS = 1_735_689_600_000  # 2025-01-01, where the synthetic market begins
+PARTIALS_BY_DEFAULT = frozenset({"multi_timeframe_long"})
+TRAILING_BY_DEFAULT = frozenset({"multi_timeframe_long", "trend_distance_short"})
+_PPM_PER_PERCENT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line asks for. `speed` None is as fast as it goes."""
+
+    config_path: Path
+    state_dir: Path | None = None
+    replay: Mapping[str, Path] = field(default_factory=dict)
+    funding: Mapping[str, Path] = field(default_factory=dict)
+    speed: float | None = None
+    seed: int | None = None
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    dry_run: bool = False
+    debug: bool = False
+    on_progress: Callable[[int, int, int], None] | None = None
+
+
+class Finding(NamedTuple):
+    """Something `validate` has to say; level is ok, warning or error."""
+
+    level: str
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a run is made of, checked, with nothing written yet."""
+
+    config: Config
+    settings: EngineSettings
+    terms: Terms
+    source: CandleSource
+    files: tuple[CandleFile, ...]
+    strategies: Mapping[str, tuple[Strategy, ...]]
+    total_candles: int
+
+
+def prepare(options: RunOptions, environ: Mapping[str, str]) -> Plan:
+    """Read and check configuration, strategies and data; raises ConfigInvalid, writes nothing."""
+    config = load_config(options.config_path, options.overrides, environ, Path(".env"))
+    symbols = _symbols(config, options)
+    instruments = {symbol: _instrument(config, symbol) for symbol in symbols}
+    strategies = _strategies(config, symbols)
+    files = tuple(open_candles(symbol, path, instruments[symbol]) for symbol, path in options.replay.items())
+    source, total = _source(config, options, files, instruments)
+    settings = engine_settings(config, instruments)
+    _check_intervals(strategies, instruments, source.interval_ms)
+    return Plan(config, settings, _terms(config), source, files, strategies, total)
+
+
+def settings_only(options: RunOptions, environ: Mapping[str, str]) -> tuple[Config, EngineSettings, Terms]:
+    """The settings without opening any data."""
+    config = load_config(options.config_path, options.overrides, environ, Path(".env"))
+    instruments = {symbol: _instrument(config, symbol) for symbol in config.symbols}
+    return config, engine_settings(config, instruments), _terms(config)
+
+
+def _symbols(config: Config, options: RunOptions) -> tuple[str, ...]:
+    """The symbols to trade: those with data where data is given, otherwise the configured ones."""
+    unknown = sorted(set(options.replay) - set(config.symbols))
+    if unknown:
+        raise ConfigInvalid(
+            f"--replay {unknown[0]}=…: {unknown[0]} is not among the symbols of {options.config_path}"
+            f" ({', '.join(config.symbols)}); add it there",
+            exit_code=2,
+        )
+    lonely = sorted(set(options.funding) - set(options.replay))
+    if lonely:
+        raise ConfigInvalid(f"--funding {lonely[0]}=…: there is no --replay {lonely[0]}=FILE for it", exit_code=2)
+    return tuple(symbol for symbol in config.symbols if not options.replay or symbol in options.replay)
+
+
+def _instrument(config: Config, symbol: str) -> Instrument:
+    override = config.paper.instruments.get(symbol, InstrumentConfig())
+    known = known_instrument(symbol)
+    if known is None and (override.tick is None or override.step is None):
+        raise ConfigInvalid(
+            f"paper.instruments.{symbol}: {symbol} has no built-in facts; give at least its tick and step there"
+        )
+    step = override.step or (known.step if known else Decimal(1))
+    leverage = override.max_leverage or (known.max_leverage if known else Decimal(50))
+    rate = override.maintenance_pct / 100 if override.maintenance_pct else DEFAULT_MAINTENANCE_RATE
+    instrument = Instrument(
+        symbol=symbol,
+        tick=override.tick or (known.tick if known else Decimal(1)),
+        step=step,
+        min_quantity=override.min_quantity or (known.min_quantity if known and not override.step else step),
+        max_quantity=override.max_quantity or (known.max_quantity if known else step * 10**9),
+        min_notional=override.min_notional or (known.min_notional if known else Decimal(5)),
+        max_leverage=leverage,
+        tiers=single_tier(rate, leverage),
+    )
+    try:
+        Contract.of(instrument)
+    except ValueError as error:
+        raise ConfigInvalid(f"paper.instruments.{symbol}: {error}; money would not add up exactly") from error
+    if config.leverage > leverage:
+        raise ConfigInvalid(f"leverage = {config.leverage} is above {symbol}'s maximum of {leverage}")
+    return instrument
+
+
+def _strategies(config: Config, symbols: Sequence[str]) -> Mapping[str, tuple[Strategy, ...]]:
+    made = [(item, registry.create(item.name, item.settings)) for item in config.strategies]
+    return {
+        symbol: tuple(strategy for item, strategy in made if item.symbols is None or symbol in item.symbols)
+        for symbol in symbols
+    }
+
+
+def _check_intervals(
+    strategies: Mapping[str, tuple[Strategy, ...]], instruments: Mapping[str, Instrument], interval_ms: int
+) -> None:
+    try:
+        Brain(strategies, instruments, interval_ms)
+    except ValueError as error:
+        raise ConfigInvalid(f"the candles are {interval_name(interval_ms)}: {error}") from error
+
+
+def _source(
+    config: Config,
+    options: RunOptions,
+    files: Sequence[CandleFile],
+    instruments: Mapping[str, Instrument],
+) -> tuple[CandleSource, int]:
+    if not files:
+        seed = config.demo.seed if options.seed is None else options.seed
+        market = SyntheticMarket(seed, instruments, DEMO_START_MS, config.demo.candles)
+        return market, config.demo.candles * len(instruments)
+    rates = [
+        rate
+        for symbol, path in options.funding.items()
+        for file in files
+        if file.symbol == symbol
+        for rate in read_funding(symbol, path, file.first_ts, file.last_ts + file.interval_ms)
+    ]
+    return Replay(files, rates), sum(file.rows for file in files)
+
+
+def ppm(percent: Decimal) -> int:
+    """Percent as parts per million, rounded down."""
+    return int(percent * _PPM_PER_PERCENT)
+
+
+def _rate_e8(percent: Decimal) -> int:
+    return int(percent * E8 / 100)
+
+
+def _terms(config: Config) -> Terms:
+    paper = config.paper
+    return Terms(
+        taker_fee_e8=_rate_e8(paper.taker_fee_pct),
+        maker_fee_e8=_rate_e8(paper.maker_fee_pct),
+        slippage_ppm=ppm(paper.slippage_pct),
+        volume_share_ppm=ppm(paper.volume_share_pct),
+        leverage_milli=int(config.leverage * 1000),
+    )
+
+
+def engine_settings(config: Config, instruments: Mapping[str, Instrument]) -> EngineSettings:
+    """The core's settings, in its own units."""
+    sizing, execution = config.sizing, config.execution
+    return EngineSettings(
+        venue=config.venue,
+        account=config.account,
+        asset=next(iter(instruments.values())).settle_asset,
+        instruments=instruments,
+        leverage=config.leverage,
+        absence_is_proof=CAPABILITIES.absence_is_proof,
+        sizing=SizingSettings(
+            risk_ppm=ppm(sizing.risk_pct),
+            cap_ppm=ppm(sizing.max_position_pct),
+            cap_money_e8=money.to_e8(sizing.max_position_money) if sizing.max_position_money else 0,
+            taker_fee_e8=_rate_e8(config.paper.taker_fee_pct),
+        ),
+        exits=_exits(config),
+        limits=_limits(config),
+        execution=ExecutionSettings(
+            max_send_delay_ms=execution.max_send_delay_ms,
+            recv_window_ms=execution.recv_window_ms,
+            stop_confirmation_ms=execution.unprotected_timeout_ms,
+            entry_ttl_ms=execution.entry_ttl_ms,
+            reconcile_interval_ms=execution.reconcile_interval_s * SECOND_MS,
+        ),
+    )
+
+
+def _exits(config: Config) -> ExitSettings:
+    exits = config.exits
+    partials = tuple(PartialStep(int(step.at_r * 1000), ppm(step.share_pct)) for step in exits.partials)
+    trailing = tuple(TrailStep(int(step.at_r * 1000), int(step.to_r * 1000)) for step in exits.trailing)
+    plans = {}
+    for item in config.strategies:
+        takes_partials = item.name in PARTIALS_BY_DEFAULT if item.partials is None else item.partials
+        trails = item.name in TRAILING_BY_DEFAULT if item.trailing is None else item.trailing
+        plans[item.name] = ExitPlan(partials if takes_partials else (), trailing if trails else ())
+    return ExitSettings(
+        plans=plans,
+        target_order=OrderType(exits.target_order),
+        max_age_ms=exits.max_age_hours * HOUR_MS,
+        close_on_max_age=exits.on_max_age == "close",
+        exit_on_opposite=exits.exit_on_opposite,
+    )
+
+
+def _limits(config: Config) -> LimitSettings:
+    risk = config.risk
+    return LimitSettings(
+        daily_loss_ppm=ppm(risk.max_daily_loss_pct),
+        daily_loss_money_e8=money.to_e8(risk.max_daily_loss_money) if risk.max_daily_loss_money else 0,
+        day_start_ms=risk.day_start_ms,
+        drawdown_ppm=ppm(risk.max_drawdown_pct),
+        flatten_on_drawdown=risk.on_drawdown == "flatten",
+        consecutive_losses=risk.max_consecutive_losses,
+        streak_pause_ms=risk.streak_pause_hours * HOUR_MS,
+        cooldown_ms=risk.cooldown_minutes * MINUTE_MS,
+        cooldown_scope=CooldownScope(risk.cooldown_scope),
+        portfolio_risk_ppm=ppm(risk.max_portfolio_risk_pct),
+        max_positions=risk.max_positions,
+        position_ppm=ppm(risk.max_position_pct),
+        min_balance_ppm=ppm(risk.min_balance_pct),
+        max_leverage_milli=int(risk.max_leverage * 1000),
+    )
+
+
+def stop_level(config: Config) -> Level:
+    """What the bare STOP file does."""
+    return Level.FLATTEN if config.kill_switch.action == "flatten" else Level.NO_ENTRY
+
+
+def check(options: RunOptions, environ: Mapping[str, str] | None = None) -> list[Finding]:
+    """What `validate` reports; raises ConfigInvalid for what would not run at all."""
+    plan = prepare(options, {} if environ is None else environ)
+    findings = [
+        Finding("ok", str(options.config_path), f"mode {plan.config.mode}, symbols {', '.join(plan.settings.instruments)}")
+    ]
+    for file in plan.files:
+        report = file.report
+        span = f"{iso(file.first_ts)} to {iso(file.last_ts + file.interval_ms)}"
+        findings.append(Finding("ok", str(file.path), f"{file.rows} candles of {interval_name(file.interval_ms)}, {span}"))
+        if report.gaps:
+            missing = sum(gap.missing for gap in report.gaps)
+            first = iso(report.gaps[0].from_ts)
+            findings.append(
+                Finding("warning", str(file.path), f"{missing} candles missing in {len(report.gaps)} gaps, the first at {first}")
+            )
+        if report.off_tick:
+            text = f"{report.off_tick} prices are not on the tick of {file.instrument.tick}; moved to the nearest"
+            findings.append(Finding("warning", str(file.path), text))
+    findings.extend(_folded(plan))
+    return findings
+
+
+def _folded(plan: Plan) -> list[Finding]:
+    """Partial and trailing levels at or beyond the target of a strategy whose target is a multiple of its stop."""
+    findings = []
+    seen: set[str] = set()
+    for strategy in (item for group in plan.strategies.values() for item in group):
+        if strategy.name in seen:
+            continue
+        seen.add(strategy.name)
+        target_r = _target_r(strategy)
+        ladder = plan.settings.exits.plan(strategy.name)
+        if target_r is None:
+            continue
+        for step in ladder.partials:
+            if step.at_milli >= target_r * 1000:
+                text = f"the partial at {step.at_milli / 1000:g} R lies at or beyond the target ({target_r:g} R): it folds into it"
+                findings.append(Finding("warning", strategy.name, text))
+        for trail in ladder.trailing:
+            if trail.at_milli >= target_r * 1000:
+                text = f"trailing at {trail.at_milli / 1000:g} R is never reached: the target is {target_r:g} R"
+                findings.append(Finding("warning", strategy.name, text))
+    return findings
+
+
+def _target_r(strategy: Strategy) -> float | None:
+    """Target in multiples of the stop, where both are settings in one unit."""
+    for stop, target in (("stop_pct", "target_pct"), ("stop_atr", "target_atr")):
+        if hasattr(strategy, stop) and getattr(strategy, target):
+            return float(getattr(strategy, target)) / float(getattr(strategy, stop))
+    return None

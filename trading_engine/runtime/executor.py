@@ -1,0 +1,187 @@
+"""Performing effects: every call to the venue, its one attempt, and its outcome as an event.
+
+What belongs here: sending, cancelling, asking, reading the account. What does not: decisions about any of
+it (core), venue spellings (venues).
+
+Effects on one symbol are performed in order, different symbols side by side. A submit is attempted once;
+whatever is not an answer becomes Unknown.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import assert_never
+
+from loguru import logger
+
+from trading_engine.core.effects import CancelOrder, Effect, LookUpOrder, PlaceOrder, SetTimer, TakeSnapshot
+from trading_engine.domain.control import Level
+from trading_engine.domain.errors import VenueUnavailable
+from trading_engine.domain.events import (
+    CancelAnswered,
+    Event,
+    LookupFailed,
+    OrderLookedUp,
+    SnapshotFailed,
+    SnapshotTaken,
+    SubmitAnswered,
+    SubmitExpired,
+    TimerKind,
+)
+from trading_engine.domain.reports import OrderLookup, Unknown, VenueSnapshot
+from trading_engine.ports import Clock, Venue
+from trading_engine.runtime.pump import Pump
+from trading_engine.runtime.timers import Timers
+
+ACCOUNT_LANE = ""
+FILL_OVERLAP_MS = 3_600_000
+SNAPSHOT_RETRY_MS = 5_000
+
+Post = Callable[[Event], None]
+
+
+class Executor:
+    """`dispatch` takes effects without waiting; `idle` waits until everything asked for was answered."""
+
+    def __init__(self, venue: Venue, clock: Clock, timers: Timers, hit: Callable[[str], None]) -> None:
+        self._venue = venue
+        self._clock = clock
+        self._timers = timers
+        self._hit = hit
+        self._pump: Pump | None = None
+        self._lanes: dict[str, deque[Effect]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._failure: BaseException | None = None
+
+    def attach(self, pump: Pump) -> None:
+        """The pump that answers go to; the two know each other, so one is made first."""
+        self._pump = pump
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is being performed."""
+        return not self._tasks
+
+    def dispatch(self, effect: Effect) -> None:
+        """Begin to perform an effect."""
+        if isinstance(effect, SetTimer):
+            self._timers.set(effect.at_ms, effect.kind, effect.key)
+            return
+        lane = ACCOUNT_LANE if isinstance(effect, TakeSnapshot) else _symbol(effect)
+        queue = self._lanes.setdefault(lane, deque())
+        if isinstance(effect, TakeSnapshot) and effect in queue:
+            return
+        queue.append(effect)
+        if lane not in self._tasks:
+            self._tasks[lane] = _named_task(self._run(lane), f"executor:{lane or 'account'}")
+
+    async def idle(self) -> None:
+        """Wait for every lane, those begun meanwhile included; an exception in one is raised here."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks.values()), return_when=asyncio.FIRST_COMPLETED)
+        if self._failure is not None:
+            raise self._failure
+
+    async def _run(self, lane: str) -> None:
+        queue = self._lanes[lane]
+        try:
+            while queue and self._failure is None:
+                await self._perform(queue.popleft())
+        except BaseException as error:  # noqa: BLE001 - kept for idle(), which ends the process with it
+            self._failure = error
+        finally:
+            del self._tasks[lane]
+
+    async def _perform(self, effect: Effect) -> None:
+        match effect:
+            case PlaceOrder():
+                self._post(await self._place(effect))
+            case CancelOrder():
+                self._post(await self._cancel(effect))
+            case LookUpOrder():
+                self._post(await self._look_up(effect))
+            case TakeSnapshot():
+                self._post(await self._snapshot())
+            case SetTimer():  # set at dispatch
+                return
+            case _:
+                assert_never(effect)
+
+    def _post(self, event: Event) -> None:
+        assert self._pump is not None  # noqa: S101 - attach() comes before the first effect
+        self._pump.handle(event)
+
+    async def _place(self, effect: PlaceOrder) -> Event:
+        request = effect.request
+        now_ms = self._clock.now_ms()
+        if now_ms > effect.not_after_ms or not self._may_send(effect):
+            return SubmitExpired(now_ms, request.client_order_id)
+        self._hit("send.before")
+        try:
+            outcome = await self._venue.submit(request)
+        except Exception as error:  # noqa: BLE001 - an adapter's bug after the first byte is an unknown outcome
+            logger.exception("submit of {} raised", request.client_order_id)
+            outcome = Unknown(f"{type(error).__name__} in the adapter")
+        self._hit("send.after")
+        return SubmitAnswered(self._clock.now_ms(), request.client_order_id, outcome)
+
+    def _may_send(self, effect: PlaceOrder) -> bool:
+        """Checked again just before sending: the kill switch may have been raised since the decision."""
+        assert self._pump is not None  # noqa: S101 - as above
+        return effect.request.reduce_only or self._pump.state.book.control.level is Level.RUN
+
+    async def _cancel(self, effect: CancelOrder) -> Event:
+        self._hit("cancel.before")
+        try:
+            outcome = await self._venue.cancel(effect.symbol, effect.client_order_id, effect.venue_order_id)
+        except Exception as error:  # noqa: BLE001 - as above
+            logger.exception("cancel of {} raised", effect.client_order_id)
+            outcome = Unknown(f"{type(error).__name__} in the adapter")
+        self._hit("cancel.after")
+        return CancelAnswered(self._clock.now_ms(), effect.client_order_id, outcome)
+
+    async def _look_up(self, effect: LookUpOrder) -> Event:
+        try:
+            report = await self._venue.order(effect.symbol, effect.client_order_id)
+        except VenueUnavailable as error:
+            return LookupFailed(self._clock.now_ms(), effect.client_order_id, str(error))
+        return OrderLookedUp(self._clock.now_ms(), OrderLookup(effect.client_order_id, report))
+
+    async def _snapshot(self) -> Event:
+        assert self._pump is not None  # noqa: S101 - as above
+        try:
+            snapshot = await take_snapshot(self._venue, self._pump, self._clock.now_ms())
+        except VenueUnavailable as error:
+            now_ms = self._clock.now_ms()
+            self._timers.set(now_ms + SNAPSHOT_RETRY_MS, TimerKind.RECONCILE, "")
+            return SnapshotFailed(now_ms, str(error))
+        return SnapshotTaken(self._clock.now_ms(), snapshot)
+
+
+async def take_snapshot(venue: Venue, pump: Pump, now_ms: int) -> VenueSnapshot:
+    """Read everything reconciliation compares; raises VenueUnavailable where any part failed.
+
+    Positions are read before fills: a fill between the two reads is then booked, not missing.
+    """
+    local = pump.live_orders()
+    since_ms = max(pump.watermark_ms() - FILL_OVERLAP_MS, 0)
+    open_orders = tuple(await venue.open_orders())
+    shown = {report.client_order_id for report in open_orders}
+    lookups = [
+        OrderLookup(order.client_order_id, await venue.order(order.symbol, order.client_order_id))
+        for order in local
+        if order.client_order_id not in shown
+    ]
+    positions = tuple(await venue.positions())
+    fills = tuple(await venue.fills_since(since_ms))
+    incomes = tuple(await venue.incomes_since(since_ms))
+    balance = await venue.balance()
+    return VenueSnapshot(now_ms, open_orders, tuple(lookups), fills, incomes, positions, balance)
+
+
+def _symbol(effect: PlaceOrder | CancelOrder | LookUpOrder) -> str:
+    return effect.request.symbol if isinstance(effect, PlaceOrder) else effect.symbol
+
+
+def _named_task(coroutine: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+    return asyncio.get_running_loop().create_task(coroutine, name=name)

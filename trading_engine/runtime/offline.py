@@ -1,0 +1,172 @@
+"""What can be done while the engine is down: see the paper wallet, plan a reconciliation, release a lock.
+
+What belongs here: the few operations of the command line that need several adapters at once. What does
+not: anything that trades.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from trading_engine.core.draft import Draft
+from trading_engine.core.effects import CancelOrder, LookUpOrder, PlaceOrder
+from trading_engine.core.on_command import on_resume
+from trading_engine.core.reconcile import on_snapshot
+from trading_engine.core.settings import EngineSettings
+from trading_engine.core.state import Book, EngineState, Market
+from trading_engine.domain import money
+from trading_engine.domain.control import Level
+from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.domain.events import ResumeRequested
+from trading_engine.domain.records import (
+    DifferenceFound,
+    FillApplied,
+    IncomeBooked,
+    OrderUpdated,
+    PositionAdvanced,
+    SymbolFrozen,
+)
+from trading_engine.domain.reports import OrderLookup, VenueSnapshot
+from trading_engine.ports import Checkpoint, Commit, Venue
+from trading_engine.runtime import bootstrap
+from trading_engine.store.sql_store import SqlStore
+from trading_engine.system.clock import SystemClock
+from trading_engine.system.single_instance import InstanceLock
+from trading_engine.system.state_dir import StateDir
+from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.venue import EmbeddedVenue
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One line of `reconcile --plan`."""
+
+    kind: str
+    symbol: str
+    local: str
+    venue: str
+    action: str
+
+
+def paper_wallet(state_dir: Path) -> Decimal | None:
+    """What the embedded exchange says the wallet holds, None where there is no paper account."""
+    path = StateDir(state_dir).paper_database
+    if not path.exists():
+        return None
+    memory = Memory(path, read_only=True)
+    try:
+        account = memory.load()
+        return None if account is None else money.from_e8(account.progress.wallet_e8)
+    finally:
+        memory.close()
+
+
+def resume(state_dir: Path, actor: str) -> str:
+    """Release a raised kill switch while the engine is down; refused (exit 3) while it runs."""
+    state = StateDir(state_dir)
+    if not state.database.exists():
+        raise ConfigInvalid(f"{state.database}: no database; nothing has run on this state yet", exit_code=4)
+    with InstanceLock(state.lock):
+        store = SqlStore.open(state.database)
+        try:
+            loaded = store.load()
+            before = loaded.book.control.level
+            if before is Level.RUN and not loaded.book.frozen:
+                return "nothing to resume: the kill switch is at RUN and no symbol is frozen"
+            now_ms = loaded.checkpoint.cursor_ms if loaded.checkpoint else SystemClock().now_ms()
+            draft = Draft(EngineState(loaded.book), _no_settings(), now_ms)
+            on_resume(draft, ResumeRequested(now_ms, actor))
+            progress = loaded.checkpoint or Checkpoint(0, (), 0, 0, (), (), "0")
+            store.commit(Commit(now_ms, "offline", tuple(draft.records), draft.book, progress))
+        finally:
+            store.close()
+    return f"resumed (kill switch was at {before}); the next start trades again"
+
+
+def _no_settings() -> EngineSettings:
+    """Resuming depends on no setting."""
+    return EngineSettings("", "", "", {})
+
+
+def plan(state_dir: Path, config_path: Path, environ: Mapping[str, str] | None = None) -> list[Difference]:
+    """What reconciliation would find and do, against the paper exchange's memory, without acting."""
+    state = StateDir(state_dir)
+    options = bootstrap.RunOptions(config_path)
+    config, settings, terms = bootstrap.settings_only(options, os.environ if environ is None else environ)
+    if not state.database.exists() or not state.paper_database.exists():
+        raise ConfigInvalid(f"{state.root}: nothing has run on this state yet")
+    store = SqlStore.open(state.database, read_only=True)
+    memory = Memory(state.paper_database, read_only=True)
+    try:
+        loaded = store.load()
+        venue = EmbeddedVenue(
+            memory, list(settings.instruments.values()), terms, config.paper.balance, 0, config.account
+        )
+        snapshot = asyncio.run(_snapshot(venue, loaded.book, venue.progress.now_ms))
+        draft = Draft(EngineState(loaded.book, Market()), settings, venue.progress.now_ms)
+        on_snapshot(draft, snapshot)
+        return _differences(draft, loaded.book)
+    finally:
+        store.close()
+        memory.close()
+
+
+async def _snapshot(venue: Venue, book: Book, now_ms: int) -> VenueSnapshot:
+    open_orders = tuple(await venue.open_orders())
+    shown = {report.client_order_id for report in open_orders}
+    lookups = [
+        OrderLookup(order.client_order_id, await venue.order(order.symbol, order.client_order_id))
+        for order in book.orders.values()
+        if order.is_live and order.client_order_id not in shown
+    ]
+    return VenueSnapshot(
+        now_ms,
+        open_orders,
+        tuple(lookups),
+        tuple(await venue.fills_since(0)),
+        tuple(await venue.incomes_since(0)),
+        tuple(await venue.positions()),
+        await venue.balance(),
+    )
+
+
+def _differences(draft: Draft, before: Book) -> list[Difference]:
+    found: list[Difference] = []
+    for record in draft.records:
+        match record:
+            case DifferenceFound():
+                found.append(Difference(record.kind, record.symbol, record.local, record.venue, record.action))
+            case FillApplied(fill=fill):
+                what = f"{fill.side} {money.text(fill.quantity)} at {money.text(fill.price)}"
+                found.append(Difference("missing_fill", fill.symbol, "", what, "book it"))
+            case IncomeBooked(income=income):
+                what = f"{income.kind} {money.text(income.amount)}"
+                found.append(Difference("missing_income", income.symbol, "", what, "book it"))
+            case OrderUpdated():
+                order = draft.book.orders[record.client_order_id]
+                known = before.orders.get(record.client_order_id)
+                was = str(known.state) if known else ""
+                found.append(Difference("order_state", order.symbol, was, str(record.state), "take it over"))
+            case PositionAdvanced():
+                symbol = draft.book.positions[record.position_id].symbol
+                move = f"move to {record.target}"
+                found.append(Difference("position_state", symbol, str(record.source), "", move))
+            case SymbolFrozen():
+                found.append(Difference("frozen", record.symbol, "", record.reason, "no entries until resumed"))
+            case _:
+                pass
+    for effect in draft.effects:
+        match effect:
+            case PlaceOrder(request=request):
+                what = f"{request.type} {request.side} {money.text(request.quantity)}"
+                found.append(Difference("order_missing", request.symbol, request.client_order_id, "", f"send {what}"))
+            case CancelOrder():
+                found.append(Difference("order_left", effect.symbol, "", effect.client_order_id, "cancel it"))
+            case LookUpOrder():
+                found.append(Difference("order_unclear", effect.symbol, effect.client_order_id, "", "look it up"))
+            case _:
+                pass
+    return found

@@ -1,0 +1,85 @@
+"""The single consumer: decide, commit, adopt, act.
+
+What belongs here: the order of these four, and nothing between the first and the last that could wait.
+What does not: where events come from (replay, control), how effects are performed (executor).
+"""
+
+from collections.abc import Callable
+
+from trading_engine.core.effects import Effect
+from trading_engine.core.settings import EngineSettings
+from trading_engine.core.state import EngineState
+from trading_engine.core.step import step
+from trading_engine.domain.events import CandlesClosed, Event
+from trading_engine.domain.orders import Order
+from trading_engine.domain.records import Record
+from trading_engine.ports import Commit, Store
+from trading_engine.runtime.status import checkpoint
+
+CANDLES_PER_CHECKPOINT = 1_000
+
+OnCommitted = Callable[[int, tuple[Record, ...]], None]
+
+
+class Pump:
+    """Owns the state. `handle` is synchronous: no event can come between a decision and its commit.
+
+    A commit that fails raises; the step's result is dropped with it and nothing has left the process.
+    """
+
+    def __init__(
+        self,
+        state: EngineState,
+        settings: EngineSettings,
+        store: Store,
+        run_id: str,
+        dispatch: Callable[[Effect], None],
+        on_committed: OnCommitted,
+        on_idle_checkpoint: Callable[[], None],
+    ) -> None:
+        self.state = state
+        self.settings = settings
+        self._store = store
+        self._run_id = run_id
+        self._dispatch = dispatch
+        self._on_committed = on_committed
+        self._on_idle_checkpoint = on_idle_checkpoint
+        self._uncommitted_candles = 0
+
+    def handle(self, event: Event) -> None:
+        """Take in one event; what follows from it is durable before anything is done about it."""
+        result = step(self.state, event, self.settings)
+        if result.records:
+            commit = Commit(
+                event.ts_ms,
+                self._run_id,
+                result.records,
+                result.book,
+                checkpoint(result.state, self.settings, event.ts_ms),
+            )
+            self._store.commit(commit)
+            self._uncommitted_candles = 0
+        elif isinstance(event, CandlesClosed):
+            self._uncommitted_candles += 1
+        self.state = result.state
+        for effect in result.effects:
+            self._dispatch(effect)
+        if result.records:
+            self._on_committed(event.ts_ms, result.records)
+        if self._uncommitted_candles >= CANDLES_PER_CHECKPOINT:
+            self.save_progress(event.ts_ms)
+
+    def save_progress(self, now_ms: int) -> None:
+        """Commit the progress although no record calls for it, so that a restart has less to do again."""
+        book = self.state.book
+        self._store.commit(Commit(now_ms, self._run_id, (), book, checkpoint(self.state, self.settings, now_ms)))
+        self._uncommitted_candles = 0
+        self._on_idle_checkpoint()
+
+    def live_orders(self) -> list[Order]:
+        """The orders that may still fill, as far as is known."""
+        return [order for order in self.state.book.orders.values() if order.is_live]
+
+    def watermark_ms(self) -> int:
+        """Venue time of the newest booking."""
+        return self.state.book.ledger.last_booked_ms

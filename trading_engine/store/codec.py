@@ -1,0 +1,98 @@
+"""Records and checkpoints as JSON, and back.
+
+What belongs here: the one spelling in which a record is written down. What does not: what a record does
+(core.project), where it is kept (sql_store).
+
+A record's kind is the name of its class, so a class in `domain.records` is never renamed. Decimals are
+written as canonical plain text, enums by value, nested values as objects. A field that was added later
+has a default, so older payloads stay decodable.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
+from functools import cache
+from typing import Any, get_args
+
+import msgspec
+
+from trading_engine.domain import money
+from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.domain.records import Record
+from trading_engine.ports import Checkpoint
+
+PAYLOAD_VERSION = 1
+
+KINDS: Mapping[str, type[Record]] = {kind.__name__: kind for kind in get_args(Record)}
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(record: Record) -> tuple[str, str]:
+    """The kind of a record and its payload as JSON text."""
+    return type(record).__name__, _encoder.encode(_plain(record)).decode()
+
+
+def decode(kind: str, payload: str) -> Record:
+    """The record that `encode` was given; ConfigInvalid where kind or payload is not one of ours."""
+    if kind not in KINDS:
+        raise ConfigInvalid(
+            f"journal: record kind {kind!r} is not known to this version; "
+            "run the version that wrote the database, or a newer one"
+        )
+    try:
+        record: Record = _decoder(KINDS[kind]).decode(payload)
+    except msgspec.MsgspecError as error:
+        raise ConfigInvalid(f"journal: a {kind} record cannot be read ({error}): {payload[:200]}") from error
+    return record
+
+
+def encode_checkpoint(checkpoint: Checkpoint) -> str:
+    """A checkpoint as JSON text."""
+    return _encoder.encode(checkpoint).decode()
+
+
+def decode_checkpoint(payload: str) -> Checkpoint:
+    """The checkpoint that `encode_checkpoint` was given; ConfigInvalid where the text is not one."""
+    try:
+        checkpoint: Checkpoint = _decoder(Checkpoint).decode(payload)
+    except msgspec.MsgspecError as error:
+        raise ConfigInvalid(f"control.checkpoint cannot be read ({error}): {payload[:200]}") from error
+    return checkpoint
+
+
+def encode_map(values: Mapping[str, Any]) -> str:
+    """A mapping of names to text or whole numbers as JSON with sorted names: equal maps give equal text."""
+    return json.dumps(dict(values), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def decode_map(payload: str) -> dict[str, Any]:
+    """The mapping that `encode_map` was given."""
+    values: dict[str, Any] = json.loads(payload)
+    return values
+
+
+def encode_pairs(pairs: tuple[tuple[str, str], ...]) -> str:
+    """(name, text) pairs as JSON; their order is kept."""
+    return _encoder.encode(pairs).decode()
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return money.text(value)
+    if is_dataclass(value):
+        return {name: _plain(getattr(value, name)) for name in _names(type(value))}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+@cache
+def _decoder(kind: type) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)

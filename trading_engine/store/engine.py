@@ -1,0 +1,116 @@
+"""Connections to the database file: one that writes, any number that only read.
+
+What belongs here: everything that is peculiar to SQLite, and the check that a file is ours. What does
+not: statements of any table. On another database only this module and the triggers would differ.
+
+There is exactly one read-write connection in the system: SQLite before 3.51.3 has a rare race that
+corrupts the file when two connections write and checkpoint at once. Python's own transaction handling is
+switched off, because it runs DDL and SELECT outside of transactions; BEGIN is real here.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import NullPool
+
+from trading_engine.domain.errors import ConfigInvalid
+
+APPLICATION_ID = 0x54524445  # "TRDE" in the header of every database of ours
+WRITER_PATIENCE_MS = 1_000  # one writer by design: a longer wait is a bug and must be loud
+READER_PATIENCE_MS = 5_000
+
+_MAGIC = b"SQLite format 3\x00"
+_ID_OFFSET = 68
+_HEADER_LENGTH = 100
+
+_SHARED_PRAGMAS = ("foreign_keys = ON", "trusted_schema = OFF", "cell_size_check = ON", "temp_store = MEMORY")
+_WRITER_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", f"busy_timeout = {WRITER_PATIENCE_MS}")
+_READER_PRAGMAS = ("query_only = ON", f"busy_timeout = {READER_PATIENCE_MS}")
+
+
+def check_file(path: Path) -> None:
+    """ConfigInvalid unless `path` is a database of ours; looks at the file's header and writes nothing."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_LENGTH)
+    except FileNotFoundError:
+        raise ConfigInvalid(f"no database at {path}: nothing has run on this state yet") from None
+    except OSError as error:
+        raise ConfigInvalid(f"{path}: cannot be read ({error.strerror}); check owner and permissions") from error
+    if not header.startswith(_MAGIC):
+        raise ConfigInvalid(
+            f"{path}: not a SQLite database; move the file away or name another directory with --state"
+        )
+    found = int.from_bytes(header[_ID_OFFSET : _ID_OFFSET + 4], "big")
+    if found != APPLICATION_ID:
+        raise ConfigInvalid(
+            f"{path}: a SQLite database of another program (application id {found:#x}, "
+            f"expected {APPLICATION_ID:#x}); name another directory with --state"
+        )
+
+
+def create_writer(path: Path) -> Engine:
+    """The engine of the one writing connection; each transaction begins IMMEDIATE, each commit is synced."""
+    return _create(path, "rw", _WRITER_PRAGMAS, "BEGIN IMMEDIATE")
+
+
+def create_reader(path: Path) -> Engine:
+    """An engine whose connections cannot write; a transaction sees one snapshot and should be short."""
+    return _create(path, "ro", _READER_PRAGMAS, "BEGIN")
+
+
+def open_raw(path: Path, mode: str) -> sqlite3.Connection:
+    """A plain connection (`mode` is ro or rw) in which no transaction begins by itself."""
+    uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=READER_PATIENCE_MS / 1000)
+
+
+@contextmanager
+def damage_reported(path: Path) -> Iterator[None]:
+    """Turn what the database says about a broken or blocked file into one line that says what to do."""
+    try:
+        yield
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise ConfigInvalid(
+            f"{path}: the database cannot be used ({cause}); "
+            "if the file is damaged, restore a backup with `trading-engine db restore`"
+        ) from error
+
+
+def require_sound(connection: Connection, path: Path) -> None:
+    """ConfigInvalid where the quick check of pages or the foreign keys of the file find something."""
+    found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check")]
+    if found != ["ok"]:
+        raise _unsound(path, found)
+    orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    if orphans:
+        raise _unsound(path, [f"a row of {row[0]} refers to a missing row of {row[2]}" for row in orphans])
+
+
+def _unsound(path: Path, findings: list[str]) -> ConfigInvalid:
+    return ConfigInvalid(
+        f"{path}: the database is damaged ({findings[0]}; {len(findings)} in all); "
+        "restore a backup with `trading-engine db restore`"
+    )
+
+
+def _create(path: Path, mode: str, pragmas: tuple[str, ...], begin: str) -> Engine:
+    # Each connection is closed when it is given back: nothing holds a snapshot or a lock behind our back.
+    engine = create_engine("sqlite+pysqlite://", creator=lambda: open_raw(path, mode), poolclass=NullPool)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in (*pragmas, *_SHARED_PRAGMAS):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,152 @@
+"""Strategies at work: on a trailing window candle by candle, or once over a whole history.
+
+What belongs here: when a strategy is asked, which rows may speak, a row as a domain signal. What does
+not: the ranking of signals (aggregate), what becomes of them (core).
+
+Both ways call the same `compute` and let the same rows speak: not the first `warm_up` candles, and not a
+higher candle whose end passed unseen in a gap, because the past gives no signals.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from trading_engine.domain.market import Candle, Side, Signal
+from trading_engine.domain.time import MINUTE_MS
+from trading_engine.strategy.api import FloatArray, Series, Signals, Strategy
+from trading_engine.strategy.indicators import TOLERANCE
+from trading_engine.strategy.timeframes import resample
+from trading_engine.strategy.window import Window
+
+_SIDES: Mapping[int, Side | None] = {1: Side.LONG, -1: Side.SHORT, 0: None}
+
+
+class Evaluator:
+    """The strategies of one symbol, fed with its closed base candles.
+
+    tick, step         price and quantity units of the instrument, which the candles count in
+    base_interval_ms   interval of the candles it is fed with
+
+    ValueError for two strategies of one name, or one that needs an interval the base cannot give.
+    """
+
+    def __init__(
+        self,
+        symbol: str,
+        tick: float,
+        step: float,
+        strategies: Sequence[Strategy],
+        base_interval_ms: int = MINUTE_MS,
+    ) -> None:
+        if len({strategy.name for strategy in strategies}) < len(strategies):
+            raise ValueError(f"{symbol}: two strategies have the same name")
+        self._symbol = symbol
+        self._tick = tick
+        self._step = step
+        self._interval_ms = base_interval_ms
+        self._window = Window(base_interval_ms, _widest(strategies))
+        # Read once: properties that compute would cost as much as an indicator on every candle.
+        self._plan = [(each, each.primary_interval_ms, each.intervals, each.warm_up) for each in strategies]
+
+    def warm_up(self, history: Series) -> None:
+        """Take in past base candles, oldest first, without a signal; ValueError as `Window.extend`."""
+        self._window.extend(history)
+
+    def on_candle(self, candle: Candle) -> list[Signal]:
+        """Take in the next closed base candle; the signals on it, in the order of the strategies.
+
+        A strategy is asked when a candle of its primary interval ends with this one and its warm-up is
+        over. ValueError for a candle of another symbol, interval or time than the next one, and for a
+        strategy that gives a confidence or distance which is not a number in its range.
+        """
+        if candle.symbol != self._symbol or candle.interval_ms != self._interval_ms:
+            raise ValueError(f"{self._symbol} got a candle of {candle.symbol}, {candle.interval_ms} ms")
+        tick = self._tick
+        self._window.append(
+            candle.open_time_ms,
+            candle.open * tick,
+            candle.high * tick,
+            candle.low * tick,
+            candle.close * tick,
+            candle.volume * self._step,
+        )
+        found = []
+        for strategy, primary_ms, intervals, warm_up in self._plan:
+            if candle.close_time_ms % primary_ms or self._window.count(primary_ms) <= warm_up:
+                continue
+            market = {interval: self._window.series(interval, count) for interval, count in intervals.items()}
+            signals = strategy.compute(market)
+            if signals.side[-1] or signals.exit_side[-1]:
+                found.append(self._last_row(strategy.name, signals, candle, primary_ms))
+        return found
+
+    def _last_row(self, strategy: str, signals: Signals, candle: Candle, primary_ms: int) -> Signal:
+        side = _SIDES[int(signals.side[-1])]
+        exit_side = _SIDES[int(signals.exit_side[-1])]
+        confidence = float(signals.confidence[-1])
+        stop = self._ticks(signals.stop_distance)
+        if not 0.0 <= confidence <= 1.0 or stop < 0 or (side and not stop):
+            raise ValueError(f"{strategy} on {self._symbol}: confidence {confidence}, stop {stop} ticks")
+        return Signal(
+            strategy=strategy,
+            symbol=self._symbol,
+            side=side,
+            confidence=confidence,
+            close_ticks=candle.close,
+            stop_ticks=stop if side else 0,
+            target_ticks=self._ticks(signals.target_distance) if side else 0,
+            candle_ts_ms=candle.close_time_ms - primary_ms,
+            tag=signals.tag,
+            exit_side=exit_side,
+            explanation=tuple((name, f"{values[-1]:.10g}") for name, values in signals.explain.items()),
+        )
+
+    def _ticks(self, distances: FloatArray) -> int:
+        """The last distance in whole ticks, rounded down, at least one where there is a distance at all."""
+        distance = float(distances[-1])
+        if not math.isfinite(distance):
+            raise ValueError(f"{self._symbol}: a distance of {distance} is not a number of ticks")
+        # A hair more than the quotient: 3 ticks must not become 2 for a rounding error of a float.
+        ticks = math.floor(distance / self._tick * (1 + TOLERANCE))
+        return max(1, ticks) if distance > 0 else ticks
+
+
+def whole_history(strategy: Strategy, base: Series) -> Signals:
+    """The signals of a strategy on every primary candle of a history of base candles.
+
+    Rows in which the live engine would not have asked are silent. ValueError where the base is too coarse.
+    """
+    market = {interval_ms: resample(base, interval_ms) for interval_ms in strategy.intervals}
+    signals = strategy.compute(market)
+    closes = market[strategy.primary_interval_ms].close_times
+    may_speak = base.close_times[np.searchsorted(base.close_times, closes)] == closes
+    may_speak[: strategy.warm_up] = False
+    return replace(
+        signals,
+        side=np.where(may_speak, signals.side, np.int8(0)),
+        confidence=np.where(may_speak, signals.confidence, 0.0),
+        stop_distance=np.where(may_speak, signals.stop_distance, 0.0),
+        target_distance=np.where(may_speak, signals.target_distance, 0.0),
+        exit_side=np.where(may_speak, signals.exit_side, np.int8(0)),
+    )
+
+
+def base_candles_needed(strategies: Sequence[Strategy], base_interval_ms: int = MINUTE_MS) -> int:
+    """Past base candles after which every one of the strategies may speak on its next closed candle.
+
+    One candle more of each interval than its window has, because the history may begin inside one.
+    """
+    spans = [(strategy.warm_up + 1) * strategy.primary_interval_ms for strategy in strategies]
+    spans += [(count + 1) * interval_ms for interval_ms, count in _widest(strategies).items()]
+    return max(spans, default=0) // base_interval_ms
+
+
+def _widest(strategies: Sequence[Strategy]) -> dict[int, int]:
+    """The longest window that any of the strategies needs of each interval."""
+    widest: dict[int, int] = {}
+    for strategy in strategies:
+        for interval_ms, count in strategy.intervals.items():
+            widest[interval_ms] = max(count, widest.get(interval_ms, 0))
+    return widest

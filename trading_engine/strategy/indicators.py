@@ -1,0 +1,137 @@
+"""Indicators over whole arrays, and comparisons that rounding noise cannot flip.
+
+What belongs here: the only use of TA-Lib, what TA-Lib lacks (VWAP), tolerance comparison and crosses.
+What does not: conditions and thresholds of a strategy, alignment of intervals (timeframes).
+
+All arrays are float64, oldest first; a result has the length of its input and is NaN where the past does
+not suffice. TA-Lib keeps running sums, so the same value computed from a window and from the whole
+history differs by rounding noise: `TOLERANCE` is what the comparisons ignore.
+"""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import talib
+
+from trading_engine.domain.time import DAY_MS
+from trading_engine.strategy.api import BoolArray, FloatArray, Series
+
+TOLERANCE = 1e-9
+NEGLIGIBLE = 1e-12  # weight of everything outside a declared window
+
+
+def sma(values: FloatArray, period: int) -> FloatArray:
+    """Simple moving average of the last `period` ≥ 2 values."""
+    return talib.SMA(values, period)
+
+
+def rsi(values: FloatArray, period: int) -> FloatArray:
+    """Wilder's relative strength index in [0, 100], `period` ≥ 2; 0 where nothing has ever moved."""
+    return talib.RSI(values, period)
+
+
+def atr(series: Series, period: int) -> FloatArray:
+    """Wilder's average true range, price units, `period` ≥ 2; the row's own candle is included."""
+    return talib.ATR(series.high, series.low, series.close, period)
+
+
+def highest(values: FloatArray, period: int) -> FloatArray:
+    """The largest of the last `period` ≥ 2 values, the row's own included."""
+    return talib.MAX(values, period)
+
+
+def previous(values: FloatArray) -> FloatArray:
+    """The value of the row before; NaN in the first row."""
+    shifted = np.empty_like(values)
+    shifted[:1] = np.nan
+    shifted[1:] = values[:-1]
+    return shifted
+
+
+def wilder_window(period: int) -> int:
+    """Candles after which Wilder smoothing has forgotten its start to 1e-12 (`period` 14: 388).
+
+    The seed takes `period` differences of `period` + 1 candles; each candle after it keeps the share
+    1 − 1/period of the past.
+    """
+    return period + 1 + math.ceil(math.log(NEGLIGIBLE) / math.log1p(-1 / period))
+
+
+def session_vwap(series: Series) -> FloatArray:
+    """Volume-weighted mean of the typical price (h + l + c) / 3 since 00:00 UTC of the row's day.
+
+    NaN until the day has volume. Summed anew for each day, so a window that holds the whole day gives the
+    very same number as the whole history.
+    """
+    sums = np.empty((2, len(series)))
+    turnover, volume = sums
+    np.multiply(_typical(series), series.volume, out=turnover)
+    volume[:] = series.volume
+    for start, end in pairwise(_day_edges(series)):
+        day = sums[:, start:end]
+        np.add.accumulate(day, axis=1, out=day)
+    return _quotient(turnover, volume, volume > 0)
+
+
+def rolling_vwap(series: Series, period: int) -> FloatArray:
+    """Volume-weighted mean of the typical price over the last `period` ≥ 2 candles; NaN without volume."""
+    turnover = talib.SUM(_typical(series) * series.volume, period)
+    # A running sum of zeros may keep a residue of what left it, so "no volume" is asked of the maximum.
+    return _quotient(turnover, talib.SUM(series.volume, period), highest(series.volume, period) > 0)
+
+
+def greater(left: FloatArray, right: FloatArray | float) -> BoolArray:
+    """Whether left > right by more than 1e-9 of the larger magnitude; false for NaN."""
+    return np.greater(left - right, _slack(left, right))
+
+
+def less(left: FloatArray, right: FloatArray | float) -> BoolArray:
+    """Whether left < right by more than 1e-9 of the larger magnitude; false for NaN."""
+    return np.greater(right - left, _slack(left, right))
+
+
+def at_least(left: FloatArray, right: FloatArray | float) -> BoolArray:
+    """Whether left ≥ right, or short of it by no more than 1e-9 of the larger magnitude; false for NaN."""
+    return np.less_equal(right - left, _slack(left, right))
+
+
+def crosses_above(left: FloatArray, right: FloatArray) -> BoolArray:
+    """`left` is greater on this candle and was not (with both values known) on the one before."""
+    difference = left - right
+    slack = _slack(left, right)
+    crossed = difference > slack
+    crossed[1:] &= difference[:-1] <= slack[:-1]
+    crossed[:1] = False
+    return crossed
+
+
+def crosses_below(left: FloatArray, right: FloatArray) -> BoolArray:
+    """`left` is less on this candle and was not (with both values known) on the one before."""
+    return crosses_above(right, left)
+
+
+def _day_edges(series: Series) -> list[int]:
+    """First rows of the UTC days, and the length; a day without candles is an empty stretch."""
+    if len(series) == 0:
+        return [0]
+    first, last = int(series.ts[0]) // DAY_MS, int(series.ts[-1]) // DAY_MS
+    midnights = np.arange(first + 1, last + 1) * DAY_MS
+    return [0, *series.ts.searchsorted(midnights).tolist(), len(series)]
+
+
+def _typical(series: Series) -> FloatArray:
+    return (series.high + series.low + series.close) / 3.0
+
+
+def _quotient(numerator: FloatArray, denominator: FloatArray, where: BoolArray) -> FloatArray:
+    result = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=result, where=where)
+    return result
+
+
+def _slack(left: FloatArray, right: FloatArray | float) -> FloatArray:
+    magnitude = np.abs(right) if isinstance(right, np.ndarray) else abs(right)
+    slack: FloatArray = np.maximum(np.abs(left), magnitude)
+    slack *= TOLERANCE
+    return slack

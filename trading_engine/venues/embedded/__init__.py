@@ -1,0 +1,1 @@
+"""The embedded exchange: one matching kernel, fed with candles, with a durable memory of its own."""

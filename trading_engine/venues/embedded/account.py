@@ -1,0 +1,207 @@
+"""The embedded exchange's own rows: orders, positions, market points, wallet.
+
+What belongs here: the values of the kernel, in integers (ticks, steps, 1e-8 money), and the arithmetic of
+one account. What does not: matching (matching), durability (memory), the port's types (venue).
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from trading_engine.domain.instrument import Instrument
+from trading_engine.domain.money import MONEY_QUANTUM, exact_units, to_e8
+from trading_engine.rules import margin
+from trading_engine.rules.margin import Tier
+from trading_engine.rules.sizing import notional_e8
+
+
+class Status(StrEnum):
+    """Where an order stands at the exchange."""
+
+    NEW = "new"
+    WORKING = "working"  # a market order, or a triggered one, that still wants quantity
+    FILLED = "filled"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+    @property
+    def is_open(self) -> bool:
+        """May still trade."""
+        return self in (Status.NEW, Status.WORKING)
+
+
+class Kind(StrEnum):
+    """Order types the kernel matches."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop_market"
+    TARGET = "take_profit_market"
+
+
+@dataclass(slots=True)
+class ExchangeOrder:
+    """One order; `price` is the limit or the trigger in ticks, 0 for market orders; `sign` +1 buys."""
+
+    client_order_id: str
+    number: int
+    symbol: str
+    kind: Kind
+    sign: int
+    steps: int
+    price: int
+    reduce_only: bool
+    created_ms: int
+    updated_ms: int
+    status: Status = Status.NEW
+    filled: int = 0
+    reason: str = ""
+
+    @property
+    def remaining(self) -> int:
+        """Steps not yet filled."""
+        return self.steps - self.filled
+
+
+@dataclass(slots=True)
+class ExchangePosition:
+    """Net position, isolated margin: `sign` 0 is flat; `cost_e8` is exact."""
+
+    symbol: str
+    sign: int = 0
+    steps: int = 0
+    cost_e8: int = 0
+    margin_e8: int = 0
+    liquidation: int = 0
+
+
+@dataclass(slots=True)
+class MarketPoint:
+    """Where the price of a symbol stands inside the current candle.
+
+    last        ticks, 0 before the first candle
+    budget      steps that may still trade in this candle
+    path_sign   +1 low first, −1 high first, 0 not chosen yet
+    funded_ms   last settlement that was paid or received
+    """
+
+    symbol: str
+    last: int = 0
+    budget: int = 0
+    path_sign: int = 0
+    funded_ms: int = -1
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far the exchange has matched, and its counters.
+
+    open_ms, stage   the candle batch and the stage inside it; DONE when the batch is over
+    funded_ms        settlements up to here were looked at
+    """
+
+    open_ms: int = -1
+    stage: int = 0
+    now_ms: int = 0
+    funded_ms: int = -1
+    orders: int = 0
+    trades: int = 0
+    wallet_e8: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """An instrument in the kernel's integers."""
+
+    instrument: Instrument
+    value_e8: int
+    min_steps: int
+    max_steps: int
+    min_notional_e8: int
+    tiers: tuple[Tier, ...]
+
+    @classmethod
+    def of(cls, instrument: Instrument) -> "Contract":
+        """ValueError where one tick of one step is not a whole number of 1e-8: money would not be exact."""
+        return cls(
+            instrument,
+            exact_units(instrument.value_per_tick_step, MONEY_QUANTUM),
+            instrument.quantity_to_steps(instrument.min_quantity),
+            instrument.quantity_to_steps(instrument.max_quantity),
+            to_e8(instrument.min_notional),
+            tuple(
+                Tier(
+                    to_e8(tier.notional_cap),
+                    int(tier.maintenance_rate * 1_000_000),
+                    to_e8(tier.deduction),
+                )
+                for tier in instrument.tiers
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Costs and limits of the account: rates in 1e-8 or parts per million, leverage in thousandths."""
+
+    taker_fee_e8: int = 60_000
+    maker_fee_e8: int = 20_000
+    slippage_ppm: int = 500
+    volume_share_ppm: int = 100_000
+    leverage_milli: int = 1_000
+
+
+def divide_half_even(value: int, divisor: int) -> int:
+    """value / divisor rounded half-even, for value ≥ 0 and divisor > 0."""
+    quotient, rest = divmod(value, divisor)
+    if 2 * rest > divisor or (2 * rest == divisor and quotient % 2):
+        return quotient + 1
+    return quotient
+
+
+def trade(position: ExchangePosition, contract: Contract, terms: Terms, sign: int, steps: int, price: int) -> int:
+    """Change the position by one trade and return the gross PnL it realises, in 1e-8.
+
+    A trade against the position reduces it first; what is left of it opens the other side.
+    """
+    gross = 0
+    if position.sign and sign == -position.sign:
+        closing = min(steps, position.steps)
+        released = (
+            position.cost_e8
+            if closing == position.steps
+            else divide_half_even(position.cost_e8 * closing, position.steps)
+        )
+        gross = position.sign * (notional_e8(price, closing, contract.value_e8) - released)
+        position.margin_e8 -= position.margin_e8 * closing // position.steps
+        position.cost_e8 -= released
+        position.steps -= closing
+        steps -= closing
+        if position.steps == 0:
+            position.sign = position.margin_e8 = position.liquidation = 0
+    if steps:
+        value = notional_e8(price, steps, contract.value_e8)
+        position.sign = sign
+        position.steps += steps
+        position.cost_e8 += value
+        position.margin_e8 += margin.initial_margin_e8(value, terms.leverage_milli)
+    if position.steps:
+        entry_mticks = position.cost_e8 * 1_000 // (position.steps * contract.value_e8)
+        position.liquidation = margin.liquidation_ticks(
+            position.sign,
+            entry_mticks,
+            position.steps,
+            contract.value_e8,
+            position.margin_e8,
+            margin.tier_for(position.cost_e8, contract.tiers),
+        )
+    return gross
+
+
+@dataclass(slots=True)
+class Account:
+    """Everything the exchange remembers between two candles; closed orders live in the memory only."""
+
+    orders: dict[str, ExchangeOrder] = field(default_factory=dict)
+    positions: dict[str, ExchangePosition] = field(default_factory=dict)
+    points: dict[str, MarketPoint] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)

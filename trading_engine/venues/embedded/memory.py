@@ -1,0 +1,162 @@
+"""The exchange's durable memory: one SQLite file of its own, apart from the engine's database.
+
+What belongs here: writing what a change touched in one synced transaction, and reading it back. What does
+not: any matching. Plain sqlite3: five small tables of JSON rows that only this exchange reads.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.venues.embedded.account import (
+    Account,
+    ExchangeOrder,
+    ExchangePosition,
+    MarketPoint,
+    Progress,
+)
+from trading_engine.venues.embedded.matching import Change, IncomeRow, TradeRow
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x54455058  # "TEPX"
+
+_SCHEMA = """
+CREATE TABLE orders (client_order_id TEXT PRIMARY KEY, is_open INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE INDEX ix_orders_open ON orders (is_open) WHERE is_open = 1;
+CREATE TABLE trades (number INTEGER PRIMARY KEY, ts_ms INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE INDEX ix_trades_ts ON trades (ts_ms);
+CREATE TABLE incomes (income_id TEXT PRIMARY KEY, ts_ms INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE INDEX ix_incomes_ts ON incomes (ts_ms);
+CREATE TABLE symbols (symbol TEXT PRIMARY KEY, point TEXT NOT NULL, position TEXT NOT NULL) STRICT;
+CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT;
+"""
+
+
+def _no_hit(name: str) -> None:
+    del name
+
+
+class Memory:
+    """One file; `hit` is told the names of the crash points around each commit."""
+
+    def __init__(self, path: Path, hit: Callable[[str], None] = _no_hit, *, read_only: bool = False) -> None:
+        self._path = path
+        self._hit = hit
+        self._encode = msgspec.json.Encoder().encode
+        mode = "ro" if read_only else "rwc"
+        try:
+            self._db = sqlite3.connect(f"file:{path}?mode={mode}", uri=True, isolation_level=None)
+            self._db.execute("PRAGMA busy_timeout = 5000")
+            if not read_only:
+                self._prepare()
+        except sqlite3.Error as error:
+            raise ConfigInvalid(f"{path}: cannot be used as the paper exchange's memory ({error})") from error
+
+    def _prepare(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        identity = self._db.execute("PRAGMA application_id").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise ConfigInvalid(
+                f"{self._path}: schema {version} is newer than this program's {SCHEMA_VERSION}; use a newer release"
+            )
+        if version and identity != APPLICATION_ID:
+            raise ConfigInvalid(f"{self._path}: is not a memory of the paper exchange")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        if not version:
+            self._db.executescript(
+                f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
+                f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
+            self._path.chmod(0o600)
+
+    def load(self) -> Account | None:
+        """The account as of the last durable change, None for a new file."""
+        row = self._db.execute("SELECT body FROM progress").fetchone()
+        if row is None:
+            return None
+        account = Account(progress=msgspec.json.decode(row[0], type=Progress))
+        for (body,) in self._db.execute("SELECT body FROM orders WHERE is_open = 1"):
+            order = msgspec.json.decode(body, type=ExchangeOrder)
+            account.orders[order.client_order_id] = order
+        account.orders = dict(sorted(account.orders.items(), key=lambda item: item[1].number))
+        for point, position in self._db.execute("SELECT point, position FROM symbols"):
+            market = msgspec.json.decode(point, type=MarketPoint)
+            account.points[market.symbol] = market
+            account.positions[market.symbol] = msgspec.json.decode(position, type=ExchangePosition)
+        return account
+
+    def write(self, account: Account, change: Change) -> None:
+        """Make a change durable, with the market points and the progress it happened at."""
+        self._hit("exchange.commit.before")
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._write_rows(account, change)
+            self._hit("exchange.commit.inside")
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        self._hit("exchange.commit.after")
+
+    def _write_rows(self, account: Account, change: Change) -> None:
+        text = self._text
+        self._db.executemany(
+            "INSERT INTO orders VALUES (?, ?, ?)"
+            " ON CONFLICT (client_order_id) DO UPDATE SET is_open = excluded.is_open, body = excluded.body",
+            [(order.client_order_id, int(order.status.is_open), text(order)) for order in change.orders],
+        )
+        self._db.executemany(
+            "INSERT INTO trades VALUES (?, ?, ?)", [(row.number, row.ts_ms, text(row)) for row in change.trades]
+        )
+        self._db.executemany(
+            "INSERT INTO incomes VALUES (?, ?, ?)", [(row.income_id, row.ts_ms, text(row)) for row in change.incomes]
+        )
+        self._db.executemany(
+            "INSERT INTO symbols VALUES (?, ?, ?)"
+            " ON CONFLICT (symbol) DO UPDATE SET point = excluded.point, position = excluded.position",
+            [
+                (symbol, text(point), text(account.positions.get(symbol, ExchangePosition(symbol))))
+                for symbol, point in account.points.items()
+            ],
+        )
+        self._db.execute(
+            "INSERT INTO progress VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body",
+            (text(account.progress),),
+        )
+
+    def _text(self, row: object) -> str:
+        return self._encode(row).decode()
+
+    def order(self, client_order_id: str) -> ExchangeOrder | None:
+        """An order in any state."""
+        row = self._db.execute("SELECT body FROM orders WHERE client_order_id = ?", (client_order_id,)).fetchone()
+        return None if row is None else msgspec.json.decode(row[0], type=ExchangeOrder)
+
+    def trades_since(self, since_ms: int) -> list[TradeRow]:
+        """Executions at or after an instant, oldest first."""
+        rows = self._db.execute("SELECT body FROM trades WHERE ts_ms >= ? ORDER BY number", (since_ms,))
+        return [msgspec.json.decode(body, type=TradeRow) for (body,) in rows]
+
+    def incomes_since(self, since_ms: int) -> list[IncomeRow]:
+        """Funding and deposits at or after an instant, oldest first."""
+        rows = self._db.execute(
+            "SELECT body FROM incomes WHERE ts_ms >= ? ORDER BY ts_ms, income_id", (since_ms,)
+        )
+        return [msgspec.json.decode(body, type=IncomeRow) for (body,) in rows]
+
+    def is_known(self, client_order_id: str) -> bool:
+        """Whether an id has ever been used."""
+        return self.order(client_order_id) is not None
+
+    def close(self) -> None:
+        """Fold the log into the file and release it."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        self._db.close()
+
+
