@@ -44,6 +44,5 @@ def send_test(
 
     errors = asyncio.run(send_all())
     return [
-        CheckResult(channel.label, error is None, error or "")
-        for channel, error in zip(channels, errors, strict=True)
+        CheckResult(channel.label, error is None, error or "") for channel, error in zip(channels, errors, strict=True)
     ]

@@ -58,9 +58,7 @@ def digest(source: str, letters: Sequence[Letter]) -> Message:
     """One message for many letters: the gravest and newest of them, in order of time, and how many more."""
     by_weight = sorted(letters, key=lambda letter: (letter.severity.rank, letter.newest.ts_ms), reverse=True)
     told = sorted(by_weight[:_DIGEST_LINES], key=lambda letter: letter.newest.ts_ms)
-    lines = [
-        _shortened(f"{time.iso(letter.newest.ts_ms)} {letter.severity}: {_text(letter)}") for letter in told
-    ]
+    lines = [_shortened(f"{time.iso(letter.newest.ts_ms)} {letter.severity}: {_text(letter)}") for letter in told]
     if len(letters) > len(told):
         lines.append(f"… and {len(letters) - len(told)} more of less weight")
     counts = Counter(letter.severity for letter in letters)

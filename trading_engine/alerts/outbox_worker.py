@@ -112,14 +112,10 @@ class OutboxWorker:
         rows = await self._outbox.pending(_BATCH)
         if not rows:
             return
-        await asyncio.gather(
-            *(self._serve(mailbox, courier, rows, final=final) for mailbox, courier in self._routes)
-        )
+        await asyncio.gather(*(self._serve(mailbox, courier, rows, final=final) for mailbox, courier in self._routes))
         await self._settle(rows)
 
-    async def _serve(
-        self, mailbox: Mailbox, courier: Courier, rows: Sequence[AlertRow], *, final: bool
-    ) -> None:
+    async def _serve(self, mailbox: Mailbox, courier: Courier, rows: Sequence[AlertRow], *, final: bool) -> None:
         """Tell one channel what it may be told now; the first failure ends its turn."""
         letters = mailbox.due(rows, self._now_ms(), hold=not final)
         if not final and self._now_ms() < mailbox.retry_at_ms:

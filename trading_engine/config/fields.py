@@ -100,9 +100,7 @@ class Within:
         """Replace pydantic's own reading, whose messages do not speak of trading."""
         return core_schema.no_info_plain_validator_function(self.read)
 
-    def __get_pydantic_json_schema__(
-        self, _schema: CoreSchema, _handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """A number, or text for `${VAR}`; editors check the range of the number."""
         bounds = {"exclusiveMinimum": self.above, "minimum": self.least, "maximum": self.most}
         kind = "integer" if self.whole else "number"

@@ -86,9 +86,9 @@ class StrategyConfig(Section):
 class SizingConfig(Section):
     """How large a position becomes; the tightest bound wins."""
 
-    risk_pct: Annotated[
-        Percent, Field(description="Share of equity lost if a position's stop is hit, percent.")
-    ] = Decimal("0.5")
+    risk_pct: Annotated[Percent, Field(description="Share of equity lost if a position's stop is hit, percent.")] = (
+        Decimal("0.5")
+    )
     max_position_pct: Annotated[
         Annotated[Decimal, fields.percent(40)],
         Field(description="Notional of one position, percent of equity; at most 40."),
@@ -108,13 +108,9 @@ class PartialConfig(Section):
 class TrailingConfig(Section):
     """One step of the ladder of stop moves."""
 
-    at_r: Annotated[
-        Multiple, Field(description="Once the price has gone this far in favour, multiples of R.")
-    ]
+    at_r: Annotated[Multiple, Field(description="Once the price has gone this far in favour, multiples of R.")]
     to_r: Annotated[
-        Annotated[
-            Decimal, fields.Within("a number from 0 (break-even) to below its at_r", least=0, most=1_000)
-        ],
+        Annotated[Decimal, fields.Within("a number from 0 (break-even) to below its at_r", least=0, most=1_000)],
         Field(description="… the stop moves here, multiples of R from entry; 0 is break-even."),
     ]
 
@@ -166,9 +162,7 @@ class ExitsConfig(Section):
         wrong = _not_ascending([step.at_r for step in value])
         total = sum(step.share_pct for step in value)
         if total >= _ALL_PERCENT:
-            wrong.append(
-                f"closes {total} % in all (keep the sum of share_pct below 100, the rest is the target's)"
-            )
+            wrong.append(f"closes {total} % in all (keep the sum of share_pct below 100, the rest is the target's)")
         if wrong:
             raise mistake(" and ".join(wrong))
         return value
@@ -194,9 +188,7 @@ class RiskConfig(Section):
     max_daily_loss_money: Annotated[
         Amount | None, Field(description="The same as an amount; null for none. The tighter one counts.")
     ] = None
-    day_start: Annotated[TimeOfDay, Field(description='When a trading day begins, UTC, as "HH:MM".')] = (
-        "00:00"
-    )
+    day_start: Annotated[TimeOfDay, Field(description='When a trading day begins, UTC, as "HH:MM".')] = "00:00"
     max_drawdown_pct: Annotated[
         Percent,
         Field(description="Fall of realized equity from its peak, percent, that stops until resumed."),
@@ -296,23 +288,15 @@ class InstrumentConfig(Section):
     max_quantity: Annotated[Amount | None, Field(description="Largest order, base coin.")] = None
     min_notional: Annotated[Amount | None, Field(description="Smallest opening order, money.")] = None
     max_leverage: Annotated[Leverage | None, Field(description="Highest leverage.")] = None
-    maintenance_pct: Annotated[
-        Percent | None, Field(description="Maintenance margin, percent of notional.")
-    ] = None
+    maintenance_pct: Annotated[Percent | None, Field(description="Maintenance margin, percent of notional.")] = None
 
 
 class PaperConfig(Section):
     """The embedded exchange."""
 
-    balance: Annotated[Amount, Field(description="Balance that a new account starts with, money.")] = Decimal(
-        1_000
-    )
-    taker_fee_pct: Annotated[PercentOrZero, Field(description="Fee of a market order, percent.")] = Decimal(
-        "0.06"
-    )
-    maker_fee_pct: Annotated[PercentOrZero, Field(description="Fee of a resting order, percent.")] = Decimal(
-        "0.02"
-    )
+    balance: Annotated[Amount, Field(description="Balance that a new account starts with, money.")] = Decimal(1_000)
+    taker_fee_pct: Annotated[PercentOrZero, Field(description="Fee of a market order, percent.")] = Decimal("0.06")
+    maker_fee_pct: Annotated[PercentOrZero, Field(description="Fee of a resting order, percent.")] = Decimal("0.02")
     slippage_pct: Annotated[
         PercentOrZero, Field(description="How much worse than the price a market order fills, percent.")
     ] = Decimal("0.05")
@@ -341,9 +325,9 @@ class DemoConfig(Section):
 class LoggingConfig(Section):
     """The log: coloured text on stderr and, if wanted, JSON lines in the state directory."""
 
-    level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="The least that is logged.")
-    ] = "INFO"
+    level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="The least that is logged.")] = (
+        "INFO"
+    )
     file: Annotated[Flag, Field(description="Write JSON lines to logs/engine.jsonl as well.")] = True
     rotation_mb: Annotated[
         Annotated[int, fields.count(1, 10_000, "megabytes")],
@@ -358,12 +342,8 @@ class LoggingConfig(Section):
 class ChannelConfig(Section):
     """One receiver of alerts."""
 
-    url: Annotated[
-        SecretStr, Field(description="Apprise URL (https://appriseit.com/services/); take it from ${VAR}.")
-    ]
-    min_severity: Annotated[Severity, Field(description="The least severe alert that goes here.")] = (
-        Severity.INFO
-    )
+    url: Annotated[SecretStr, Field(description="Apprise URL (https://appriseit.com/services/); take it from ${VAR}.")]
+    min_severity: Annotated[Severity, Field(description="The least severe alert that goes here.")] = Severity.INFO
 
     @field_validator("url")
     @classmethod
@@ -377,9 +357,7 @@ class ChannelConfig(Section):
 class AlertsConfig(Section):
     """Who is told, and how often."""
 
-    channels: Annotated[
-        tuple[ChannelConfig, ...], Field(description="Receivers; none means that nobody is told.")
-    ] = ()
+    channels: Annotated[tuple[ChannelConfig, ...], Field(description="Receivers; none means that nobody is told.")] = ()
     throttle_s: Annotated[
         Annotated[int, fields.seconds(0, 86_400)],
         Field(description="Alerts of the same kind within this time become one message, s; 0 for never."),
@@ -394,40 +372,32 @@ class Config(Section):
     """The whole file."""
 
     mode: Annotated[Literal["paper"], Field(description="paper: no real money, no keys.")]
-    venue: Annotated[Literal["embedded"], Field(description="embedded: the exchange inside the engine.")] = (
-        "embedded"
+    venue: Annotated[Literal["embedded"], Field(description="embedded: the exchange inside the engine.")] = "embedded"
+    account: Annotated[Name, Field(description="Name of the account in the database; fills are unique within it.")] = (
+        "paper"
     )
-    account: Annotated[
-        Name, Field(description="Name of the account in the database; fills are unique within it.")
-    ] = "paper"
     symbols: Annotated[
         tuple[Symbol, ...], Field(min_length=1, description="What is traded; every symbol needs candles.")
     ]
     strategies: Annotated[
         tuple[StrategyConfig, ...], Field(min_length=1, description="What decides, on which symbols.")
     ]
-    leverage: Annotated[Leverage, Field(description="Leverage set at the venue for every symbol.")] = Decimal(
-        1
-    )
+    leverage: Annotated[Leverage, Field(description="Leverage set at the venue for every symbol.")] = Decimal(1)
     sizing: Annotated[SizingConfig, Field(description="How large a position becomes.")] = SizingConfig()
     exits: Annotated[ExitsConfig, Field(description="Partial profits, trailing, age.")] = ExitsConfig()
     risk: Annotated[RiskConfig, Field(description="Limits that stop entries.")] = RiskConfig()
-    execution: Annotated[ExecutionConfig, Field(description="Deadlines of orders and comparisons.")] = (
-        ExecutionConfig()
-    )
+    execution: Annotated[ExecutionConfig, Field(description="Deadlines of orders and comparisons.")] = ExecutionConfig()
     kill_switch: Annotated[KillSwitchConfig, Field(description="The stop file.")] = KillSwitchConfig()
     on_shutdown: Annotated[
         Literal["keep", "flatten"],
         Field(description="On a clean stop: keep positions behind their stops, or close all."),
     ] = "keep"
-    paper: Annotated[PaperConfig, Field(description="What the embedded exchange charges and fills.")] = (
-        PaperConfig()
-    )
+    paper: Annotated[PaperConfig, Field(description="What the embedded exchange charges and fills.")] = PaperConfig()
     demo: Annotated[DemoConfig, Field(description="The synthetic market.")] = DemoConfig()
     logging: Annotated[LoggingConfig, Field(description="The log.")] = LoggingConfig()
-    alerts: Annotated[
-        AlertsConfig, Field(description="Receivers of alerts, and how often they are told.")
-    ] = AlertsConfig()
+    alerts: Annotated[AlertsConfig, Field(description="Receivers of alerts, and how often they are told.")] = (
+        AlertsConfig()
+    )
 
     @field_validator("symbols")
     @classmethod
@@ -483,8 +453,7 @@ def _sizing_above_limits(sizing: SizingConfig, risk: RiskConfig) -> list[str]:
     lines = []
     if sizing.risk_pct > risk.max_portfolio_risk_pct:
         lines.append(
-            f"sizing.risk_pct = {sizing.risk_pct} is above "
-            f"risk.max_portfolio_risk_pct = {risk.max_portfolio_risk_pct}"
+            f"sizing.risk_pct = {sizing.risk_pct} is above risk.max_portfolio_risk_pct = {risk.max_portfolio_risk_pct}"
         )
     if sizing.max_position_pct > risk.max_position_pct:
         lines.append(

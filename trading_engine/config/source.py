@@ -93,19 +93,18 @@ def _compose(path: Path, text: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        hint = _REFERENCE_HINT if mark and has_reference(text.splitlines()[mark.line]) else ""
+        line = "".join(text.splitlines()[mark.line : mark.line + 1]) if mark else ""
+        hint = _REFERENCE_HINT if has_reference(line) else ""
         raise ConfigInvalid(f"{path}{where}: {error.problem or error.context}{hint}") from None
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, int(error.position)) + 1
-        raise ConfigInvalid(f"{path}, line {line}: holds a character that YAML does not allow") from None
+        number = text.count("\n", 0, int(error.position)) + 1
+        raise ConfigInvalid(f"{path}, line {number}: holds a character that YAML does not allow") from None
     except RecursionError:
         raise ConfigInvalid(f"{path}: is nested too deeply to be a configuration") from None
     return node
 
 
-def _mapping(
-    node: yaml.MappingNode, at: Location, source: Source, environ: Mapping[str, str]
-) -> dict[str, object]:
+def _mapping(node: yaml.MappingNode, at: Location, source: Source, environ: Mapping[str, str]) -> dict[str, object]:
     values: dict[str, object] = {}
     lines: dict[str, int] = {}
     for key_node, value_node in node.value:

@@ -60,14 +60,10 @@ class Draft:
         """The facts of a symbol."""
         return self.settings.instruments[symbol]
 
-    def advance(
-        self, position_id: str, trigger: Trigger, cause: str, close_reason: CloseReason | None = None
-    ) -> None:
+    def advance(self, position_id: str, trigger: Trigger, cause: str, close_reason: CloseReason | None = None) -> None:
         """Move a position on by the table; IllegalMove where the table has no such move."""
         source = self.position(position_id).state
-        self.record(
-            PositionAdvanced(position_id, source, advance(source, trigger), trigger, cause, close_reason)
-        )
+        self.record(PositionAdvanced(position_id, source, advance(source, trigger), trigger, cause, close_reason))
 
     def alert(self, severity: Severity, key: str, text: str) -> None:
         """Tell a person, in the same transaction."""

@@ -77,9 +77,7 @@ def _size(draft: Draft, signal: Signal) -> _Sized | str:
     instrument = draft.instrument(signal.symbol)
     sign = signal.side.sign
     stop_ticks = exits.stop_level(sign, signal.close_ticks, signal.stop_ticks)
-    target_ticks = (
-        exits.target_level(sign, signal.close_ticks, signal.target_ticks) if signal.target_ticks else 0
-    )
+    target_ticks = exits.target_level(sign, signal.close_ticks, signal.target_ticks) if signal.target_ticks else 0
     inputs = _sizing_input(draft, instrument, signal)
     size = sizing.fixed_fraction(inputs)
     if not size.steps:

@@ -51,15 +51,15 @@ def symbol_gates(state: EngineState, settings: EngineSettings, symbol: str, now_
         for order in book.orders.values()
         if order.symbol == symbol and order.state is OrderState.UNKNOWN
     )
-    for judged in risk.time_limits(book, settings, (symbol,), now_ms):
-        if judged.scope and judged.verdict.tripped:
-            reasons.append(f"{judged.reason} until {iso(judged.verdict.until_ms)}")
+    reasons.extend(
+        f"{judged.reason} until {iso(judged.verdict.until_ms)}"
+        for judged in risk.time_limits(book, settings, (symbol,), now_ms)
+        if judged.scope and judged.verdict.tripped
+    )
     return tuple(reasons)
 
 
 def is_covered(book: Book, position: Position) -> bool:
     """Acknowledged reduce-only stops cover at least the open quantity."""
-    covered = sum(
-        order.remaining for order in book.orders_of(position.position_id, Purpose.STOP) if order.is_confirmed
-    )
+    covered = sum(order.remaining for order in book.orders_of(position.position_id, Purpose.STOP) if order.is_confirmed)
     return covered >= position.quantity

@@ -4,7 +4,6 @@ What belongs here: the order of work at a candle's close and the exits judged on
 What does not: intrabar exits, which rest at the venue, and entries' details (entry).
 """
 
-
 from trading_engine.core import protect, risk, units
 from trading_engine.core.draft import Draft
 from trading_engine.core.entry import decide_entries
@@ -96,9 +95,7 @@ def _trail(draft: Draft, position: Position, candle: Candle) -> None:
     current_ticks = units.ticks(instrument, position.stop_price)
     entry_mticks = units.mticks(instrument, entry)
     risk_mticks = exits.initial_risk_mticks(entry_mticks, units.ticks(instrument, position.initial_stop))
-    moved_ticks = exits.trailed_stop(
-        position.side.sign, entry_mticks, risk_mticks, candle.close, current_ticks, steps
-    )
+    moved_ticks = exits.trailed_stop(position.side.sign, entry_mticks, risk_mticks, candle.close, current_ticks, steps)
     if moved_ticks != current_ticks:
         reached = exits.r_reached_milli(position.side.sign, entry_mticks, risk_mticks, candle.close)
         price = instrument.ticks_to_price(moved_ticks)

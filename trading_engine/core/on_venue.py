@@ -281,8 +281,7 @@ def _close_reason(position: Position, fill: Fill, order: Order | None) -> CloseR
 
 def _announce_open(draft: Draft, position: Position, fill: Fill) -> None:
     text = (
-        f"{position.symbol} {position.side} opened at {money.text(fill.price)},"
-        f" stop {money.text(position.stop_price)}"
+        f"{position.symbol} {position.side} opened at {money.text(fill.price)}, stop {money.text(position.stop_price)}"
     )
     draft.alert(Severity.INFO, f"opened:{position.position_id}", text)
 

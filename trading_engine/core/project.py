@@ -253,9 +253,7 @@ def _with_day(days: tuple[DayFigures, ...], figures: DayFigures) -> tuple[DayFig
 
 
 def _with_trade(ledger: Ledger, position: Position) -> Ledger:
-    trade = ClosedTrade(
-        position.position_id, position.symbol, position.strategy, position.net_pnl, position.closed_ms
-    )
+    trade = ClosedTrade(position.position_id, position.symbol, position.strategy, position.net_pnl, position.closed_ms)
     closed = sorted([*ledger.closed, trade], key=lambda item: (item.closed_ms, item.position_id))
     return replace(ledger, closed=tuple(closed[-KEPT_TRADES:]))
 

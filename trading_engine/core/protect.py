@@ -80,9 +80,7 @@ class _Wanted:
     leg: int = 0
 
 
-def new_order(
-    draft: Draft, position: Position, wanted: _Wanted, side: TradeSide, *, reduce_only: bool
-) -> Order:
+def new_order(draft: Draft, position: Position, wanted: _Wanted, side: TradeSide, *, reduce_only: bool) -> Order:
     """The row of an order that does not exist yet; the generation grows with every row of its kind."""
     rows = draft.book.orders_of(position.position_id, wanted.purpose)
     generation = 1 + max((row.generation for row in rows if row.leg == wanted.leg), default=0)
@@ -127,14 +125,10 @@ def _ensure_stop(draft: Draft, position: Position) -> None:
         return  # the exit is on its way; a venue that refused the stop once would be asked in a loop
     live = [stop for stop in stops if stop.is_live and not stop.cancel_requested]
     fitting = [
-        stop
-        for stop in live
-        if stop.trigger_price == position.stop_price and stop.remaining == position.quantity
+        stop for stop in live if stop.trigger_price == position.stop_price and stop.remaining == position.quantity
     ]
     if not fitting:
-        wanted = _Wanted(
-            Purpose.STOP, OrderType.STOP_MARKET, position.quantity, trigger_price=position.stop_price
-        )
+        wanted = _Wanted(Purpose.STOP, OrderType.STOP_MARKET, position.quantity, trigger_price=position.stop_price)
         _intend(draft, position, wanted)
         confirm_by = draft.ts_ms + draft.settings.execution.stop_confirmation_ms
         draft.effect(SetTimer(confirm_by, TimerKind.STOP_CONFIRMATION, position.position_id))
@@ -179,7 +173,11 @@ def planned_targets(draft: Draft, position: Position) -> list[tuple[Purpose, int
 
 
 def _ensure_targets(draft: Draft, position: Position) -> None:
-    rows = draft.book.orders_of(position.position_id)
+    rows = [
+        row for row in draft.book.orders_of(position.position_id) if row.purpose in (Purpose.PARTIAL, Purpose.TARGET)
+    ]
+    if rows and all(row.state is not OrderState.VOID for row in rows):
+        return  # all legs were intended in one step
     standing = {(row.purpose, row.leg) for row in rows if row.state is not OrderState.VOID}
     order_type = draft.settings.exits.target_order
     for purpose, leg, quantity, price in planned_targets(draft, position):
@@ -195,9 +193,7 @@ def _ensure_targets(draft: Draft, position: Position) -> None:
 def _ensure_exit(draft: Draft, position: Position) -> None:
     """A CLOSING position needs an order that is closing it: the one that began to fill, or a market exit."""
     for row in draft.book.orders_of(position.position_id):
-        is_driver = row.purpose is Purpose.EXIT or (
-            row.purpose in (Purpose.STOP, Purpose.TARGET) and row.filled > 0
-        )
+        is_driver = row.purpose is Purpose.EXIT or (row.purpose in (Purpose.STOP, Purpose.TARGET) and row.filled > 0)
         if is_driver and row.is_live:
             return
         if row.purpose is Purpose.EXIT and row.state is OrderState.REJECTED and _is_recent(draft, row):

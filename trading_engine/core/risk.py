@@ -222,9 +222,7 @@ def exposure_limits(
         Judged(
             "portfolio_risk",
             "",
-            limits.portfolio_risk(
-                units.e8_up(now.risk), units.e8_up(new_risk), equity_e8, limit.portfolio_risk_ppm
-            ),
+            limits.portfolio_risk(units.e8_up(now.risk), units.e8_up(new_risk), equity_e8, limit.portfolio_risk_ppm),
             "money",
             (*inputs, ("open_risk", money.text(money.round_money(now.risk)))),
         ),
@@ -238,9 +236,7 @@ def exposure_limits(
         Judged(
             "leverage",
             "",
-            limits.leverage(
-                units.e8_up(now.notional + new_notional), max(equity_e8, 1), limit.max_leverage_milli
-            ),
+            limits.leverage(units.e8_up(now.notional + new_notional), max(equity_e8, 1), limit.max_leverage_milli),
             "milli",
             (*inputs, ("notional", money.text(money.round_money(now.notional)))),
         ),
@@ -255,9 +251,7 @@ def exposure_limits(
                 inputs,
             )
         )
-        judged.append(
-            Judged("margin", "", limits.margin(required, max(units.e8_down(available), 0)), "money", inputs)
-        )
+        judged.append(Judged("margin", "", limits.margin(required, max(units.e8_down(available), 0)), "money", inputs))
     return judged
 
 

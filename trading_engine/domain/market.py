@@ -56,7 +56,7 @@ class FundingRate(NamedTuple):
 class Signal:
     """What a strategy asks for on the close of one candle.
 
-    side            desired direction, or None where only `exit` is asked for
+    side            desired direction, or None where only an exit is asked for
     confidence      in [0, 1], mean of the margins of the conditions
     close_ticks     close of the signal's candle, ticks; stop and target are counted from it
     stop_ticks      distance of the stop from the close, ticks, > 0 (0 where side is None)

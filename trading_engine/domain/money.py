@@ -45,9 +45,7 @@ def multiply(left: Decimal, right: Decimal) -> Decimal:
 
 def share(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
     """amount × part / whole, rounded half-even to 1e-8; the caller gives the remainder to the last part."""
-    return _ROUNDING.divide(_ROUNDING.multiply(amount, part), whole).quantize(
-        MONEY_QUANTUM, ROUND_HALF_EVEN, _ROUNDING
-    )
+    return _ROUNDING.divide(_ROUNDING.multiply(amount, part), whole).quantize(MONEY_QUANTUM, ROUND_HALF_EVEN, _ROUNDING)
 
 
 def ratio(numerator: Decimal, denominator: Decimal) -> Decimal:

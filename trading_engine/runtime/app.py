@@ -21,6 +21,7 @@ from decimal import Decimal
 from loguru import logger
 
 from trading_engine import __version__
+from trading_engine.alerts.channel import Channel
 from trading_engine.alerts.outbox_worker import OutboxWorker
 from trading_engine.config.show import config_hash
 from trading_engine.core import on_timer
@@ -45,6 +46,7 @@ from trading_engine.store.sql_store import SqlStore
 from trading_engine.system import crash_points, state_dir
 from trading_engine.system.clock import SystemClock
 from trading_engine.system.logging import configure_logging
+from trading_engine.system.redaction import register_secret
 from trading_engine.system.single_instance import InstanceLock
 from trading_engine.system.state_dir import StateDir
 from trading_engine.system.stop_file import StopFile
@@ -68,6 +70,7 @@ for _name in (
     "send.after",
     "cancel.before",
     "cancel.after",
+    "run.recovered",
 ):
     crash_points.register(_name)
 
@@ -109,7 +112,10 @@ class _Run:
     async def main(self) -> int:
         """Start, recover, play, end."""
         self._configure_logging()
-        store = SqlStore.open(self._state.database, hit=crash_points.hit)
+        settings = self._plan.settings
+        store = SqlStore.open(
+            self._state.database, venue=settings.venue, account=settings.account, hit=crash_points.hit
+        )
         try:
             loaded = store.load()
             refusal = self._refusal(loaded)
@@ -123,7 +129,15 @@ class _Run:
         log = self._config.logging
         level = "DEBUG" if self._options.debug else log.level
         directory = self._state.logs if log.file else None
-        configure_logging(level, log_dir=directory, rotation_mb=log.rotation_mb, keep=log.keep)
+        # At full speed weeks pass in seconds: the console keeps to what needs a person, the file has it all.
+        console_level = "ERROR" if self._options.speed is None and not self._options.debug else level
+        configure_logging(
+            level,
+            log_dir=directory,
+            rotation_mb=log.rotation_mb,
+            keep=log.keep,
+            console_level=console_level,
+        )
 
     def _refusal(self, loaded: Loaded) -> str:
         """Why a flat engine must not start; with a position it starts and manages the exits."""
@@ -164,9 +178,7 @@ class _Run:
             venue.close()
         return EXIT_DONE
 
-    def _wire(
-        self, store: SqlStore, loaded: Loaded, venue: EmbeddedVenue
-    ) -> tuple[ReplayDriver, Pump, Executor]:
+    def _wire(self, store: SqlStore, loaded: Loaded, venue: EmbeddedVenue) -> tuple[ReplayDriver, Pump, Executor]:
         plan = self._plan
         timers = Timers()
         executor = Executor(venue, self._clock, timers, crash_points.hit)
@@ -202,8 +214,15 @@ class _Run:
 
     def _alert_worker(self, store: SqlStore) -> OutboxWorker:
         alerts = self._config.alerts
-        del store
-        raise NotImplementedError(alerts)
+        for item in alerts.channels:
+            register_secret(item.url.get_secret_value())
+        return OutboxWorker(
+            store.outbox,
+            [Channel(item.url.get_secret_value(), item.min_severity) for item in alerts.channels],
+            now_ms=SystemClock().now_ms,
+            throttle_s=alerts.throttle_s,
+            timeout_s=alerts.timeout_s,
+        )
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -218,12 +237,11 @@ class _Run:
         driver.catch_up()
         driver.look_for_stop()
         now_ms = self._clock.now_ms()
-        pump.handle(
-            RunBegan(now_ms, self._run_id, __version__, self._config.mode, config_hash(self._config))
-        )
+        pump.handle(RunBegan(now_ms, self._run_id, __version__, self._config.mode, config_hash(self._config)))
         await executor.idle()
         for timer in on_timer.boot_timers(pump.state.book, pump.settings, now_ms):
             executor.dispatch(timer)
+        crash_points.hit("run.recovered")
 
     async def _end(self, pump: Pump, executor: Executor) -> None:
         reason = self._stopping or "end of data"
@@ -254,7 +272,7 @@ class _Run:
         for record in records:
             if isinstance(record, AlertRaised):
                 level = {Severity.INFO: "INFO", Severity.WARNING: "WARNING"}.get(record.severity, "ERROR")
-                logger.bind(event_ms=ts_ms, key=record.key).log(level, record.text)
+                logger.bind(event_ms=ts_ms, alert=record.key).log(level, record.text)
             elif isinstance(record, PositionAdvanced):
                 logger.bind(event_ms=ts_ms).debug(
                     "{} {} -> {}: {}", record.position_id, record.source, record.target, record.cause

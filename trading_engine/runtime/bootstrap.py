@@ -4,6 +4,7 @@ What belongs here: turning the configuration into plain settings of the lower la
 the checks of both before anything is written. What does not: running them (app).
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -278,25 +279,28 @@ def stop_level(config: Config) -> Level:
 
 def check(options: RunOptions, environ: Mapping[str, str] | None = None) -> list[Finding]:
     """What `validate` reports; raises ConfigInvalid for what would not run at all."""
-    plan = prepare(options, {} if environ is None else environ)
-    findings = [
-        Finding("ok", str(options.config_path), f"mode {plan.config.mode}, symbols {', '.join(plan.settings.instruments)}")
-    ]
+    plan = prepare(options, os.environ if environ is None else environ)
+    traded = ", ".join(plan.settings.instruments)
+    findings = [Finding("ok", str(options.config_path), f"mode {plan.config.mode}, symbols {traded}")]
     for file in plan.files:
-        report = file.report
-        span = f"{iso(file.first_ts)} to {iso(file.last_ts + file.interval_ms)}"
-        findings.append(Finding("ok", str(file.path), f"{file.rows} candles of {interval_name(file.interval_ms)}, {span}"))
-        if report.gaps:
-            missing = sum(gap.missing for gap in report.gaps)
-            first = iso(report.gaps[0].from_ts)
-            findings.append(
-                Finding("warning", str(file.path), f"{missing} candles missing in {len(report.gaps)} gaps, the first at {first}")
-            )
-        if report.off_tick:
-            text = f"{report.off_tick} prices are not on the tick of {file.instrument.tick}; moved to the nearest"
-            findings.append(Finding("warning", str(file.path), text))
+        findings.extend(_data_findings(file))
     findings.extend(_folded(plan))
     return findings
+
+
+def _data_findings(file: CandleFile) -> list[Finding]:
+    subject, report = str(file.path), file.report
+    span = f"{iso(file.first_ts)} to {iso(file.last_ts + file.interval_ms)}"
+    found = [Finding("ok", subject, f"{file.rows} candles of {interval_name(file.interval_ms)}, {span}")]
+    if report.gaps:
+        missing = sum(gap.missing for gap in report.gaps)
+        first = iso(report.gaps[0].from_ts)
+        text = f"{missing} candles missing in {len(report.gaps)} gaps, the first at {first}"
+        found.append(Finding("warning", subject, text))
+    if report.off_tick:
+        text = f"{report.off_tick} prices are not on the tick of {file.instrument.tick}; moved to the nearest"
+        found.append(Finding("warning", subject, text))
+    return found
 
 
 def _folded(plan: Plan) -> list[Finding]:
@@ -313,7 +317,8 @@ def _folded(plan: Plan) -> list[Finding]:
             continue
         for step in ladder.partials:
             if step.at_milli >= target_r * 1000:
-                text = f"the partial at {step.at_milli / 1000:g} R lies at or beyond the target ({target_r:g} R): it folds into it"
+                level = f"{step.at_milli / 1000:g} R"
+                text = f"the partial at {level} lies at or beyond the target ({target_r:g} R): it folds into it"
                 findings.append(Finding("warning", strategy.name, text))
         for trail in ladder.trailing:
             if trail.at_milli >= target_r * 1000:

@@ -40,7 +40,7 @@ class ControlServer:
         """Listen; a socket left by a dead process is replaced (the instance lock proves that it is dead)."""
         self._path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.setblocking(False)
+        listener.settimeout(0)
         before = os.umask(0o177)
         try:
             with _reachable(self._path) as address:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from trading_engine.core.draft import Draft
-from trading_engine.core.effects import CancelOrder, LookUpOrder, PlaceOrder
+from trading_engine.core.effects import CancelOrder, Effect, LookUpOrder, PlaceOrder
 from trading_engine.core.on_command import on_resume
 from trading_engine.core.reconcile import on_snapshot
 from trading_engine.core.settings import EngineSettings
@@ -27,6 +27,7 @@ from trading_engine.domain.records import (
     IncomeBooked,
     OrderUpdated,
     PositionAdvanced,
+    Record,
     SymbolFrozen,
 )
 from trading_engine.domain.reports import OrderLookup, VenueSnapshot
@@ -134,39 +135,43 @@ async def _snapshot(venue: Venue, book: Book, now_ms: int) -> VenueSnapshot:
 
 
 def _differences(draft: Draft, before: Book) -> list[Difference]:
-    found: list[Difference] = []
-    for record in draft.records:
-        match record:
-            case DifferenceFound():
-                found.append(Difference(record.kind, record.symbol, record.local, record.venue, record.action))
-            case FillApplied(fill=fill):
-                what = f"{fill.side} {money.text(fill.quantity)} at {money.text(fill.price)}"
-                found.append(Difference("missing_fill", fill.symbol, "", what, "book it"))
-            case IncomeBooked(income=income):
-                what = f"{income.kind} {money.text(income.amount)}"
-                found.append(Difference("missing_income", income.symbol, "", what, "book it"))
-            case OrderUpdated():
-                order = draft.book.orders[record.client_order_id]
-                known = before.orders.get(record.client_order_id)
-                was = str(known.state) if known else ""
-                found.append(Difference("order_state", order.symbol, was, str(record.state), "take it over"))
-            case PositionAdvanced():
-                symbol = draft.book.positions[record.position_id].symbol
-                move = f"move to {record.target}"
-                found.append(Difference("position_state", symbol, str(record.source), "", move))
-            case SymbolFrozen():
-                found.append(Difference("frozen", record.symbol, "", record.reason, "no entries until resumed"))
-            case _:
-                pass
-    for effect in draft.effects:
-        match effect:
-            case PlaceOrder(request=request):
-                what = f"{request.type} {request.side} {money.text(request.quantity)}"
-                found.append(Difference("order_missing", request.symbol, request.client_order_id, "", f"send {what}"))
-            case CancelOrder():
-                found.append(Difference("order_left", effect.symbol, "", effect.client_order_id, "cancel it"))
-            case LookUpOrder():
-                found.append(Difference("order_unclear", effect.symbol, effect.client_order_id, "", "look it up"))
-            case _:
-                pass
-    return found
+    shown = [_of_record(record, draft.book, before) for record in draft.records]
+    shown += [_of_effect(effect) for effect in draft.effects]
+    return [difference for difference in shown if difference is not None]
+
+
+def _of_record(record: Record, after: Book, before: Book) -> Difference | None:
+    match record:
+        case DifferenceFound():
+            return Difference(record.kind, record.symbol, record.local, record.venue, record.action)
+        case FillApplied(fill=fill):
+            what = f"{fill.side} {money.text(fill.quantity)} at {money.text(fill.price)}"
+            return Difference("missing_fill", fill.symbol, "", what, "book it")
+        case IncomeBooked(income=income):
+            what = f"{income.kind} {money.text(income.amount)}"
+            return Difference("missing_income", income.symbol, "", what, "book it")
+        case OrderUpdated():
+            known = before.orders.get(record.client_order_id)
+            was = str(known.state) if known else ""
+            symbol = after.orders[record.client_order_id].symbol
+            return Difference("order_state", symbol, was, str(record.state), "take it over")
+        case PositionAdvanced():
+            symbol = after.positions[record.position_id].symbol
+            return Difference("position_state", symbol, str(record.source), "", f"move to {record.target}")
+        case SymbolFrozen():
+            return Difference("frozen", record.symbol, "", record.reason, "no entries until resumed")
+        case _:
+            return None
+
+
+def _of_effect(effect: Effect) -> Difference | None:
+    match effect:
+        case PlaceOrder(request=request):
+            what = f"send {request.type} {request.side} {money.text(request.quantity)}"
+            return Difference("order_missing", request.symbol, request.client_order_id, "", what)
+        case CancelOrder():
+            return Difference("order_left", effect.symbol, "", effect.client_order_id, "cancel it")
+        case LookUpOrder():
+            return Difference("order_unclear", effect.symbol, effect.client_order_id, "", "look it up")
+        case _:
+            return None

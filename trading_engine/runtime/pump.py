@@ -12,11 +12,14 @@ from trading_engine.core.state import EngineState
 from trading_engine.core.step import step
 from trading_engine.domain.events import CandlesClosed, Event
 from trading_engine.domain.orders import Order
-from trading_engine.domain.records import Record
+from trading_engine.domain.records import DayClosed, EquitySampled, Record
 from trading_engine.ports import Commit, Store
 from trading_engine.runtime.status import checkpoint
 
 CANDLES_PER_CHECKPOINT = 1_000
+# Figures that nothing depends on wait for the next commit: lost in a crash, they are made again, because
+# the progress that is stored has not passed them either.
+_CAN_WAIT = (EquitySampled, DayClosed)
 
 OnCommitted = Callable[[int, tuple[Record, ...]], None]
 
@@ -45,35 +48,36 @@ class Pump:
         self._on_committed = on_committed
         self._on_idle_checkpoint = on_idle_checkpoint
         self._uncommitted_candles = 0
+        self._waiting: list[Record] = []
 
     def handle(self, event: Event) -> None:
         """Take in one event; what follows from it is durable before anything is done about it."""
         result = step(self.state, event, self.settings)
-        if result.records:
-            commit = Commit(
-                event.ts_ms,
-                self._run_id,
-                result.records,
-                result.book,
-                checkpoint(result.state, self.settings, event.ts_ms),
-            )
-            self._store.commit(commit)
-            self._uncommitted_candles = 0
-        elif isinstance(event, CandlesClosed):
-            self._uncommitted_candles += 1
+        records = result.records
+        if records and not all(isinstance(record, _CAN_WAIT) for record in records):
+            progress = checkpoint(result.state, self.settings, event.ts_ms)
+            self._commit(Commit(event.ts_ms, self._run_id, (*self._waiting, *records), result.book, progress))
+        else:
+            self._waiting.extend(records)
+            if isinstance(event, CandlesClosed):
+                self._uncommitted_candles += 1
         self.state = result.state
         for effect in result.effects:
             self._dispatch(effect)
-        if result.records:
-            self._on_committed(event.ts_ms, result.records)
+        if records:
+            self._on_committed(event.ts_ms, records)
         if self._uncommitted_candles >= CANDLES_PER_CHECKPOINT:
             self.save_progress(event.ts_ms)
 
+    def _commit(self, commit: Commit) -> None:
+        self._store.commit(commit)
+        self._waiting.clear()
+        self._uncommitted_candles = 0
+
     def save_progress(self, now_ms: int) -> None:
         """Commit the progress although no record calls for it, so that a restart has less to do again."""
-        book = self.state.book
-        self._store.commit(Commit(now_ms, self._run_id, (), book, checkpoint(self.state, self.settings, now_ms)))
-        self._uncommitted_candles = 0
+        progress = checkpoint(self.state, self.settings, now_ms)
+        self._commit(Commit(now_ms, self._run_id, tuple(self._waiting), self.state.book, progress))
         self._on_idle_checkpoint()
 
     def live_orders(self) -> list[Order]:

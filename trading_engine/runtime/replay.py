@@ -5,7 +5,8 @@ What does not: matching (venues.embedded), decisions (core).
 
 For every batch of candles: the exchange matches it, pausing after each fill until the engine has decided,
 committed and acted; timers that have come due fire; where there is a signal the STOP file is looked at
-(and every few milliseconds besides); then the closed candles are decided on. Time moves on only when nothing is in flight.
+(and every few milliseconds besides); then the closed candles are decided on. Time moves on only when
+nothing is in flight.
 """
 
 import asyncio

@@ -28,9 +28,14 @@ _MAGIC = b"SQLite format 3\x00"
 _ID_OFFSET = 68
 _HEADER_LENGTH = 100
 
-_SHARED_PRAGMAS = ("foreign_keys = ON", "trusted_schema = OFF", "cell_size_check = ON", "temp_store = MEMORY")
-_WRITER_PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", f"busy_timeout = {WRITER_PATIENCE_MS}")
-_READER_PRAGMAS = ("query_only = ON", f"busy_timeout = {READER_PATIENCE_MS}")
+_SHARED_PRAGMAS = ("trusted_schema = OFF", "cell_size_check = ON", "temp_store = MEMORY")
+_WRITER_PRAGMAS = (
+    f"busy_timeout = {WRITER_PATIENCE_MS}",
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+)
+_READER_PRAGMAS = (f"busy_timeout = {READER_PATIENCE_MS}", "query_only = ON")
 
 
 def check_file(path: Path) -> None:
@@ -62,6 +67,12 @@ def create_writer(path: Path) -> Engine:
 def create_reader(path: Path) -> Engine:
     """An engine whose connections cannot write; a transaction sees one snapshot and should be short."""
     return _create(path, "ro", _READER_PRAGMAS, "BEGIN")
+
+
+def create_migrator(path: Path) -> Engine:
+    """An engine for changing the schema: foreign keys off, the old journal, the mark of ours in the header."""
+    pragmas = ("foreign_keys = OFF", "synchronous = FULL", f"busy_timeout = {READER_PATIENCE_MS}")
+    return _create(path, "rw", (*pragmas, f"application_id = {APPLICATION_ID}"), "BEGIN IMMEDIATE")
 
 
 def open_raw(path: Path, mode: str) -> sqlite3.Connection:

@@ -306,7 +306,7 @@ signals = Table(
     _text("symbol"),
     _whole("candle_ts"),
     _text("side", nullable=True),
-    Column("exit", Flag, nullable=False),
+    _text("exit_side", nullable=True),
     Column("confidence", FRACTION, nullable=False),
     _text("tag"),
     _text("fate"),

@@ -34,7 +34,7 @@ _CONSOLE = (
     "<dim>{_fields}</dim>\n{_traceback}"
 )
 # Chatty below WARNING, and what they say there includes addresses with tokens.
-_QUIET = ("apprise", "asyncio", "charset_normalizer", "requests", "sqlalchemy", "urllib3")
+_QUIET = ("apprise", "asyncio", "charset_normalizer", "requests", "sqlalchemy", "transitions", "urllib3")
 
 
 def configure_logging(
@@ -44,19 +44,21 @@ def configure_logging(
     rotation_mb: int = 50,
     keep: int = 5,
     console: TextIO | None = None,
+    console_level: str | None = None,
 ) -> None:
     """Replace all sinks by the console (stderr unless given) and, with `log_dir`, a file of JSON lines.
 
     level         DEBUG, INFO, WARNING or ERROR
     rotation_mb   size at which the file is put aside, MB
     keep          files in all, the current one included
+    console_level where the console is to say less (or more) than the file; `level` unless given
 
     May be called again. Raises ConfigInvalid where the file cannot be written.
     """
     logger.remove()
     logger.configure(patcher=_redact_record, extra={})
     # Tracebacks come redacted from the patcher; loguru's own, with values of variables, would leak.
-    logger.add(console or sys.stderr, level=level, format=_console_format, diagnose=False, backtrace=False)
+    logger.add(console or sys.stderr, level=console_level or level, format=_console_format, diagnose=False, backtrace=False)
     if log_dir is not None:
         _add_file(level, log_dir / FILE_NAME, rotation_mb * _BYTES_PER_MB, keep)
     _intercept_stdlib(level)

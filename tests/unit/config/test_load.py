@@ -22,9 +22,7 @@ def load(folder: Path, text: str, environ: Mapping[str, str] | None = None, **ov
     return load_config(path, dotted, environ or {}, folder / ".env")
 
 
-def complaints(
-    folder: Path, text: str, environ: Mapping[str, str] | None = None, **overrides: object
-) -> list[str]:
+def complaints(folder: Path, text: str, environ: Mapping[str, str] | None = None, **overrides: object) -> list[str]:
     """The lines of the refusal, without the folder."""
     with pytest.raises(ConfigInvalid) as caught:
         load(folder, text, environ, **overrides)
@@ -68,9 +66,7 @@ def test_numbers_are_read_as_the_decimals_that_were_written(tmp_path: Path) -> N
 
 def test_strategy_settings_are_plain_values(tmp_path: Path) -> None:
     """Settings reach the strategy as floats, ints, texts, flags and lists, unjudged."""
-    settings = (
-        "    settings: {period: 10, threshold: 1.2, name: on, flag: true, levels: [1, 2.5], none: null}\n"
-    )
+    settings = "    settings: {period: 10, threshold: 1.2, name: on, flag: true, levels: [1, 2.5], none: null}\n"
     config = load(tmp_path, MINIMAL + settings)
     expected = {
         "period": 10,
@@ -94,8 +90,7 @@ def test_a_configuration_cannot_be_changed(tmp_path: Path) -> None:
 CASES = {
     "a percentage above 100": (
         "risk: {max_daily_loss_pct: 150}",
-        "risk.max_daily_loss_pct = 150 is not a percentage between 0 and 100"
-        " (a fraction? 1.5 % is written 1.5)",
+        "risk.max_daily_loss_pct = 150 is not a percentage between 0 and 100 (a fraction? 1.5 % is written 1.5)",
     ),
     "a percentage of zero": (
         "risk: {max_drawdown_pct: 0}",
@@ -103,8 +98,7 @@ CASES = {
     ),
     "a quoted percentage above 100": (
         "risk: {max_drawdown_pct: '150'}",
-        "risk.max_drawdown_pct = 150 is not a percentage between 0 and 100"
-        " (a fraction? 1.5 % is written 1.5)",
+        "risk.max_drawdown_pct = 150 is not a percentage between 0 and 100 (a fraction? 1.5 % is written 1.5)",
     ),
     "a percentage sign": (
         "sizing: {risk_pct: 5 %}",
@@ -184,8 +178,7 @@ CASES = {
     ),
     "a position above the ceiling": (
         "sizing: {max_position_pct: 41}",
-        "sizing.max_position_pct = 41 is not a percentage between 0 and 40"
-        " (a fraction? 1.5 % is written 1.5)",
+        "sizing.max_position_pct = 41 is not a percentage between 0 and 40 (a fraction? 1.5 % is written 1.5)",
     ),
     "leverage above its limit": (
         "leverage: 10",
@@ -268,9 +261,9 @@ def test_a_strategy_trades_only_symbols_of_the_file(tmp_path: Path) -> None:
     """Candles are fetched for the top-level list only."""
     text = "mode: paper\nsymbols: [BTCUSDT]\nstrategies: [{name: a, symbols: [XRPUSDT]}, {name: a}]\n"
     assert ["engine.yaml: strategies names a more than once"] == complaints(tmp_path, text)
-    assert [
-        "engine.yaml: strategies[0].symbols = XRPUSDT is not in the top-level symbols; add it there"
-    ] == complaints(tmp_path, text.replace(", {name: a}", ""))
+    assert ["engine.yaml: strategies[0].symbols = XRPUSDT is not in the top-level symbols; add it there"] == complaints(
+        tmp_path, text.replace(", {name: a}", "")
+    )
 
 
 @pytest.mark.parametrize(
@@ -279,7 +272,8 @@ def test_a_strategy_trades_only_symbols_of_the_file(tmp_path: Path) -> None:
         ("a: [1, 2\nb: 3\n", "engine.yaml, line 2, column 2: "),
         ("a: 1\n\tb: 2\n", "engine.yaml, line 2, column 1: "),
         ("a: &x 1\n", "engine.yaml, line 1, column 4: anchors and aliases"),
-        ("a: [${X}]\n", "engine.yaml, line 1, column 8: expected ',' or ']', but got '}' (inside"),
+        ("a: [${X}]\n", "engine.yaml, line 1, column 6: expected ',' or ']', but got '{' (inside"),
+        ("a: [1,\n", "engine.yaml, line 2, column 1: "),
         ("a: *x\n", "engine.yaml, line 1, column 4: anchors and aliases"),
         ("a: !!python/object:os.system x\n", "engine.yaml, line 1, column 4: tags (!) are not read"),
         ("a: 1\n---\nb: 1\n", "engine.yaml, line 2, column 1: "),
@@ -299,9 +293,9 @@ def test_a_file_that_is_not_yaml_is_refused_with_its_line(tmp_path: Path, text: 
 def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
     """Of two limits the reader sees one and YAML takes the other."""
     text = MINIMAL + "risk:\n  max_positions: 1\n  max_positions: 9\n"
-    assert [
-        "engine.yaml: risk.max_positions is given twice, on line 6 and on line 7; keep one"
-    ] == complaints(tmp_path, text)
+    assert ["engine.yaml: risk.max_positions is given twice, on line 6 and on line 7; keep one"] == complaints(
+        tmp_path, text
+    )
 
 
 def test_a_time_without_quotes_stays_a_time(tmp_path: Path) -> None:
@@ -347,12 +341,9 @@ def test_a_wrong_override_names_the_command_line(tmp_path: Path) -> None:
     """The file is not to blame."""
     assert [
         "command line: leverage = 500 is not a leverage from 1 to 125",
-        "command line: sizing.risk_pct = x is not a percentage between 0 and 100"
-        " (a fraction? 1.5 % is written 1.5)",
+        "command line: sizing.risk_pct = x is not a percentage between 0 and 100 (a fraction? 1.5 % is written 1.5)",
     ] == sorted(complaints(tmp_path, MINIMAL, leverage=500, sizing__risk_pct="x"))
-    assert ["command line: leverage = 9 is above risk.max_leverage = 5"] == complaints(
-        tmp_path, MINIMAL, leverage="9"
-    )
+    assert ["command line: leverage = 9 is above risk.max_leverage = 5"] == complaints(tmp_path, MINIMAL, leverage="9")
 
 
 def test_an_override_does_not_hide_a_broken_section(tmp_path: Path) -> None:

@@ -87,9 +87,7 @@ class Refusal:
 class Kernel:
     """One account's exchange. Pure but for `durable`, which is called before anything becomes visible."""
 
-    def __init__(
-        self, account: Account, contracts: dict[str, Contract], terms: Terms, durable: Durable
-    ) -> None:
+    def __init__(self, account: Account, contracts: dict[str, Contract], terms: Terms, durable: Durable) -> None:
         self.account = account
         self._contracts = contracts
         self._terms = terms
@@ -97,9 +95,7 @@ class Kernel:
 
     # ── time ────────────────────────────────────────────────────────────────
 
-    def play(
-        self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate]
-    ) -> Iterator[Happening]:
+    def play(self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate]) -> Iterator[Happening]:
         """Match one batch; what happens is yielded after it was made durable.
 
         A batch that was played before is skipped, one that was begun goes on where it stopped.
@@ -113,6 +109,9 @@ class Kernel:
             yield from self._fund(settlements)
             progress.funded_ms = max(progress.funded_ms, open_ms)
             progress.stage = 1
+        if progress.stage == 1 and self._is_idle():
+            self._pass_by(candles)
+            return
         stage = 1
         for point in range(_POINTS):
             for candle in candles:
@@ -121,9 +120,23 @@ class Kernel:
                     progress.now_ms = open_ms + point * candle.interval_ms // _POINTS
                     yield from self._walk(candle, point)
                 stage += 1
+        self._finish_batch(candles)
+
+    def _is_idle(self) -> bool:
+        return not self.account.orders and not any(held.sign for held in self.account.positions.values())
+
+    def _pass_by(self, candles: Sequence[Candle]) -> None:
+        """Nothing of ours is in the market: only the price moves."""
+        for candle in candles:
+            point = self._point(candle.symbol)
+            point.last, point.budget, point.path_sign = candle.close, 0, 0
+        self._finish_batch(candles)
+
+    def _finish_batch(self, candles: Sequence[Candle]) -> None:
+        progress = self.account.progress
         progress.stage = DONE
         if candles:
-            progress.now_ms = open_ms + candles[0].interval_ms
+            progress.now_ms = progress.open_ms + candles[0].interval_ms
 
     def _fund(self, settlements: Sequence[FundingRate]) -> Iterator[Happening]:
         progress = self.account.progress
@@ -195,9 +208,7 @@ class Kernel:
             else:
                 yield from self._fill(order, at)
 
-    def _next(
-        self, symbol: str, start: int, end: int, starved: set[str]
-    ) -> tuple[int, ExchangeOrder | None] | None:
+    def _next(self, symbol: str, start: int, end: int, starved: set[str]) -> tuple[int, ExchangeOrder | None] | None:
         """What acts first between `start` and `end`: (price, order), order None for the liquidation.
 
         Nearest to the start; at one price the liquidation, then stops before targets (worst first), then
@@ -205,10 +216,13 @@ class Kernel:
         """
         acts: list[tuple[int, int, int, ExchangeOrder | None]] = []
         position = self.account.positions.get(symbol)
-        if position is not None and position.sign and position.liquidation:
-            if fills.crosses_stop(-position.sign, start, end, position.liquidation):
-                at = fills.stop_base_ticks(-position.sign, start, position.liquidation)
-                acts.append((at, 0, 0, None))
+        if (
+            position is not None
+            and position.liquidation
+            and fills.crosses_stop(-position.sign, start, end, position.liquidation)
+        ):
+            at = fills.stop_base_ticks(-position.sign, start, position.liquidation)
+            acts.append((at, 0, 0, None))
         for order in self.account.orders.values():
             if order.symbol == symbol and order.client_order_id not in starved:
                 at = _acts_at(order, start, end)

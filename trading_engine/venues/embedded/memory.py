@@ -46,6 +46,7 @@ class Memory:
         self._path = path
         self._hit = hit
         self._encode = msgspec.json.Encoder().encode
+        self._newest_ms = {"trades": -1, "incomes": -1}  # spares a query that would find nothing
         mode = "ro" if read_only else "rwc"
         try:
             self._db = sqlite3.connect(f"file:{path}?mode={mode}", uri=True, isolation_level=None)
@@ -75,6 +76,9 @@ class Memory:
 
     def load(self) -> Account | None:
         """The account as of the last durable change, None for a new file."""
+        for table in self._newest_ms:
+            newest = self._db.execute(f"SELECT max(ts_ms) FROM {table}").fetchone()[0]  # noqa: S608 - our names
+            self._newest_ms[table] = -1 if newest is None else newest
         row = self._db.execute("SELECT body FROM progress").fetchone()
         if row is None:
             return None
@@ -101,6 +105,10 @@ class Memory:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+        for row in change.trades:
+            self._newest_ms["trades"] = max(self._newest_ms["trades"], row.ts_ms)
+        for income in change.incomes:
+            self._newest_ms["incomes"] = max(self._newest_ms["incomes"], income.ts_ms)
         self._hit("exchange.commit.after")
 
     def _write_rows(self, account: Account, change: Change) -> None:
@@ -139,14 +147,16 @@ class Memory:
 
     def trades_since(self, since_ms: int) -> list[TradeRow]:
         """Executions at or after an instant, oldest first."""
+        if since_ms > self._newest_ms["trades"]:
+            return []
         rows = self._db.execute("SELECT body FROM trades WHERE ts_ms >= ? ORDER BY number", (since_ms,))
         return [msgspec.json.decode(body, type=TradeRow) for (body,) in rows]
 
     def incomes_since(self, since_ms: int) -> list[IncomeRow]:
         """Funding and deposits at or after an instant, oldest first."""
-        rows = self._db.execute(
-            "SELECT body FROM incomes WHERE ts_ms >= ? ORDER BY ts_ms, income_id", (since_ms,)
-        )
+        if since_ms > self._newest_ms["incomes"]:
+            return []
+        rows = self._db.execute("SELECT body FROM incomes WHERE ts_ms >= ? ORDER BY ts_ms, income_id", (since_ms,))
         return [msgspec.json.decode(body, type=IncomeRow) for (body,) in rows]
 
     def is_known(self, client_order_id: str) -> bool:
@@ -158,5 +168,3 @@ class Memory:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
         self._db.close()
-
-

@@ -85,16 +85,12 @@ class EmbeddedVenue:
         """How far the exchange has matched."""
         return self._kernel.account.progress
 
-    def play(
-        self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate]
-    ) -> Iterator[VenueEvent]:
+    def play(self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate]) -> Iterator[VenueEvent]:
         """Match one batch of candles, pausing after each happening."""
         for happening in self._kernel.play(open_ms, candles, settlements):
             yield self._event(happening)
 
-    def catch_up(
-        self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate]
-    ) -> int:
+    def catch_up(self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate]) -> int:
         """Match candles that passed while nobody listened; how much happened. Reconciliation tells the rest."""
         return sum(1 for _ in self._kernel.play(open_ms, candles, settlements))
 

@@ -1,0 +1,123 @@
+"""Arguments that several commands share, and reading their values.
+
+What belongs here: option types with their help, and parsing of what typer does not know. What does not:
+what a command does with them.
+"""
+
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trading_engine.cli.failure import usage
+from trading_engine.domain.time import parse_iso
+from trading_engine.system.state_dir import StateDir, resolve
+
+StateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="DIR",
+        help="State directory: database, lock, logs. Default: $STATE_DIRECTORY, else ./state.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print JSON of a stable shape instead of a table.", show_default=False)
+]
+ConfigOption = Annotated[
+    Path, typer.Option("--config", metavar="FILE", help="Configuration file (YAML).", show_default=False)
+]
+ReplayOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--replay",
+        metavar="SYMBOL=FILE",
+        help="Recorded candles (Parquet or CSV: ts open high low close volume). Once for each symbol.",
+        show_default=False,
+    ),
+]
+FundingOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--funding",
+        metavar="SYMBOL=FILE",
+        help="Recorded funding rates (Parquet or CSV: ts rate) of a symbol that has candles.",
+        show_default=False,
+    ),
+]
+
+_SYMBOL = re.compile(r"[A-Z0-9]+")
+
+
+def state_of(argument: Path | None) -> StateDir:
+    """The state directory that `--state`, the environment or the default names."""
+    return resolve(argument, os.environ)
+
+
+def parse_pairs(option: str, pairs: Iterable[str] | None) -> dict[str, Path]:
+    """`SYMBOL=FILE` arguments as a mapping; a usage error names the first that is none or comes twice."""
+    files: dict[str, Path] = {}
+    for pair in pairs or ():
+        symbol, separator, name = pair.partition("=")
+        if not (separator and name and _SYMBOL.fullmatch(symbol)):
+            raise usage(f"{option} {pair} is not SYMBOL=FILE (as {option} BTCUSDT=btcusdt.parquet)")
+        if symbol in files:
+            raise usage(f"{option} names {symbol} twice ({files[symbol]} and {name}); keep one")
+        files[symbol] = Path(name)
+    return files
+
+
+def parse_speed(text: str) -> float | None:
+    """`max` as None, otherwise how many market seconds pass in a real one; a usage error for anything else."""
+    if text.strip().lower() == "max":
+        return None
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = math.nan
+    if not (math.isfinite(factor) and factor > 0):
+        raise usage(f"--speed {text} is neither max nor a factor above 0 (60: a minute of market in a second)")
+    return factor
+
+
+def parse_time(option: str, text: str) -> int:
+    """A date or time as milliseconds; a usage error says which forms are read."""
+    try:
+        return parse_iso(text)
+    except (ValueError, OverflowError):
+        raise usage(f"{option} {text} is not a date or time (as 2025-05-04 or 2025-05-04T13:30, UTC)") from None
+
+
+def overrides(
+    *, mode: str | None, symbols: Iterable[str] | None, leverage: str | None, risk_pct: str | None
+) -> Mapping[str, object]:
+    """Options that replace values of the configuration, by their dotted keys."""
+    if mode is not None and mode != "paper":
+        known = "testnet and live are not there yet" if mode in {"testnet", "live"} else "known: paper"
+        raise usage(f"--mode {mode}: only paper mode exists in this release ({known})")
+    given: dict[str, object] = {}
+    if mode is not None:
+        given["mode"] = mode
+    if symbols:
+        given["symbols"] = list(symbols)
+    if leverage is not None:
+        given["leverage"] = _number("--leverage", leverage)
+    if risk_pct is not None:
+        given["sizing.risk_pct"] = _number("--risk-pct", risk_pct)
+    return given
+
+
+def _number(option: str, text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite():
+        raise usage(f"{option} {text} is not a number")
+    return number

@@ -1,0 +1,86 @@
+"""`resume`: an operator's word to the engine, whether it runs or not.
+
+What belongs here: finding out who is to be told, and the answer. What does not: what resuming does (core).
+"""
+
+import getpass
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trading_engine.cli.arguments import StateOption, state_of
+from trading_engine.cli.failure import NOT_RUNNING, REFUSED, CommandFailed
+from trading_engine.system.single_instance import holder
+from trading_engine.system.state_dir import StateDir
+from trading_engine.system.stop_file import StopFile
+
+resume_app = typer.Typer(rich_markup_mode="rich")
+
+DEFAULT_STOP_FILE = Path("STOP")
+
+
+@resume_app.command()
+def resume(
+    state: StateOption = None,
+    actor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Who resumes, for the journal. Default: the user's name.", show_default=False
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="Where kill_switch.file is not ./STOP: the configuration that names it.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Release the kill switch; the drawdown's peak and the losing streak count anew.
+
+    Also releases frozen symbols. Works while the engine is down. Refused (exit 3)
+    as long as the STOP file is there.
+    """
+    directory = state_of(state)
+    who = actor or _user()
+    if holder(directory.lock) is not None:
+        typer.echo(_ask_engine(directory, who))
+        return
+    _refuse_if_stopped(config)
+    from trading_engine.runtime import offline  # noqa: PLC0415 - a running engine needs none of it
+
+    typer.echo(offline.resume(directory.root, who))
+
+
+def _ask_engine(directory: StateDir, actor: str) -> str:
+    from trading_engine.runtime.control import EngineNotRunning, request  # noqa: PLC0415 - as above
+
+    try:
+        answer = request(directory.root, {"command": "resume", "actor": actor})
+    except EngineNotRunning as error:
+        raise CommandFailed(f"{error}; it may be starting or stopping: try again", NOT_RUNNING) from error
+    message = str(answer.get("message", ""))
+    if not answer.get("ok"):
+        raise CommandFailed(message, REFUSED)
+    return message
+
+
+def _refuse_if_stopped(config: Path | None) -> None:
+    path = DEFAULT_STOP_FILE
+    if config is not None:
+        from trading_engine.config import load_config  # noqa: PLC0415 - most need no configuration
+
+        path = load_config(config, {}, os.environ, Path(".env")).kill_switch.file
+    if StopFile(path).read() is not None:
+        raise CommandFailed(f"{path} is still there; remove it, then resume", REFUSED)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

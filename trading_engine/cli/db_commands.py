@@ -1,0 +1,86 @@
+"""`db`: looking after the database.
+
+What belongs here: one thin command for each operation of the store. What does not: the operations.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from trading_engine.cli.arguments import StateOption, state_of
+from trading_engine.cli.failure import NOT_RUNNING, REFUSED, USAGE, CommandFailed
+from trading_engine.store import backup as backups
+from trading_engine.store import migrate as migrations
+from trading_engine.system.clock import SystemClock
+from trading_engine.system.single_instance import InstanceLock
+from trading_engine.system.state_dir import prepare
+
+db_app = typer.Typer(rich_markup_mode="rich", help="Migrate, check, back up and restore the database.")
+
+__all__ = ["NOT_RUNNING", "REFUSED", "CommandFailed", "db_app"]
+
+
+@db_app.callback(invoke_without_command=True)
+def _db(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(USAGE)
+
+
+@db_app.command()
+def migrate(state: StateOption = None) -> None:
+    """Create the database, or bring it to the schema of this version.
+
+    A backup is made first. Refused (exit 3) while an engine runs on it.
+    """
+    directory = prepare(state_of(state))
+    with InstanceLock(directory.lock):
+        before = migrations.current(directory.database) if directory.database.exists() else None
+        after = migrations.upgrade(directory.database, SystemClock().now_ms())
+    what = "is at" if before == after else f"went from {before} to" if before else "was created at"
+    typer.echo(f"{directory.database} {what} schema {after}")
+
+
+@db_app.command()
+def check(state: StateOption = None) -> None:
+    """Check pages, keys and schema of the database; `audit` checks what it says.
+
+    Exits with 78 where it is damaged or of another schema.
+    """
+    path = state_of(state).database
+    backups.verify(path)
+    typer.echo(f"{path} is sound, schema {migrations.current(path)}")
+
+
+@db_app.command()
+def backup(
+    state: StateOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="Folder for the copy. Default: backups/ of the state."),
+    ] = None,
+) -> None:
+    """Make a verified copy of the database, also while the engine runs."""
+    directory = state_of(state)
+    target = backups.backup(directory.database, output or directory.backups, SystemClock().now_ms())
+    typer.echo(f"{target} ({target.stat().st_size:,} bytes, verified)")
+
+
+@db_app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A copy made by `db backup`.")],
+    state: StateOption = None,
+    force: Annotated[  # noqa: FBT002 - an option
+        bool, typer.Option("--force", help="Replace a database that is there; it is kept aside.")
+    ] = False,
+) -> None:
+    """Bring a backup back. The engine is LOCKED until `resume`.
+
+    The exchange knows more than a backup: compare with `reconcile --plan` before
+    you resume. Refused (exit 3) while an engine runs on the state directory.
+    """
+    directory = prepare(state_of(state))
+    with InstanceLock(directory.lock):
+        epoch = backups.restore(file, directory.database, SystemClock().now_ms(), force=force)
+    typer.echo(f"{directory.database} restored from {file}, epoch {epoch}; LOCKED until `trading-engine resume`")

@@ -1,0 +1,70 @@
+"""The commands by name, each imported when it is used.
+
+What belongs here: the table of commands and the group that looks them up. What does not: any command.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+RUN = "Trade"
+LOOK = "Look (works while the engine is down as well)"
+ACT = "Act"
+CARE = "Set up and look after"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command: where its `typer.Typer` lies, and how the overview lists it."""
+
+    module: str
+    attribute: str
+    panel: str
+    summary: str
+
+
+def _entry(module: str, attribute: str, panel: str, summary: str) -> Entry:
+    return Entry(f"trading_engine.cli.{module}", attribute, panel, summary)
+
+
+COMMANDS: dict[str, Entry] = {
+    "run": _entry("run_command", "run_app", RUN, "Run the engine: paper trading on recorded or synthetic markets."),
+    "validate": _entry("config_commands", "validate_app", RUN, "Check configuration, strategies and data files."),
+    "status": _entry("read_commands", "status_app", LOOK, "Is it running, what is it worth, may it trade?"),
+    "positions": _entry("read_commands", "positions_app", LOOK, "Open positions with stop, target, PnL and R."),
+    "trades": _entry("read_commands", "trades_app", LOOK, "Closed positions with what they made and why they ended."),
+    "orders": _entry("read_commands", "orders_app", LOOK, "Orders and what is known about each."),
+    "risk": _entry("read_commands", "risk_app", LOOK, "Each limit: used, left, when it resets, computed from what."),
+    "audit": _entry("audit_command", "audit_app", LOOK, "Prove that journal, positions, fills and wallet agree."),
+    "reconcile": _entry("reconcile_command", "reconcile_app", LOOK, "Where state and exchange differ, without acting."),
+    "resume": _entry("control_commands", "resume_app", ACT, "Release the kill switch and trade again."),
+    "config": _entry("config_commands", "config_app", CARE, "Show a configuration, or describe every key."),
+    "db": _entry("db_commands", "db_app", CARE, "Migrate, check, back up and restore the database."),
+    "alerts": _entry("alerts_commands", "alerts_app", CARE, "Send a test message to every channel."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Lists every command from the table and imports only the one that is called."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, entry in COMMANDS.items():
+            self.add_command(TyperCommand(name=name, help=entry.summary, rich_help_panel=entry.panel))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The real command instead of the line that stands for it in the overview."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, listed if name is None else load(name), rest
+
+
+def load(name: str) -> Any:
+    """Import a command of the table."""
+    entry = COMMANDS[name]
+    app: typer.Typer = getattr(import_module(entry.module), entry.attribute)
+    command = typer.main.get_command(app)
+    command.name = name
+    return command

@@ -1,0 +1,151 @@
+"""`run`: start the engine and say afterwards what came of it.
+
+What belongs here: options of a run, the progress bar. What does not: the run itself (runtime), the summary's
+content (summary).
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from trading_engine.cli.arguments import (
+    ConfigOption,
+    FundingOption,
+    ReplayOption,
+    StateOption,
+    overrides,
+    parse_pairs,
+    parse_speed,
+    state_of,
+)
+from trading_engine.cli.failure import DONE
+from trading_engine.domain.time import iso
+from trading_engine.runtime.app import RunOptions
+from trading_engine.runtime.app import run as run_engine
+from trading_engine.runtime.bootstrap import check
+from trading_engine.system.state_dir import StateDir
+
+run_app = typer.Typer(rich_markup_mode="rich")
+
+Progress = Callable[[int, int, int], None]
+
+_EXAMPLES = """\
+Examples:
+
+trading-engine run --config configs/demo.yaml
+
+trading-engine run --config configs/paper.yaml --replay BTCUSDT=btc.parquet --speed 60
+"""
+
+
+@run_app.command(epilog=_EXAMPLES)
+def run(  # noqa: PLR0913 - one parameter for each option
+    context: typer.Context,
+    config: ConfigOption,
+    mode: Annotated[
+        str | None,
+        typer.Option(metavar="MODE", help="paper, the only mode of this release.", show_default=False),
+    ] = None,
+    state: StateOption = None,
+    replay: ReplayOption = None,
+    funding: FundingOption = None,
+    speed: Annotated[
+        str,
+        typer.Option(
+            metavar="max|FACTOR",
+            help="max: virtual time, ends with the data. 60: a minute of market in a second.",
+        ),
+    ] = "max",
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=2**63 - 1,
+            help="Synthetic market to draw where no candles are given; default demo.seed.",
+            show_default=False,
+        ),
+    ] = None,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option(metavar="S", help="Trade only this symbol. May be repeated.", show_default=False),
+    ] = None,
+    leverage: Annotated[
+        str | None, typer.Option(metavar="X", help="Replaces leverage.", show_default=False)
+    ] = None,
+    risk_pct: Annotated[
+        str | None,
+        typer.Option("--risk-pct", metavar="P", help="Replaces sizing.risk_pct, percent.", show_default=False),
+    ] = None,
+    dry_run: Annotated[  # noqa: FBT002 - an option
+        bool, typer.Option("--dry-run", help="Check everything, print the plan, send nothing.")
+    ] = False,
+) -> int:
+    """Run the engine until the data ends or SIGTERM or SIGINT stops it.
+
+    A second run on the same state directory continues after the last candle
+    that was processed. Positions left open keep their resting stops.
+    """
+    directory = state_of(state)
+    context.obj.log_file = directory.logs / "engine.jsonl"
+    options = RunOptions(
+        config_path=config,
+        state_dir=directory.root,
+        replay=parse_pairs("--replay", replay),
+        funding=parse_pairs("--funding", funding),
+        speed=parse_speed(speed),
+        seed=seed,
+        overrides=overrides(mode=mode, symbols=symbol, leverage=leverage, risk_pct=risk_pct),
+        dry_run=dry_run,
+        debug=context.obj.debug,
+    )
+    return _rehearse(options, directory) if dry_run else _perform(options, directory)
+
+
+def _rehearse(options: RunOptions, state: StateDir) -> int:
+    """Check everything a run would, then print the plan."""
+    from trading_engine.cli.findings import print_findings  # noqa: PLC0415 - a run does without
+
+    code = run_engine(options)
+    if code == DONE:
+        print_findings(check(options, os.environ), f"dry run: would run on {state.root}; nothing was sent")
+    return code
+
+
+def _perform(options: RunOptions, state: StateDir) -> int:
+    with _progress_bar(options.speed) as progress:
+        code = run_engine(replace(options, on_progress=progress))
+    if code == DONE:
+        from trading_engine.cli.summary import print_summary  # noqa: PLC0415 - not before the run is over
+
+        print_summary(state.root)
+    return code
+
+
+@contextmanager
+def _progress_bar(speed: float | None) -> Iterator[Progress | None]:
+    """A bar on stderr for a run in virtual time that somebody watches; otherwise nothing."""
+    if speed is not None or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415 - a service does without
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (
+        TextColumn("{task.fields[market]}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task("", market="", total=None)
+
+        def show(done: int, total: int, ts_ms: int) -> None:
+            bar.update(task, completed=done, total=total, market=iso(ts_ms)[:16].replace("T", " "))
+
+        yield show

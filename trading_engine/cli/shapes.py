@@ -1,0 +1,163 @@
+"""The JSON of the read commands: shapes that scripts rely on.
+
+What belongs here: from values to plain dictionaries. What does not: reading them (reading), tables (text,
+table). Fields may be added, never renamed or removed.
+
+Money, prices and quantities are decimal strings, times ISO 8601 in UTC with milliseconds, what does not
+exist is null.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from trading_engine.domain import money
+from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.money import ZERO
+from trading_engine.domain.orders import Order
+from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.time import SECOND_MS, iso
+from trading_engine.ports import GateStatus, LimitStatus
+
+Row = dict[str, object]
+
+
+def dump(value: object) -> str:
+    """JSON as it is printed: indented, readable letters kept."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def decimal(value: Decimal | None) -> str | None:
+    """A decimal string."""
+    return None if value is None else money.text(value)
+
+
+def cents(value: Decimal | None) -> str | None:
+    """A derived figure (R, percent) to two places."""
+    return None if value is None else money.text(value.quantize(Decimal("0.01"), ROUND_HALF_EVEN))
+
+
+def time(ts_ms: int) -> str | None:
+    """An instant, null for never (0)."""
+    return iso(ts_ms) if ts_ms else None
+
+
+def position(item: Position, mark: Decimal | None, now_ms: int, *, stop_confirmed: bool) -> Row:
+    """One element of `positions --json`; `mark` is the last close, `now_ms` the engine's time."""
+    open_pnl = unrealized(item, mark)
+    since_ms = item.opened_ms or item.created_ms
+    until_ms = item.closed_ms if item.state is PositionState.CLOSED and item.closed_ms else now_ms
+    return {
+        "position_id": item.position_id,
+        "symbol": item.symbol,
+        "side": str(item.side),
+        "state": str(item.state),
+        "strategy": item.strategy,
+        "quantity": money.text(item.quantity),
+        "entry_price": decimal(item.average_entry),
+        "mark_price": decimal(mark),
+        "stop_price": money.text(item.stop_price),
+        "target_price": decimal(item.target_price),
+        "unrealized_pnl": decimal(open_pnl),
+        "realized_pnl": money.text(item.net_pnl),
+        "r_multiple": cents(r_multiple(item, open_pnl)),
+        "leverage": money.text(item.leverage),
+        "liquidation_price": None,
+        "opened_at": time(item.opened_ms),
+        "age_s": max(until_ms - since_ms, 0) // SECOND_MS,
+        "stop_confirmed": stop_confirmed,
+    }
+
+
+def unrealized(item: Position, mark: Decimal | None) -> Decimal | None:
+    """Open PnL before fees; nothing open is worth 0, something without a mark is not known."""
+    if not item.quantity:
+        return ZERO
+    return None if mark is None else money.round_money(item.unrealized(mark))
+
+
+def r_multiple(item: Position, open_pnl: Decimal | None) -> Decimal | None:
+    """What was made so far, open and realized, in multiples of the money at risk at entry."""
+    return None if open_pnl is None else item.r_multiple(money.add(item.net_pnl, open_pnl))
+
+
+def trade(item: Position) -> Row:
+    """One element of `trades --json`: a closed position."""
+    return {
+        "position_id": item.position_id,
+        "symbol": item.symbol,
+        "side": str(item.side),
+        "strategy": item.strategy,
+        "opened_at": time(item.opened_ms),
+        "closed_at": time(item.closed_ms),
+        "entry_price": decimal(item.average_entry),
+        "exit_price": decimal(item.average_exit),
+        "quantity": money.text(item.entry_quantity),
+        "gross_pnl": money.text(item.gross_pnl),
+        "fees": money.text(item.fees),
+        "funding": money.text(item.funding),
+        "net_pnl": money.text(item.net_pnl),
+        "r_multiple": cents(item.r_multiple(item.net_pnl)),
+        "close_reason": str(close_reason(item)),
+        "fills": item.fills,
+    }
+
+
+def close_reason(item: Position) -> CloseReason:
+    """Why a closed position ended; one that never had a fill was abandoned."""
+    return item.close_reason or (CloseReason.EXTERNAL if item.fills else CloseReason.ABANDONED)
+
+
+def average_price(item: Order) -> Decimal | None:
+    """Mean price of the applied fills, None before the first."""
+    return money.ratio(item.filled_value, item.filled) if item.filled else None
+
+
+def order(item: Order) -> Row:
+    """One element of `orders --json`."""
+    return {
+        "client_order_id": item.client_order_id,
+        "venue_order_id": item.venue_order_id or None,
+        "position_id": item.position_id,
+        "symbol": item.symbol,
+        "purpose": str(item.purpose),
+        "type": str(item.type),
+        "side": str(item.side),
+        "quantity": money.text(item.quantity),
+        "filled": money.text(item.filled),
+        "price": decimal(item.price),
+        "trigger_price": decimal(item.trigger_price),
+        "average_price": decimal(average_price(item)),
+        "reduce_only": item.reduce_only,
+        "state": str(item.state),
+        "created_at": time(item.created_ms),
+        "updated_at": time(item.updated_ms or item.created_ms),
+        "reason": item.reason,
+    }
+
+
+def limit(item: LimitStatus) -> Row:
+    """One element of `risk --json`."""
+    return {
+        "limit": item.limit,
+        "scope": item.scope,
+        "value": item.value,
+        "threshold": item.threshold,
+        "used_pct": item.used_pct,
+        "tripped": item.tripped,
+        "resets_at": time(item.resets_at_ms),
+        "computed_from": dict(item.computed_from),
+    }
+
+
+def gates(items: Iterable[GateStatus]) -> list[Row]:
+    """The gates of `status --json`."""
+    return [{"symbol": item.symbol, "ok": item.ok, "reasons": list(item.reasons)} for item in items]
+
+
+def inputs_of(limits: Sequence[LimitStatus], name: str) -> Mapping[str, str]:
+    """What a limit was computed from; empty where it was not judged yet."""
+    for item in limits:
+        if item.limit == name:
+            return dict(item.computed_from)
+    return {}
