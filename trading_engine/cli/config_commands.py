@@ -13,8 +13,7 @@ import typer
 
 from trading_engine.cli import shapes
 from trading_engine.cli.arguments import ConfigOption, FundingOption, JsonOption, ReplayOption, parse_pairs
-from trading_engine.cli.failure import USAGE
-from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.cli.failure import DONE, USAGE
 
 config_app = typer.Typer(rich_markup_mode="rich", help="Show a configuration, or describe every key.")
 validate_app = typer.Typer(rich_markup_mode="rich")
@@ -66,7 +65,7 @@ def validate(config: ConfigOption, replay: ReplayOption = None, funding: Funding
     Exits with 0 where it would run, with 78 where it would not. Warnings say what
     is odd but allowed: gaps, prices off the tick, levels beyond the target.
     """
-    from trading_engine.cli.findings import print_findings  # noqa: PLC0415 - `config` does without
+    from trading_engine.cli.findings import has_errors, print_findings  # noqa: PLC0415 - `config` does without
     from trading_engine.runtime.bootstrap import RunOptions, check  # noqa: PLC0415 - as above
 
     options = RunOptions(
@@ -75,10 +74,6 @@ def validate(config: ConfigOption, replay: ReplayOption = None, funding: Funding
         funding=parse_pairs("--funding", funding),
     )
     found = check(options, os.environ)
-    if print_findings(found, f"{config} can run" if not _has_errors(found) else f"{config} cannot run"):
-        raise ConfigInvalid(f"{config}: see the errors above", exit_code=EXIT_INVALID)
-    return 0
-
-
-def _has_errors(found: list) -> bool:  # type: ignore[type-arg]
-    return any(item.level == "error" for item in found)
+    can_run = not has_errors(found)
+    print_findings(found, f"{config} {'can' if can_run else 'cannot'} run")
+    return DONE if can_run else EXIT_INVALID

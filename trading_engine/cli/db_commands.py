@@ -9,16 +9,16 @@ from typing import Annotated
 import typer
 
 from trading_engine.cli.arguments import StateOption, state_of
-from trading_engine.cli.failure import NOT_RUNNING, REFUSED, USAGE, CommandFailed
+from trading_engine.cli.failure import USAGE
 from trading_engine.store import backup as backups
+from trading_engine.store import engine as engines
 from trading_engine.store import migrate as migrations
+from trading_engine.store import schema_version
 from trading_engine.system.clock import SystemClock
 from trading_engine.system.single_instance import InstanceLock
 from trading_engine.system.state_dir import prepare
 
 db_app = typer.Typer(rich_markup_mode="rich", help="Migrate, check, back up and restore the database.")
-
-__all__ = ["NOT_RUNNING", "REFUSED", "CommandFailed", "db_app"]
 
 
 @db_app.callback(invoke_without_command=True)
@@ -50,7 +50,9 @@ def check(state: StateOption = None) -> None:
     """
     path = state_of(state).database
     backups.verify(path)
-    typer.echo(f"{path} is sound, schema {migrations.current(path)}")
+    with engines.damage_reported(path), engines.create_reader(path).connect() as connection:
+        schema_version.require_head(connection, path)
+    typer.echo(f"{path} is sound, schema {schema_version.HEAD}")
 
 
 @db_app.command()

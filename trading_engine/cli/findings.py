@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from trading_engine.cli import table
-from trading_engine.cli.failure import DONE, FINDINGS
 from trading_engine.cli.table import Cell
 from trading_engine.cli.text import count
 
@@ -33,14 +32,18 @@ class Found(Protocol):
         ...
 
 
-def print_findings(findings: Sequence[Found], conclusion: str) -> int:
-    """Print each finding and a last line; 0, or 1 where one is an error."""
+def has_errors(findings: Sequence[Found]) -> bool:
+    """Whether one of them forbids a run."""
+    return any(item.level == "error" for item in findings)
+
+
+def print_findings(findings: Sequence[Found], conclusion: str) -> None:
+    """Print each finding, and a last line that counts what is not ok."""
     out = table.console()
     for item in findings:
-        line = table.line(Cell(f"{item.level:<8}", _STYLES.get(item.level, "")), f"{item.subject}: {item.text}")
-        table.say(out, line)
+        level = Cell(f"{item.level:<8}", _STYLES.get(item.level, ""))
+        table.say(out, table.line(level, f"{item.subject}: {item.text}"))
     errors = sum(item.level == "error" for item in findings)
     warnings = sum(item.level == "warning" for item in findings)
     counted = f"{count(errors, 'error')}, {count(warnings, 'warning')}"
     table.say(out, f"{conclusion} · {counted}", table.BAD if errors else "")
-    return FINDINGS if errors else DONE

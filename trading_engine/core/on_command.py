@@ -12,12 +12,10 @@ from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import ControlChanged, LimitsRebased, RunEnded, RunStarted
 from trading_engine.domain.severity import Severity
 
-_WEIGHT = {Level.RUN: 0, Level.NO_ENTRY: 1, Level.FLATTEN: 2, Level.LOCKED: 3}
-
 
 def raise_level(draft: Draft, level: Level, reason: str, actor: str) -> None:
     """Raise the kill switch; a level at or below the present one changes nothing."""
-    if _WEIGHT[level] <= _WEIGHT[draft.book.control.level]:
+    if level.rank <= draft.book.control.level.rank:
         return
     draft.record(ControlChanged(level, reason, actor, draft.ts_ms))
     draft.alert(Severity.CRITICAL, f"control:{level}", f"kill switch raised to {level}: {reason}")

@@ -10,7 +10,7 @@ answer after the send window proves absence.
 from dataclasses import replace
 from decimal import Decimal
 
-from trading_engine.core import protect
+from trading_engine.core import kill, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, LookUpOrder, SetTimer, TakeSnapshot
 from trading_engine.domain import money
@@ -115,9 +115,12 @@ def merge_report(draft: Draft, report: OrderReport) -> None:
         # Reports carry no fills: they are read since the watermark, a moment later where they lag behind.
         at_ms = draft.ts_ms + draft.settings.execution.lookup_retry_ms
         draft.effect(SetTimer(at_ms, TimerKind.RECONCILE))
-    if merged != order:
-        _update(draft, merged)
-        protect.tend(draft, order.position_id)
+    if merged == order:
+        return
+    _update(draft, merged)
+    if merged.state is OrderState.REJECTED and order.state is not OrderState.REJECTED:
+        _after_refusal(draft, order, report.reason)
+    protect.tend(draft, order.position_id)
 
 
 def _update(draft: Draft, order: Order) -> None:
@@ -138,15 +141,14 @@ def _refused(draft: Draft, order: Order, outcome: Rejected) -> None:
     report = OrderReport(
         order.client_order_id, "", order.symbol, OrderState.REJECTED, money.ZERO, draft.ts_ms, reason=reason
     )
-    merged = merge(order, report)
-    if merged == order:
-        return
-    _update(draft, merged)
+    merge_report(draft, report)
+
+
+def _after_refusal(draft: Draft, order: Order, reason: str) -> None:
+    """What a refusal calls for, whether it came as an answer or by a report."""
     severity = Severity.CRITICAL if order.purpose in (Purpose.STOP, Purpose.EXIT) else Severity.WARNING
     text = f"{order.symbol}: {order.purpose} order of {order.position_id} was refused ({reason})"
     draft.alert(severity, f"rejected:{order.client_order_id}", text)
-    if merged.state is not OrderState.REJECTED:
-        return
     if order.purpose is Purpose.ENTRY:
         _count_reject(draft, order)
     elif order.purpose is Purpose.STOP:
@@ -155,7 +157,6 @@ def _refused(draft: Draft, order: Order, outcome: Rejected) -> None:
         at_ms = draft.ts_ms + draft.settings.execution.retry_exit_ms
         draft.effect(SetTimer(at_ms, TimerKind.RETRY_EXIT, order.position_id))
         draft.effect(TakeSnapshot())
-    protect.tend(draft, order.position_id)
 
 
 def _count_reject(draft: Draft, order: Order) -> None:
@@ -209,6 +210,8 @@ def on_fill(draft: Draft, fill: Fill) -> None:
         return
     order = draft.book.orders.get(fill.client_order_id)
     position = draft.book.positions.get(order.position_id) if order else None
+    if position is not None and position.state is PositionState.CLOSED:
+        position = None  # closed earlier in this very step: as late as after it
     if position is None and (fill.is_liquidation or not parse_client_order_id(fill.client_order_id)):
         position = _closed_from_outside(draft, fill)
         if position is None:
@@ -261,6 +264,7 @@ def _move_on(draft: Draft, position: Position, fill: Fill, order: Order | None) 
         if (fill.price - position.initial_stop) * position.side.sign <= 0:
             cause = "filled beyond its own stop"
             protect.begin_close(draft, position.position_id, CloseReason.STOP, cause)
+        kill.enforce_level(draft)  # the entry may have filled while its cancel was on the way
     elif position.state is PositionState.OPEN:
         reason = _close_reason(position, fill, order)
         if reason is not None:

@@ -146,7 +146,8 @@ def _(record: FillApplied, book: Book) -> Book:
     position = apply_fill(book.positions[record.position_id], fill, record.gross)
     book = replace(_with_position(book, position), seen=_with_key(book.seen, fill.key, fill.ts_ms))
     order = book.orders.get(fill.client_order_id)
-    if order is not None:
+    # A late fill belongs to the residual position; the row of the order stays as it was when it was closed.
+    if order is not None and order.position_id == record.position_id:
         filled = order.filled + fill.quantity
         after = replace(
             order,
@@ -171,15 +172,16 @@ def _(record: IncomeBooked, book: Book) -> Book:
         return replace(book, ledger=_with_transfer(book.ledger, income.amount, income.ts_ms))
     funding = income.amount if income.kind is PnlKind.FUNDING else ZERO
     ledger = _with_booking(book.ledger, record.day, income.ts_ms, income.amount, funding=funding)
+    book = replace(book, ledger=_with_late_income(ledger, record.position_id, income.amount))
     position = book.positions.get(record.position_id)
-    if position is not None:
-        position = replace(
-            position,
-            funding=money.add(position.funding, income.amount),
-            version=position.version + 1,
-        )
-        return replace(_with_position(book, position), ledger=ledger)
-    return replace(book, ledger=_with_late_income(ledger, record.position_id, income.amount))
+    if position is None:
+        return book
+    position = replace(
+        position,
+        funding=money.add(position.funding, income.amount),
+        version=position.version + 1,
+    )
+    return _with_position(book, position)
 
 
 @_apply.register
@@ -259,6 +261,7 @@ def _with_trade(ledger: Ledger, position: Position) -> Ledger:
 
 
 def _with_late_income(ledger: Ledger, position_id: str, amount: Decimal) -> Ledger:
+    """The ledger with an income added to the trade it belongs to, where that one has closed."""
     closed = tuple(
         replace(trade, net=money.add(trade.net, amount)) if trade.position_id == position_id else trade
         for trade in ledger.closed

@@ -18,7 +18,6 @@ from trading_engine.domain import money
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.ids import OrderKey, Purpose, derive_client_order_id
 from trading_engine.domain.lifecycle import PositionState, Trigger
-from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order, OrderState, OrderType, TimeInForce, TradeSide, closing_side
 from trading_engine.domain.position import CloseReason, Position
 from trading_engine.domain.records import CancelIntended, EquitySampled, OrderIntended
@@ -37,7 +36,7 @@ def tend(draft: Draft, position_id: str) -> None:
             draft.advance(position_id, Trigger.ABANDON, "entry ended unfilled", CloseReason.ABANDONED)
         return
     if position.quantity == 0:
-        _finish(draft, position, entry)
+        _finish(draft, position)
         return
     if position.state is PositionState.CLOSING:
         if entry is not None:
@@ -50,9 +49,17 @@ def tend(draft: Draft, position_id: str) -> None:
 
 
 def begin_close(draft: Draft, position_id: str, reason: CloseReason, cause: str) -> None:
-    """Decide a full exit and bring it on its way; a position that is not OPEN is left as it is."""
-    if draft.position(position_id).state is PositionState.OPEN:
+    """Decide a full exit and bring it on its way; one that is PENDING or CLOSED is left as it is.
+
+    A position that is CLOSING by a target at rest stops waiting for the price and exits at market.
+    """
+    state = draft.position(position_id).state
+    if state is PositionState.OPEN:
         draft.advance(position_id, Trigger.BEGIN_CLOSE, cause, reason)
+        tend(draft, position_id)
+    elif state is PositionState.CLOSING:
+        for target in draft.book.orders_of(position_id, Purpose.TARGET):
+            cancel(draft, target, cause)
         tend(draft, position_id)
 
 
@@ -194,7 +201,7 @@ def _ensure_exit(draft: Draft, position: Position) -> None:
     """A CLOSING position needs an order that is closing it: the one that began to fill, or a market exit."""
     for row in draft.book.orders_of(position.position_id):
         is_driver = row.purpose is Purpose.EXIT or (row.purpose in (Purpose.STOP, Purpose.TARGET) and row.filled > 0)
-        if is_driver and row.is_live:
+        if is_driver and row.is_live and not row.cancel_requested:
             return
         if row.purpose is Purpose.EXIT and row.state is OrderState.REJECTED and _is_recent(draft, row):
             return  # the retry timer asks again
@@ -205,7 +212,7 @@ def _is_recent(draft: Draft, row: Order) -> bool:
     return draft.ts_ms < row.updated_ms + draft.settings.execution.retry_exit_ms
 
 
-def _finish(draft: Draft, position: Position, entry: Order | None) -> None:
+def _finish(draft: Draft, position: Position) -> None:
     """Flat: cancel what is left, and close when the venue holds no order of ours any more."""
     if position.state is PositionState.OPEN:
         reason = position.close_reason or CloseReason.TARGET
@@ -213,8 +220,6 @@ def _finish(draft: Draft, position: Position, entry: Order | None) -> None:
     rows = draft.book.orders_of(position.position_id)
     for row in rows:
         cancel(draft, row, "position is flat")
-    if entry is not None and not entry.is_settled:
-        return
     if all(row.is_settled for row in rows):
         draft.advance(position.position_id, Trigger.FLAT, "flat and no order left")
         _announce_close(draft, draft.position(position.position_id))
@@ -229,5 +234,5 @@ def _announce_close(draft: Draft, position: Position) -> None:
         f"{position.symbol} {position.side} closed by {position.close_reason}:"
         f" {position.net_pnl:+.2f} {draft.settings.asset}{in_r}",
     )
-    open_pnl = money.round_money(risk.unrealized(draft.book, draft.marks)) if draft.book.positions else ZERO
+    open_pnl = money.round_money(risk.unrealized(draft.book, draft.marks))
     draft.record(EquitySampled(draft.ts_ms, draft.book.ledger.balance, open_pnl))

@@ -46,6 +46,6 @@ def announce_trips(draft: Draft, book_before: Book) -> None:
 
 def _emergency_stop(draft: Draft, reason: str) -> None:
     level = Level.FLATTEN if draft.settings.limits.flatten_on_drawdown else Level.NO_ENTRY
-    if draft.book.control.level is Level.RUN:
+    if level.rank > draft.book.control.level.rank:
         draft.record(ControlChanged(level, reason, "risk", draft.ts_ms))
         enforce_level(draft)

@@ -16,6 +16,14 @@ class Level(StrEnum):
     FLATTEN = "FLATTEN"  # as NO_ENTRY, and every position is closed
     LOCKED = "LOCKED"  # state and venue disagree in a way only a person can judge
 
+    @property
+    def rank(self) -> int:
+        """0 for RUN, rising with what is forbidden; to compare levels by weight instead of by spelling."""
+        return _RANKS[self]
+
+
+_RANKS = {level: rank for rank, level in enumerate(Level)}
+
 
 @dataclass(frozen=True, slots=True)
 class Control:

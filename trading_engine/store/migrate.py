@@ -77,14 +77,13 @@ def upgrade(
     """
     directory = scripts or scripts_dir()
     if not path.exists() or path.stat().st_size == 0:
-        _build(path, directory, hit)
+        _build(path, directory, _clock(now_ms), hit)
         return None
     found = current(path)
     if found == head(directory):
         return None
     _require_known(path, found, directory)
-    stamp = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    kept = backups.backup(path, path.parent / "backups", stamp)
+    kept = backups.backup(path, path.parent / "backups", _clock(now_ms))
     _change(path, directory, hit)
     return kept
 
@@ -113,7 +112,11 @@ def _require_known(path: Path, found: str | None, directory: Path) -> None:
         )
 
 
-def _build(path: Path, directory: Path, hit: Callable[[str], None]) -> None:
+def _clock(now_ms: int | None) -> int:
+    return time.time_ns() // 1_000_000 if now_ms is None else now_ms
+
+
+def _build(path: Path, directory: Path, now_ms: int, hit: Callable[[str], None]) -> None:
     """Make a complete database under another name, then give it the right one."""
     draft = path.with_name(f".{path.name}.new")
     for leftover in (draft, draft.with_name(f"{draft.name}-journal")):
@@ -124,6 +127,7 @@ def _build(path: Path, directory: Path, hit: Callable[[str], None]) -> None:
         raise ConfigInvalid(f"{path}: cannot be created ({error.strerror}); check the directory") from error
     _change(draft, directory, hit)
     hit(BEFORE_PUBLISH)
+    backups.set_aside(path, now_ms)  # the log of a database that is gone must not meet the new one
     backups.publish(draft, path)
 
 

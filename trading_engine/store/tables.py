@@ -294,7 +294,12 @@ alert_outbox = Table(
     _whole("next_try_ms"),
     _text("last_error"),
     _whole("sent_at", nullable=True),
-    Index("ix_alert_outbox_unsent", "id", sqlite_where=text("sent_at IS NULL")),
+    Index(
+        "ix_alert_outbox_unsent",
+        "id",
+        sqlite_where=text("sent_at IS NULL"),
+        postgresql_where=text("sent_at IS NULL"),
+    ),
     sqlite_strict=True,
 )
 

@@ -101,6 +101,12 @@ class Strategy(Protocol):
     def warm_up(self) -> int:
         """Candles of the primary interval that come before the first signal."""
 
+    def is_silent(self, market: Mapping[int, Series]) -> bool:
+        """Whether the last candle certainly gives no signal: a cheap look before `compute`, which decides.
+
+        False where unsure; True must never be wrong by a rounding error.
+        """
+
     def compute(self, market: Mapping[int, Series]) -> Signals:
         """Signals for every candle of `market[primary_interval_ms]`, from no later candle.
 

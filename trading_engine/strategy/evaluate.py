@@ -77,6 +77,8 @@ class Evaluator:
             if candle.close_time_ms % primary_ms or self._window.count(primary_ms) <= warm_up:
                 continue
             market = {interval: self._window.series(interval, count) for interval, count in intervals.items()}
+            if strategy.is_silent(market):
+                continue
             signals = strategy.compute(market)
             if signals.side[-1] or signals.exit_side[-1]:
                 found.append(self._last_row(strategy.name, signals, candle, primary_ms))

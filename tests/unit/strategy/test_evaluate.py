@@ -37,6 +37,10 @@ class Always:
         """Three candles of its interval."""
         return {self.primary_interval_ms: 3}
 
+    def is_silent(self, market: Mapping[int, Series]) -> bool:
+        """Never sure."""
+        return False
+
     def compute(self, market: Mapping[int, Series]) -> Signals:
         """The fields, on every row."""
         series = market[self.primary_interval_ms]

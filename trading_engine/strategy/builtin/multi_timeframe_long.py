@@ -78,6 +78,12 @@ class MultiTimeframeLong:
         windows = self.intervals
         return max(windows[MINUTE_MS], (windows[_TREND_MS] + 1) * _TREND_MS // MINUTE_MS)
 
+    def is_silent(self, market: Mapping[int, Series]) -> bool:
+        """Most candles do not even reach the high that they would have to break."""
+        candles = market[MINUTE_MS]
+        highs = candles.high[-1 - self.breakout_bars : -1]
+        return len(highs) < self.breakout_bars or bool(candles.close[-1] <= highs.max())
+
     def compute(self, market: Mapping[int, Series]) -> Signals:
         """Signals for every 1-minute candle."""
         candles = market[MINUTE_MS]

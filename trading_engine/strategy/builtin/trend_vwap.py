@@ -78,6 +78,11 @@ class TrendVwap:
         """As many candles as the window, so that a first signal is the one the whole history gives."""
         return self.intervals[self.primary_interval_ms]
 
+    def is_silent(self, market: Mapping[int, Series]) -> bool:
+        """Nothing cheaper than the averages themselves tells whether they cross."""
+        del market
+        return False
+
     def compute(self, market: Mapping[int, Series]) -> Signals:
         """Signals for every 5-minute candle."""
         candles = market[self.primary_interval_ms]
