@@ -4,6 +4,7 @@ What belongs here: handing both to the migration tool. What does not: opening a 
 """
 
 from alembic import context
+
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.store.tables import metadata
 

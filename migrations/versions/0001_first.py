@@ -19,8 +19,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-_WHOLE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_FRACTION = sa.Double().with_variant(sa.REAL(), "sqlite")
+_WHOLE: sa.types.TypeEngine[int] = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_FRACTION: sa.types.TypeEngine[float] = sa.Double().with_variant(sa.REAL(), "sqlite")
 
 _APPEND_ONLY = ("UPDATE", "DELETE")
 
@@ -124,8 +124,7 @@ def _create_control() -> None:
         _whole("version"),
         sa.CheckConstraint("id = 1", name=op.f("ck_control_single")),
         sa.CheckConstraint(
-            "level IN ('RUN', 'NO_ENTRY',"
-            " 'FLATTEN', 'LOCKED')",
+            "level IN ('RUN', 'NO_ENTRY', 'FLATTEN', 'LOCKED')",
             name=op.f("ck_control_level"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_control")),
@@ -219,8 +218,7 @@ def _create_positions() -> None:
         sa.UniqueConstraint("number", name=op.f("uq_positions_number")),
         sa.CheckConstraint("side IN ('long', 'short')", name=op.f("ck_positions_side")),
         sa.CheckConstraint(
-            "state IN ('PENDING', 'OPEN',"
-            " 'CLOSING', 'CLOSED')",
+            "state IN ('PENDING', 'OPEN', 'CLOSING', 'CLOSED')",
             name=op.f("ck_positions_state"),
         ),
         sa.PrimaryKeyConstraint("position_id", name=op.f("pk_positions")),
@@ -311,7 +309,9 @@ def _create_fills() -> None:
         _whole("ts"),
         sa.UniqueConstraint("venue", "account", "trade_id", name=op.f("uq_fills_venue_account_trade_id")),
         sa.CheckConstraint("side IN ('buy', 'sell')", name=op.f("ck_fills_side")),
-        sa.ForeignKeyConstraint(["position_id"], ["positions.position_id"], name=op.f("fk_fills_position_id")),
+        sa.ForeignKeyConstraint(
+            ["position_id"], ["positions.position_id"], name=op.f("fk_fills_position_id")
+        ),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_fills")),
         sqlite_strict=True,
     )
@@ -348,11 +348,14 @@ def _create_orders() -> None:
         _whole("first_seq"),
         _whole("last_seq"),
         sa.UniqueConstraint(
-            "position_id", "purpose", "leg", "generation", name=op.f("uq_orders_position_id_purpose_leg_generation")
+            "position_id",
+            "purpose",
+            "leg",
+            "generation",
+            name=op.f("uq_orders_position_id_purpose_leg_generation"),
         ),
         sa.CheckConstraint(
-            "purpose IN ('entry', 'stop',"
-            " 'target', 'partial', 'exit')",
+            "purpose IN ('entry', 'stop', 'target', 'partial', 'exit')",
             name=op.f("ck_orders_purpose"),
         ),
         sa.CheckConstraint("side IN ('buy', 'sell')", name=op.f("ck_orders_side")),
@@ -361,7 +364,9 @@ def _create_orders() -> None:
             " 'ACKED', 'PARTIAL', 'EXPIRED', 'CANCELED', 'FILLED')",
             name=op.f("ck_orders_state"),
         ),
-        sa.ForeignKeyConstraint(["position_id"], ["positions.position_id"], name=op.f("fk_orders_position_id")),
+        sa.ForeignKeyConstraint(
+            ["position_id"], ["positions.position_id"], name=op.f("fk_orders_position_id")
+        ),
         sa.PrimaryKeyConstraint("client_order_id", name=op.f("pk_orders")),
         sqlite_strict=True,
     )
@@ -385,8 +390,7 @@ def _create_pnl() -> None:
         _whole("seq"),
         sa.UniqueConstraint("kind", "source_id", name=op.f("uq_pnl_kind_source_id")),
         sa.CheckConstraint(
-            "kind IN ('trade', 'fee', 'funding',"
-            " 'liquidation', 'adjustment', 'transfer')",
+            "kind IN ('trade', 'fee', 'funding', 'liquidation', 'adjustment', 'transfer')",
             name=op.f("ck_pnl_kind"),
         ),
         sa.CheckConstraint("source IN ('fill', 'income')", name=op.f("ck_pnl_source")),

@@ -31,6 +31,7 @@ def _config(context: typer.Context) -> None:
 
 @config_app.command()
 def show(
+    *,
     config: Annotated[
         Path, typer.Option("--config", metavar="FILE", help="Configuration file (YAML).")
     ] = DEFAULT_CONFIG,
@@ -59,7 +60,7 @@ def schema() -> None:
 
 
 @validate_app.command()
-def validate(config: ConfigOption, replay: ReplayOption = None, funding: FundingOption = None) -> int:
+def validate(*, config: ConfigOption, replay: ReplayOption = None, funding: FundingOption = None) -> int:
     """Check configuration, strategies and data files; nothing is written.
 
     Exits with 0 where it would run, with 78 where it would not. Warnings say what

@@ -23,6 +23,7 @@ DEFAULT_STOP_FILE = Path("STOP")
 
 @resume_app.command()
 def resume(
+    *,
     state: StateOption = None,
     actor: Annotated[
         str | None,

@@ -11,9 +11,8 @@ import typer
 from trading_engine.cli.arguments import StateOption, state_of
 from trading_engine.cli.failure import USAGE
 from trading_engine.store import backup as backups
-from trading_engine.store import engine as engines
-from trading_engine.store import migrate as migrations
 from trading_engine.store import schema_version
+from trading_engine.store.read_models import Reader
 from trading_engine.system.clock import SystemClock
 from trading_engine.system.single_instance import InstanceLock
 from trading_engine.system.state_dir import prepare
@@ -35,11 +34,17 @@ def migrate(state: StateOption = None) -> None:
     A backup is made first. Refused (exit 3) while an engine runs on it.
     """
     directory = prepare(state_of(state))
+    from trading_engine.store import migrate as migrations  # noqa: PLC0415 - loads the migration tool
+
+    path = directory.database
     with InstanceLock(directory.lock):
-        before = migrations.current(directory.database) if directory.database.exists() else None
-        after = migrations.upgrade(directory.database, SystemClock().now_ms())
-    what = "is at" if before == after else f"went from {before} to" if before else "was created at"
-    typer.echo(f"{directory.database} {what} schema {after}")
+        before = migrations.current(path) if path.exists() else None
+        kept = migrations.upgrade(path)
+    if before == schema_version.HEAD:
+        typer.echo(f"{path} is at schema {before} already")
+    else:
+        saved = f"; before that it was saved as {kept}" if kept else ""
+        typer.echo(f"{path} is now at schema {schema_version.HEAD}{saved}")
 
 
 @db_app.command()
@@ -49,9 +54,8 @@ def check(state: StateOption = None) -> None:
     Exits with 78 where it is damaged or of another schema.
     """
     path = state_of(state).database
+    Reader.open(path).close()
     backups.verify(path)
-    with engines.damage_reported(path), engines.create_reader(path).connect() as connection:
-        schema_version.require_head(connection, path)
     typer.echo(f"{path} is sound, schema {schema_version.HEAD}")
 
 
@@ -71,11 +75,10 @@ def backup(
 
 @db_app.command()
 def restore(
+    *,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A copy made by `db backup`.")],
     state: StateOption = None,
-    force: Annotated[  # noqa: FBT002 - an option
-        bool, typer.Option("--force", help="Replace a database that is there; it is kept aside.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a database that is there; it is kept aside.")] = False,
 ) -> None:
     """Bring a backup back. The engine is LOCKED until `resume`.
 
@@ -85,4 +88,5 @@ def restore(
     directory = prepare(state_of(state))
     with InstanceLock(directory.lock):
         epoch = backups.restore(file, directory.database, SystemClock().now_ms(), force=force)
-    typer.echo(f"{directory.database} restored from {file}, epoch {epoch}; LOCKED until `trading-engine resume`")
+    typer.echo(f"{directory.database} restored from {file}, in the new epoch {epoch}")
+    typer.echo("LOCKED: compare with `trading-engine reconcile --plan`, then `trading-engine resume`")

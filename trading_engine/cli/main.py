@@ -71,10 +71,11 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the shape of an optio
 @app.callback()
 def _root(
     context: typer.Context,
-    debug: Annotated[  # noqa: FBT002 - an option
+    *,
+    debug: Annotated[
         bool, typer.Option(_DEBUG, help="Log more, and show the traceback of an error. Works in any place.")
     ] = False,
-    version: Annotated[  # noqa: FBT002 - an option
+    version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:

@@ -23,11 +23,12 @@ _COLUMNS = (Column("KIND"), Column("SYMBOL"), Column("HERE"), Column("EXCHANGE")
 
 @reconcile_app.command()
 def reconcile(
+    *,
     config: Annotated[
         Path, typer.Option("--config", metavar="FILE", help="Configuration the engine runs with.")
     ] = DEFAULT_CONFIG,
     state: StateOption = None,
-    plan: Annotated[  # noqa: FBT002 - an option
+    plan: Annotated[
         bool, typer.Option("--plan", help="Print differences and actions without acting. Required.")
     ] = False,
     as_json: JsonOption = False,

@@ -44,8 +44,9 @@ trading-engine run --config configs/paper.yaml --replay BTCUSDT=btc.parquet --sp
 
 
 @run_app.command(epilog=_EXAMPLES)
-def run(  # noqa: PLR0913 - one parameter for each option
+def run(
     context: typer.Context,
+    *,
     config: ConfigOption,
     mode: Annotated[
         str | None,
@@ -75,16 +76,12 @@ def run(  # noqa: PLR0913 - one parameter for each option
         list[str] | None,
         typer.Option(metavar="S", help="Trade only this symbol. May be repeated.", show_default=False),
     ] = None,
-    leverage: Annotated[
-        str | None, typer.Option(metavar="X", help="Replaces leverage.", show_default=False)
-    ] = None,
+    leverage: Annotated[str | None, typer.Option(metavar="X", help="Replaces leverage.", show_default=False)] = None,
     risk_pct: Annotated[
         str | None,
         typer.Option("--risk-pct", metavar="P", help="Replaces sizing.risk_pct, percent.", show_default=False),
     ] = None,
-    dry_run: Annotated[  # noqa: FBT002 - an option
-        bool, typer.Option("--dry-run", help="Check everything, print the plan, send nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, send nothing.")] = False,
 ) -> int:
     """Run the engine until the data ends or SIGTERM or SIGINT stops it.
 

@@ -1,6 +1,6 @@
 """The JSON of the read commands: shapes that scripts rely on.
 
-What belongs here: from values to plain dictionaries. What does not: reading them (reading), tables (text,
+What belongs here: from values to plain dictionaries. What does not: reading them (store), tables (text,
 table). Fields may be added, never renamed or removed.
 
 Money, prices and quantities are decimal strings, times ISO 8601 in UTC with milliseconds, what does not
@@ -15,9 +15,10 @@ from trading_engine.domain import money
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order
-from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.position import Position
 from trading_engine.domain.time import SECOND_MS, iso
 from trading_engine.ports import GateStatus, LimitStatus
+from trading_engine.store.read_models import Trade
 
 Row = dict[str, object]
 
@@ -81,31 +82,26 @@ def r_multiple(item: Position, open_pnl: Decimal | None) -> Decimal | None:
     return None if open_pnl is None else item.r_multiple(money.add(item.net_pnl, open_pnl))
 
 
-def trade(item: Position) -> Row:
+def trade(item: Trade) -> Row:
     """One element of `trades --json`: a closed position."""
     return {
         "position_id": item.position_id,
         "symbol": item.symbol,
-        "side": str(item.side),
+        "side": item.side,
         "strategy": item.strategy,
         "opened_at": time(item.opened_ms),
         "closed_at": time(item.closed_ms),
-        "entry_price": decimal(item.average_entry),
-        "exit_price": decimal(item.average_exit),
-        "quantity": money.text(item.entry_quantity),
+        "entry_price": decimal(item.entry_price),
+        "exit_price": decimal(item.exit_price),
+        "quantity": money.text(item.quantity),
         "gross_pnl": money.text(item.gross_pnl),
         "fees": money.text(item.fees),
         "funding": money.text(item.funding),
         "net_pnl": money.text(item.net_pnl),
-        "r_multiple": cents(item.r_multiple(item.net_pnl)),
-        "close_reason": str(close_reason(item)),
+        "r_multiple": cents(item.r_multiple),
+        "close_reason": item.close_reason,
         "fills": item.fills,
     }
-
-
-def close_reason(item: Position) -> CloseReason:
-    """Why a closed position ended; one that never had a fill was abandoned."""
-    return item.close_reason or (CloseReason.EXTERNAL if item.fills else CloseReason.ABANDONED)
 
 
 def average_price(item: Order) -> Decimal | None:

@@ -60,13 +60,15 @@ def console() -> Console:
     return Console(highlight=False, markup=False, emoji=False, width=_WIDE if is_piped else None)
 
 
-def show(out: Console, columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]]) -> None:
-    """Print the rows below their headings, each line with one space in front."""
+def show(
+    out: Console, columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]], *, has_heading: bool = True
+) -> None:
+    """Print the rows, below their headings where there are any, each line with one space in front."""
     body = _aligned(columns, [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows])
     heading = [Cell(column.heading, "bold") for column in columns]
     widths = [max(cell_len(line[index].text) for line in [heading, *body]) for index in range(len(columns))]
     kept = _that_fit(columns, widths, out.width - 1)
-    for cells in [heading, *body]:
+    for cells in [heading, *body] if has_heading else body:
         text = Text()
         for index in kept:
             cell = cells[index]

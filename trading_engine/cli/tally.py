@@ -1,7 +1,7 @@
 """What a list of closed positions adds up to.
 
 What belongs here: sums and averages of trades, the deepest fall of a curve; exact, in Decimal. What does
-not: reading the trades (reading), showing the figures (summary, read_commands).
+not: reading the trades (store), showing the figures (summary, read_commands).
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from trading_engine.domain import money
 from trading_engine.domain.money import ZERO
-from trading_engine.domain.position import Position
+from trading_engine.store.read_models import Trade
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ class Tally:
         return money.ratio(self.lost, Decimal(self.losses)) if self.losses else None
 
 
-def tally(positions: Iterable[Position]) -> Tally:
+def tally(closed: Iterable[Trade]) -> Tally:
     """The sums over closed positions; abandoned entries, which never traded, do not count."""
-    trades = [item for item in positions if item.fills]
+    trades = [item for item in closed if item.fills]
     nets = [item.net_pnl for item in trades]
-    multiples = [r for item in trades if (r := item.r_multiple(item.net_pnl)) is not None]
+    multiples = [item.r_multiple for item in trades if item.r_multiple is not None]
     return Tally(
         trades=len(trades),
         wins=sum(net > 0 for net in nets),
@@ -73,10 +73,10 @@ def tally(positions: Iterable[Position]) -> Tally:
     )
 
 
-def by_group(positions: Iterable[Position]) -> list[tuple[str, str, Tally]]:
+def by_group(closed: Iterable[Trade]) -> list[tuple[str, str, Tally]]:
     """The sums by strategy and symbol, in alphabetical order."""
-    groups: dict[tuple[str, str], list[Position]] = {}
-    for item in positions:
+    groups: dict[tuple[str, str], list[Trade]] = {}
+    for item in closed:
         if item.fills:
             groups.setdefault((item.strategy, item.symbol), []).append(item)
     return [(*key, tally(groups[key])) for key in sorted(groups)]

@@ -130,7 +130,7 @@ def _ensure_stop(draft: Draft, position: Position) -> None:
     stops = draft.book.orders_of(position.position_id, Purpose.STOP)
     if position.state is PositionState.CLOSING and any(stop.state is OrderState.REJECTED for stop in stops):
         return  # the exit is on its way; a venue that refused the stop once would be asked in a loop
-    live = [stop for stop in stops if stop.is_live and not stop.cancel_requested]
+    live = [stop for stop in stops if _is_at_work(stop) and not stop.cancel_requested]
     fitting = [
         stop for stop in live if stop.trigger_price == position.stop_price and stop.remaining == position.quantity
     ]
@@ -200,12 +200,17 @@ def _ensure_targets(draft: Draft, position: Position) -> None:
 def _ensure_exit(draft: Draft, position: Position) -> None:
     """A CLOSING position needs an order that is closing it: the one that began to fill, or a market exit."""
     for row in draft.book.orders_of(position.position_id):
-        is_driver = row.purpose is Purpose.EXIT or (row.purpose in (Purpose.STOP, Purpose.TARGET) and row.filled > 0)
-        if is_driver and row.is_live and not row.cancel_requested:
+        has_begun = row.purpose in (Purpose.STOP, Purpose.TARGET) and max(row.filled, row.reported_filled) > 0
+        if (row.purpose is Purpose.EXIT or has_begun) and _is_at_work(row) and not row.cancel_requested:
             return
         if row.purpose is Purpose.EXIT and row.state is OrderState.REJECTED and _is_recent(draft, row):
             return  # the retry timer asks again
     _intend(draft, position, _Wanted(Purpose.EXIT, OrderType.MARKET, position.quantity))
+
+
+def _is_at_work(row: Order) -> bool:
+    """It may still reduce the position: it is live, or the venue has reported fills that are yet to come."""
+    return row.is_live or (row.state is OrderState.FILLED and not row.is_settled)
 
 
 def _is_recent(draft: Draft, row: Order) -> bool:

@@ -116,8 +116,8 @@ def _require_columns(path: Path, wanted: Sequence[str], present: Sequence[str]) 
 
 def _parquet_batches(path: Path, wanted: tuple[str, ...]) -> Iterator[Any]:
     # Imported here: 50 MB that a run without files need not carry.
-    import pyarrow as pa  # type: ignore[import-untyped]  # noqa: PLC0415
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
         # Buffered, since pre_buffer holds a whole row group; not mapped, since a file that somebody cuts
@@ -144,7 +144,7 @@ def _require_numbers(path: Path, name: str, kind: Any) -> None:
 
 def _csv_batches(path: Path, wanted: tuple[str, ...], header: list[str]) -> Iterator[Any]:
     import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.csv as pc  # type: ignore[import-untyped]  # noqa: PLC0415
+    import pyarrow.csv as pc  # noqa: PLC0415
 
     types = {name: pa.int64() if name == "ts" else pa.float64() for name in wanted}
     try:

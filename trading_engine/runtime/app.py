@@ -23,6 +23,7 @@ from loguru import logger
 from trading_engine import __version__
 from trading_engine.alerts.channel import Channel
 from trading_engine.alerts.outbox_worker import OutboxWorker
+from trading_engine.alerts.port import AlertRow
 from trading_engine.config.show import config_hash
 from trading_engine.core import on_timer
 from trading_engine.core.state import EngineState, Market
@@ -217,7 +218,7 @@ class _Run:
         for item in alerts.channels:
             register_secret(item.url.get_secret_value())
         return OutboxWorker(
-            store.outbox,
+            store.outbox(AlertRow, SystemClock().now_ms),
             [Channel(item.url.get_secret_value(), item.min_severity) for item in alerts.channels],
             now_ms=SystemClock().now_ms,
             throttle_s=alerts.throttle_s,

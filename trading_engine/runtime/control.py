@@ -69,7 +69,7 @@ class ControlServer:
         try:
             line = await asyncio.wait_for(reader.readline(), READ_TIMEOUT_S)
             request = json.loads(line)
-        except (TimeoutError, ValueError):
+        except (TimeoutError, ValueError, RecursionError):  # brackets nested without end are garbage too
             return {"ok": False, "message": "a request is one line of JSON, at most 64 KiB"}
         if not isinstance(request, dict):
             return {"ok": False, "message": "a request is a JSON object with a `command`"}

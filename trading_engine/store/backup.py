@@ -7,14 +7,15 @@ Copying the file by hand is not a backup: rows committed to the write-ahead log 
 """
 
 import os
+import secrets
 import sqlite3
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from trading_engine.core.project import apply
 from trading_engine.domain.control import Level
 from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.domain.ids import EPOCH_LENGTH, base36
 from trading_engine.domain.records import ControlChanged, Record, RunEnded, RunStarted
 from trading_engine.ports import Commit
 from trading_engine.store import engine
@@ -41,32 +42,34 @@ def backup(path: Path, target_dir: Path, now_ms: int) -> Path:
     return target
 
 
-def restore(backup_path: Path, path: Path, new_epoch: str, now_ms: int, *, force: bool = False) -> Path | None:
-    """Put a backup in the place of the database; the name the replaced file was given, None where none was.
+def restore(backup_path: Path, path: Path, now_ms: int, *, new_epoch: str = "", force: bool = False) -> str:
+    """Put a backup in the place of the database; the epoch it has now, drawn by chance where none is given.
 
     The venue knows more than the backup: the copy starts in LOCKED with a new epoch (order ids never repeat)
     and waits for an operator. Both are journaled. The engine must not be running. Refuses to replace a
-    database unless `force`, and then keeps the old file. Raises ConfigInvalid with everything as it was.
+    database unless `force`, and then keeps the old file as NAME.replaced-TIME beside the new one. Raises
+    ConfigInvalid with everything as it was.
     """
     engine.check_file(backup_path)
     if path.exists() and not force:
         raise ConfigInvalid(f"{path}: exists; use --force to replace it (the old file is kept)")
+    epoch = new_epoch or base36(secrets.randbelow(36**EPOCH_LENGTH), EPOCH_LENGTH)
     draft = path.with_name(f".{path.name}.restored")
     _discard(draft)
-    _copy(backup_path, draft)
     try:
-        _bring_up_to_date(draft)
-        _lock(draft, new_epoch, now_ms)
-    except BaseException:
+        _copy(backup_path, draft)
+        _bring_up_to_date(draft, now_ms)
+        _lock(draft, backup_path, epoch, now_ms)
+        set_aside(path, now_ms)
+        publish(draft, path)
+    finally:
         _discard(draft)
-        raise
-    kept = set_aside(path, now_ms)
-    publish(draft, path)
-    return kept
+    return epoch
 
 
 def verify(path: Path) -> None:
-    """ConfigInvalid unless every page, index and foreign key of a copy is sound."""
+    """ConfigInvalid unless `path` is a database of ours with every page, index and foreign key sound."""
+    engine.check_file(path)
     with engine.damage_reported(path):
         connection = engine.open_raw(path, "ro")
         try:
@@ -76,18 +79,23 @@ def verify(path: Path) -> None:
             connection.close()
     if found != ["ok"] or orphans:
         finding = found[0] if found != ["ok"] else f"{len(orphans)} rows refer to missing rows"
-        raise ConfigInvalid(f"{path}: the copy is not sound ({finding}); check the database with `audit`")
+        raise ConfigInvalid(
+            f"{path}: is damaged ({finding}); restore a backup with `trading-engine db restore`"
+        )
 
 
 def publish(draft: Path, path: Path) -> None:
-    """Sync a finished file to disk and give it its name; a crash leaves one of the two names, never half a file."""
+    """Sync a finished file to disk and give it its name; a crash never leaves half a file under it."""
     _sync(draft)
     draft.replace(path)
     _sync(path.parent)
 
 
 def set_aside(path: Path, now_ms: int) -> Path | None:
-    """Rename a database together with its log; None where there is nothing. A log must never meet another file."""
+    """Rename a database together with its log, which must never meet another file; its name from now on.
+
+    None where there is no database (a log without one is moved all the same).
+    """
     kept = path.with_name(f"{path.name}.replaced-{_stamp(now_ms)}")
     had_file = path.exists()
     if had_file:
@@ -128,40 +136,38 @@ def _copy_pages(source_path: Path, draft: Path) -> None:
         source.close()
 
 
-def _bring_up_to_date(draft: Path) -> None:
+def _bring_up_to_date(draft: Path, now_ms: int) -> None:
     """Migrate a copy of an older schema; the tool is loaded only then."""
     from trading_engine.store import migrate, schema_version  # noqa: PLC0415 - see above
 
     if migrate.current(draft) != schema_version.HEAD:
-        made = migrate.upgrade(draft)
-        if made is not None:
-            made.unlink()  # the backup of the copy; the original is the backup
+        migrate.upgrade(draft, now_ms)
 
 
-def _lock(draft: Path, new_epoch: str, now_ms: int) -> None:
+def _lock(draft: Path, origin: Path, new_epoch: str, now_ms: int) -> None:
     """Journal the new epoch and the lock, as a run of its own that begins and ends here."""
     with Reader.open(draft) as reader:
         last = reader.last_run()
-    if last is None:
-        raise ConfigInvalid(f"{draft}: nothing has run on this backup: there is nothing to restore")
     with SqlStore.open(draft) as store:
         loaded = store.load()
         checkpoint = loaded.checkpoint
-        if checkpoint is None:
-            raise ConfigInvalid(f"{draft}: nothing was committed to this backup: there is nothing to restore")
+        if last is None or checkpoint is None:
+            raise ConfigInvalid(f"{origin}: nothing has run on this backup: there is nothing to restore")
         run_id = f"restore-{new_epoch}"
         records: tuple[Record, ...] = (
             RunStarted(run_id, last.version, last.mode, last.config_hash, new_epoch),
             ControlChanged(Level.LOCKED, RESTORED, "db restore", now_ms),
             RunEnded(run_id, RESTORED),
         )
-        book = replace(loaded.book)
+        book = loaded.book
         for record in records:
             book = apply(book, record)
         store.commit(Commit(now_ms, run_id, records, book, checkpoint))
     connection = engine.open_raw(draft, "rw")
     try:
-        connection.execute("PRAGMA journal_mode = DELETE")  # fold everything into the one file that is renamed
+        connection.execute(
+            "PRAGMA journal_mode = DELETE"
+        )  # fold everything into the one file that is renamed
     finally:
         connection.close()
 

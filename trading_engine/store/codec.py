@@ -27,6 +27,11 @@ PAYLOAD_VERSION = 1
 KINDS: Mapping[str, type[Record]] = {kind.__name__: kind for kind in get_args(Record)}
 
 _encoder = msgspec.json.Encoder()
+_decoders: Mapping[str, msgspec.json.Decoder[Any]] = {
+    name: msgspec.json.Decoder(kind) for name, kind in KINDS.items()
+}
+_checkpoint_decoder = msgspec.json.Decoder(Checkpoint)
+_pairs_decoder = msgspec.json.Decoder(tuple[tuple[str, str], ...])
 
 
 def encode(record: Record) -> tuple[str, str]:
@@ -42,7 +47,7 @@ def decode(kind: str, payload: str) -> Record:
             "run the version that wrote the database, or a newer one"
         )
     try:
-        record: Record = _decoder(KINDS[kind]).decode(payload)
+        record: Record = _decoders[kind].decode(payload)
     except msgspec.MsgspecError as error:
         raise ConfigInvalid(f"journal: a {kind} record cannot be read ({error}): {payload[:200]}") from error
     return record
@@ -56,10 +61,9 @@ def encode_checkpoint(checkpoint: Checkpoint) -> str:
 def decode_checkpoint(payload: str) -> Checkpoint:
     """The checkpoint that `encode_checkpoint` was given; ConfigInvalid where the text is not one."""
     try:
-        checkpoint: Checkpoint = _decoder(Checkpoint).decode(payload)
+        return _checkpoint_decoder.decode(payload)
     except msgspec.MsgspecError as error:
         raise ConfigInvalid(f"control.checkpoint cannot be read ({error}): {payload[:200]}") from error
-    return checkpoint
 
 
 def encode_map(values: Mapping[str, Any]) -> str:
@@ -78,21 +82,22 @@ def encode_pairs(pairs: tuple[tuple[str, str], ...]) -> str:
     return _encoder.encode(pairs).decode()
 
 
+def decode_pairs(payload: str) -> tuple[tuple[str, str], ...]:
+    """The pairs that `encode_pairs` was given."""
+    return _pairs_decoder.decode(payload)
+
+
 def _plain(value: object) -> object:
     if isinstance(value, Decimal):
         return money.text(value)
-    if is_dataclass(value):
-        return {name: _plain(getattr(value, name)) for name in _names(type(value))}
+    kind: Any = type(value)
+    if is_dataclass(kind):
+        return {name: _plain(getattr(value, name)) for name in _names(kind)}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...]:
+def _names(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
-
-
-@cache
-def _decoder(kind: type) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind)

@@ -46,7 +46,8 @@ def check_file(path: Path) -> None:
     except FileNotFoundError:
         raise ConfigInvalid(f"no database at {path}: nothing has run on this state yet") from None
     except OSError as error:
-        raise ConfigInvalid(f"{path}: cannot be read ({error.strerror}); check owner and permissions") from error
+        message = f"{path}: cannot be read ({error.strerror}); check owner and permissions"
+        raise ConfigInvalid(message) from error
     if not header.startswith(_MAGIC):
         raise ConfigInvalid(
             f"{path}: not a SQLite database; move the file away or name another directory with --state"
@@ -70,7 +71,7 @@ def create_reader(path: Path) -> Engine:
 
 
 def create_migrator(path: Path) -> Engine:
-    """An engine for changing the schema: foreign keys off, the old journal, the mark of ours in the header."""
+    """An engine for changing the schema: foreign keys off, our mark in the file's header."""
     pragmas = ("foreign_keys = OFF", "synchronous = FULL", f"busy_timeout = {READER_PATIENCE_MS}")
     return _create(path, "rw", (*pragmas, f"application_id = {APPLICATION_ID}"), "BEGIN IMMEDIATE")
 

@@ -53,7 +53,7 @@ def head(scripts: Path | None = None) -> str:
 
 
 def current(path: Path) -> str | None:
-    """The revision a database file is at, None where it has none; ConfigInvalid where it is no database of ours."""
+    """The revision a database file is at, None where it has none; ConfigInvalid where it is not ours."""
     engine.check_file(path)
     with engine.damage_reported(path), engine.create_reader(path).connect() as connection, connection.begin():
         return schema_version.revision_of(connection)
@@ -61,31 +61,32 @@ def current(path: Path) -> str | None:
 
 def upgrade(
     path: Path,
-    *,
     now_ms: int | None = None,
+    *,
     scripts: Path | None = None,
     hit: Callable[[str], None] = _no_hit,
-) -> Path | None:
-    """Bring `path` to the newest schema, making it where it is missing; the backup that was made before.
+) -> str:
+    """Bring `path` to the newest schema, making it where it is missing; the revision it is at then.
 
-    now_ms    for the backup's name; the system's clock where it is None
+    now_ms    for the name of the backup in `backups/` beside it; the system's clock where it is None
     scripts   another directory of revisions
     hit       told the names of the crash points
 
-    None where there was nothing to back up or nothing to do. Raises ConfigInvalid, with the database as it
-    was, for a foreign, damaged or newer file and for a revision that fails.
+    Raises ConfigInvalid, with the database as it was, for a foreign, damaged or newer file and for a
+    revision that fails.
     """
     directory = scripts or scripts_dir()
+    newest = head(directory)
+    stamp_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
     if not path.exists() or path.stat().st_size == 0:
-        _build(path, directory, _clock(now_ms), hit)
-        return None
+        _build(path, directory, stamp_ms, hit)
+        return newest
     found = current(path)
-    if found == head(directory):
-        return None
-    _require_known(path, found, directory)
-    kept = backups.backup(path, path.parent / "backups", _clock(now_ms))
-    _change(path, directory, hit)
-    return kept
+    if found != newest:
+        _require_known(path, found, directory)
+        backups.backup(path, path.parent / "backups", stamp_ms)
+        _change(path, directory, hit)
+    return newest
 
 
 def main(argv: Sequence[str]) -> int:
@@ -94,12 +95,11 @@ def main(argv: Sequence[str]) -> int:
         print("usage: python -m trading_engine.store.migrate DATABASE", file=sys.stderr)  # noqa: T201 - a program
         return _USAGE
     try:
-        kept = upgrade(Path(argv[0]))
+        revision = upgrade(Path(argv[0]))
     except ConfigInvalid as error:
         print(error, file=sys.stderr)  # noqa: T201 - a program
         return error.exit_code
-    done = f"{argv[0]}: schema {head()}"
-    print(f"{done}, backup {kept}" if kept else done)  # noqa: T201 - a program
+    print(f"{argv[0]}: schema {revision}")  # noqa: T201 - a program
     return 0
 
 
@@ -110,10 +110,6 @@ def _require_known(path: Path, found: str | None, directory: Path) -> None:
             f"{path}: database is of a newer schema ({found}; this version knows {head(directory)}); "
             "run the version that wrote it"
         )
-
-
-def _clock(now_ms: int | None) -> int:
-    return time.time_ns() // 1_000_000 if now_ms is None else now_ms
 
 
 def _build(path: Path, directory: Path, now_ms: int, hit: Callable[[str], None]) -> None:

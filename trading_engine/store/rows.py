@@ -96,8 +96,8 @@ def collect(records: Sequence[Record], book: Book, ts_ms: int, first_seq: int) -
     rows = CommitRows()
     booked = [record for record in records if isinstance(record, FillApplied | IncomeBooked)]
     before = book.ledger.performance
-    for record in booked:
-        before = money.subtract(before, _performance_of(record))
+    for booking in booked:
+        before = money.subtract(before, _performance_of(booking))
     walk = _Walk(rows, book, ts_ms, first_seq, book.ledger.bookings - len(booked), before)
     for record in records:
         _collect(record, walk)
@@ -105,9 +105,7 @@ def collect(records: Sequence[Record], book: Book, ts_ms: int, first_seq: int) -
     return rows
 
 
-def journal_rows(
-    records: Sequence[Record], book: Book, ts_ms: int, run_id: str, first_seq: int
-) -> list[Row]:
+def journal_rows(records: Sequence[Record], book: Book, ts_ms: int, run_id: str, first_seq: int) -> list[Row]:
     """The journal's rows of one commit; every one but the first names the first as its causation."""
     rows = []
     for offset, record in enumerate(records):
@@ -179,6 +177,7 @@ def _performance_of(record: FillApplied | IncomeBooked) -> Decimal:
 
 @singledispatch
 def _collect(record: object, walk: _Walk) -> None:
+    del walk
     raise TypeError(f"no rows are known for {type(record).__name__}")
 
 
@@ -333,7 +332,8 @@ def _(record: SymbolFrozen, walk: _Walk) -> None:
 
 @_collect.register
 def _(record: DifferenceFound, walk: _Walk) -> None:
-    text = f"{record.kind}: here {record.local or 'nothing'}, venue {record.venue or 'nothing'}; {record.action}"
+    local, venue = record.local or "nothing", record.venue or "nothing"
+    text = f"{record.kind}: here {local}, venue {venue}; {record.action}"
     _event(walk, "DifferenceFound", record.symbol, text)
 
 

@@ -23,7 +23,7 @@ def revision_of(connection: Connection) -> str | None:
 
 
 def require_head(connection: Connection, path: Path) -> None:
-    """ConfigInvalid with what to do, unless the database is at exactly the schema this code is written for."""
+    """ConfigInvalid with what to do, unless the database is at exactly the schema of this code."""
     found = revision_of(connection)
     if found == HEAD:
         return

@@ -22,7 +22,6 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    text,
     update,
 )
 from sqlalchemy.exc import SQLAlchemyError
@@ -65,24 +64,16 @@ def _no_hit(name: str) -> None:
 def _update_of(table: Table, *key: str) -> Executable:
     """Change every column but the key and `first_seq`; the key's parameters are named `key_…`."""
     kept = {*table.primary_key.columns.keys(), "first_seq"}
-    changed = {column.name: bindparam(column.name) for column in table.c if column.name not in kept}
-    statement = update(table).values(changed)
+    changed = [column.name for column in table.c if column.name not in kept]
+    statement = update(table).values({name: bindparam(name) for name in changed})
     for name in key:
         statement = statement.where(table.c[name] == bindparam(f"key_{name}"))
     return statement
 
 
-# Text and parameters, because upserts are spelled by dialect; SQLite and PostgreSQL both read this one.
-_PUT_DAY = text(
-    "INSERT INTO daily_metrics ({0}) VALUES ({1}) ON CONFLICT (day) DO UPDATE SET {2}".format(
-        ", ".join(daily_metrics.c.keys()),
-        ", ".join(f":{name}" for name in daily_metrics.c.keys()),
-        ", ".join(f"{name} = excluded.{name}" for name in daily_metrics.c.keys() if name != "day"),
-    )
-).bindparams(*(bindparam(column.name, type_=column.type) for column in daily_metrics.c))
-
 _UPDATE_POSITION = _update_of(positions, "position_id", "version")
 _UPDATE_ORDER = _update_of(orders, "client_order_id")
+_UPDATE_DAY = _update_of(daily_metrics, "day")
 _UPDATE_CONTROL = _update_of(control, "version")
 _INSERTS = {
     name: insert(table)
@@ -97,13 +88,13 @@ _INSERTS = {
         "signals": signals,
         "equity": equity,
         "system_events": system_events,
+        "daily_metrics": daily_metrics,
     }.items()
 }
 _APPENDED = ("fills", "pnl", "runs", "alert_outbox", "signals", "equity", "system_events")
+_LAST_START = select(func.max(runs.c.seq)).where(runs.c.run_id == bindparam("ended_run")).scalar_subquery()
 _END_RUN = (
-    update(runs)
-    .values(ended=bindparam("ts"), how=bindparam("reason"))
-    .where(runs.c.seq == select(func.max(runs.c.seq)).where(runs.c.run_id == bindparam("ended_run")).scalar_subquery())
+    update(runs).values(ended=bindparam("ts"), how=bindparam("reason")).where(runs.c.seq == _LAST_START)
 )
 
 
@@ -198,7 +189,8 @@ class SqlStore:
                 self._hit(INSIDE_COMMIT)
         except SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
-            raise StoreFailed(f"{self._path}: a commit of {len(journaled)} records failed ({cause})") from error
+            message = f"{self._path}: a commit of {len(journaled)} records failed ({cause})"
+            raise StoreFailed(message) from error
         self._adopt(commit, collected, len(journaled))
         self.last_commit_ms = (time.perf_counter() - started) * 1000
         self._hit(AFTER_COMMIT)
@@ -233,8 +225,9 @@ class SqlStore:
         self._write_orders(commit, collected)
         for name in _APPENDED:
             self._insert(name, getattr(collected, name))
-        for day in collected.daily_metrics:
-            self._connection.execute(_PUT_DAY, day)
+        for day in collected.daily_metrics:  # a day is closed once, or again with later bookings
+            if not self._connection.execute(_UPDATE_DAY, {**day, "key_day": day["day"]}).rowcount:
+                self._insert("daily_metrics", [day])
         for run_id, ts_ms, reason in collected.ended:
             self._connection.execute(_END_RUN, {"ended_run": run_id, "ts": ts_ms, "reason": reason})
 
@@ -245,7 +238,7 @@ class SqlStore:
         row["checkpoint"] = codec.encode_checkpoint(commit.checkpoint)
         row["version"] = self._commits + 1
         row["key_version"] = self._commits
-        self._demand(1, self._connection.execute(_UPDATE_CONTROL, row).rowcount, "another process has written")
+        self._change(_UPDATE_CONTROL, [row], "another process has written")
 
     def _write_positions(self, commit: Commit, collected: CommitRows) -> None:
         changed, added = [], []
@@ -287,7 +280,9 @@ class SqlStore:
 
     def _demand(self, expected: int, found: int, breach: str) -> None:
         if found != expected:
-            raise StoreFailed(f"{self._path}: {breach} ({found} of {expected} rows found); the commit is undone")
+            raise StoreFailed(
+                f"{self._path}: {breach} ({found} of {expected} rows match); nothing was written"
+            )
 
     def _adopt(self, commit: Commit, collected: CommitRows, records: int) -> None:
         """Remember what is durable now."""

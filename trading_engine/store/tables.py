@@ -79,8 +79,8 @@ class Flag(TypeDecorator[bool]):
         return None if value is None else bool(value)
 
 
-WHOLE = BigInteger().with_variant(Integer(), "sqlite")
-FRACTION = Double().with_variant(REAL(), "sqlite")
+WHOLE: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
+FRACTION: TypeEngine[float] = Double().with_variant(REAL(), "sqlite")
 
 metadata = MetaData(
     naming_convention={

@@ -109,9 +109,10 @@ class Kernel:
             yield from self._fund(settlements)
             progress.funded_ms = max(progress.funded_ms, open_ms)
             progress.stage = 1
-        if progress.stage == 1 and self._is_idle():
-            self._pass_by(candles)
-            return
+            if self._is_idle():
+                self._pass_by(candles)
+                return
+            self._renew(candles)
         stage = 1
         for point in range(_POINTS):
             for candle in candles:
@@ -131,6 +132,13 @@ class Kernel:
             point = self._point(candle.symbol)
             point.last, point.budget, point.path_sign = candle.close, 0, 0
         self._finish_batch(candles)
+
+    def _renew(self, candles: Sequence[Candle]) -> None:
+        """New volume, no path yet: once a batch, so that a restart inside it does not give the volume twice."""
+        for candle in candles:
+            point = self._point(candle.symbol)
+            point.budget = fills.available_steps(candle.volume, self._terms.volume_share_ppm)
+            point.path_sign = 0
 
     def _finish_batch(self, candles: Sequence[Candle]) -> None:
         progress = self.account.progress
@@ -162,18 +170,16 @@ class Kernel:
         is_idle = not orders and (position is None or not position.sign)
         if point_index == 0:
             point.last = candle.open
-            point.budget = fills.available_steps(candle.volume, self._terms.volume_share_ppm)
-            point.path_sign = 0
             if not is_idle:
                 yield from self._segment(candle.symbol, candle.open)
-            return
-        if is_idle:
-            point.last = candle.close
             return
         if point.path_sign == 0:
             point.path_sign = self._path_sign(position, orders)
         path = fills.adverse_path(point.path_sign, candle.open, candle.high, candle.low, candle.close)
-        yield from self._segment(candle.symbol, path[point_index])
+        if is_idle:
+            point.last = path[point_index]
+        else:
+            yield from self._segment(candle.symbol, path[point_index])
 
     @staticmethod
     def _path_sign(position: ExchangePosition | None, orders: Sequence[ExchangeOrder]) -> int:
@@ -202,11 +208,16 @@ class Kernel:
                 order.status, order.reason = Status.EXPIRED, "nothing to reduce"
                 yield self._close(order)
             elif point.budget <= 0:
-                if order.kind is not Kind.LIMIT:
-                    order.status = Status.WORKING  # triggered: it waits for volume
+                self._starve(order)
                 starved.add(order.client_order_id)
             else:
                 yield from self._fill(order, at)
+
+    def _starve(self, order: ExchangeOrder) -> None:
+        """An order that triggered waits for volume; durably, for the price may be elsewhere after a restart."""
+        if order.kind is not Kind.LIMIT and order.status is Status.NEW:
+            order.status = Status.WORKING
+            self._durable(Change(orders=[order]))
 
     def _next(self, symbol: str, start: int, end: int, starved: set[str]) -> tuple[int, ExchangeOrder | None] | None:
         """What acts first between `start` and `end`: (price, order), order None for the liquidation.
@@ -253,23 +264,17 @@ class Kernel:
         order.status = Status.FILLED if not order.remaining else Status.WORKING
         if is_maker and order.remaining:
             order.status = Status.NEW
-        yield self._book(order, order.symbol, order.sign, steps, price, is_maker=is_maker)
-        if order.reduce_only and order.remaining and order.status.is_open and not self._wanted(order):
-            order.status, order.reason = Status.EXPIRED, "position is flat"
-            yield self._close(order)
+        yield from self._book(order, order.symbol, order.sign, steps, price, is_maker=is_maker)
 
     def _liquidate(self, symbol: str, at: int) -> Iterator[Happening]:
         """The position is taken over whole; its reduce-only orders are void afterwards."""
         position = self.account.positions[symbol]
-        yield self._book(None, symbol, -position.sign, position.steps, at, is_maker=False)
-        for order in [o for o in self.account.orders.values() if o.symbol == symbol and o.reduce_only]:
-            order.status, order.reason = Status.EXPIRED, "position was liquidated"
-            yield self._close(order)
+        yield from self._book(None, symbol, -position.sign, position.steps, at, is_maker=False)
 
     def _book(
         self, order: ExchangeOrder | None, symbol: str, sign: int, steps: int, price: int, *, is_maker: bool
-    ) -> TradeRow:
-        """One execution: position, wallet and rows change together, durably, before anyone sees it."""
+    ) -> Iterator[Happening]:
+        """One execution and the orders it voids: all rows change together, durably, before anyone sees it."""
         progress = self.account.progress
         contract = self._contracts[symbol]
         position = self.account.positions.setdefault(symbol, ExchangePosition(symbol))
@@ -292,10 +297,25 @@ class Kernel:
             is_maker=is_maker,
             is_liquidation=order is None,
         )
-        if order is not None and not order.status.is_open:
-            del self.account.orders[order.client_order_id]
-        self._durable(Change(orders=[order] if order else [], symbols=[symbol], trades=[row]))
-        return row
+        voided = self._voided(order, symbol)
+        changed = voided if order is None or order in voided else [order]
+        for gone in (one for one in changed if not one.status.is_open):
+            del self.account.orders[gone.client_order_id]
+        self._durable(Change(orders=changed, symbols=[symbol], trades=[row]))
+        yield row
+        yield from voided
+
+    def _voided(self, order: ExchangeOrder | None, symbol: str) -> list[ExchangeOrder]:
+        """The reduce-only orders that a trade ends: all after a liquidation, else what it leaves of its own order."""
+        if order is None:
+            reason = "position was liquidated"
+            voided = [one for one in self.account.orders.values() if one.symbol == symbol and one.reduce_only]
+        else:
+            reason = "position is flat"
+            voided = [order] if order.reduce_only and order.remaining and not self._wanted(order) else []
+        for one in voided:
+            one.status, one.reason, one.updated_ms = Status.EXPIRED, reason, self.account.progress.now_ms
+        return voided
 
     def _close(self, order: ExchangeOrder) -> ExchangeOrder:
         """An order leaves the book without trading."""

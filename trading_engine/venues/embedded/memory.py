@@ -49,33 +49,52 @@ class Memory:
         self._newest_ms = {"trades": -1, "incomes": -1}  # spares a query that would find nothing
         mode = "ro" if read_only else "rwc"
         try:
-            self._db = sqlite3.connect(f"file:{path}?mode={mode}", uri=True, isolation_level=None)
+            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        try:
             self._db.execute("PRAGMA busy_timeout = 5000")
+            self._is_blank = self._recognise() == 0
             if not read_only:
                 self._prepare()
         except sqlite3.Error as error:
-            raise ConfigInvalid(f"{path}: cannot be used as the paper exchange's memory ({error})") from error
+            self._db.close()
+            raise self._unusable(error) from error
+        except ConfigInvalid:
+            self._db.close()
+            raise
 
-    def _prepare(self) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+    def _unusable(self, error: sqlite3.Error) -> ConfigInvalid:
+        return ConfigInvalid(f"{self._path}: cannot be used as the paper exchange's memory ({error})")
+
+    def _recognise(self) -> int:
+        """The schema of the file, 0 for an empty one; ConfigInvalid, and nothing written, for what is not ours."""
+        version: int = self._db.execute("PRAGMA user_version").fetchone()[0]
         identity = self._db.execute("PRAGMA application_id").fetchone()[0]
+        is_empty = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        if identity != APPLICATION_ID and (version or identity or not is_empty):
+            raise ConfigInvalid(f"{self._path}: is not a memory of the paper exchange; move it away")
         if version > SCHEMA_VERSION:
             raise ConfigInvalid(
                 f"{self._path}: schema {version} is newer than this program's {SCHEMA_VERSION}; use a newer release"
             )
-        if version and identity != APPLICATION_ID:
-            raise ConfigInvalid(f"{self._path}: is not a memory of the paper exchange")
+        return version
+
+    def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        if not version:
+        if self._is_blank:
             self._db.executescript(
                 f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
                 f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
             self._path.chmod(0o600)
+            self._is_blank = False
 
     def load(self) -> Account | None:
         """The account as of the last durable change, None for a new file."""
+        if self._is_blank:
+            return None
         for table in self._newest_ms:
             newest = self._db.execute(f"SELECT max(ts_ms) FROM {table}").fetchone()[0]  # noqa: S608 - our names
             self._newest_ms[table] = -1 if newest is None else newest

@@ -119,7 +119,9 @@ class EmbeddedVenue:
     async def submit(self, request: OrderRequest) -> Outcome:
         """Accept or refuse at once; an id that was used before is neither: it must be looked up."""
         if request.symbol not in self._instruments:
-            return Rejected("symbol", f"{request.symbol} is not listed")
+            return _unlisted(request.symbol)
+        if request.type is OrderType.LIMIT and request.time_in_force is TimeInForce.IOC:
+            return Rejected("time_in_force", "a limit order rests here until it fills or is cancelled")
         if self._memory.is_known(request.client_order_id):
             return Unknown("client order id was used before")
         try:
@@ -214,6 +216,8 @@ class EmbeddedVenue:
 
     async def set_leverage(self, symbol: str, leverage: Decimal) -> Outcome:
         """The account's leverage is fixed by its terms: anything else is refused."""
+        if symbol not in self._instruments:
+            return _unlisted(symbol)
         if leverage * 1000 != self._terms.leverage_milli:
             return Rejected("leverage", f"the paper account runs at {self._terms.leverage_milli / 1000:g}x")
         return Accepted(OrderReport("", "", symbol, OrderState.ACKED, money.ZERO, self.progress.now_ms))
@@ -275,3 +279,7 @@ class EmbeddedVenue:
     def close(self) -> None:
         """Release the memory's file."""
         self._memory.close()
+
+
+def _unlisted(symbol: str) -> Rejected:
+    return Rejected("symbol", f"{symbol} is not listed")

@@ -1,0 +1,151 @@
+"""`status`, `positions`, `trades`, `orders`, `risk`: reading, whether the engine runs or not.
+
+What belongs here: options, and the choice between JSON and a table. What does not: shapes, tables, queries.
+"""
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from trading_engine.cli import shapes
+from trading_engine.cli.arguments import JsonOption, StateOption, parse_time, state_of
+from trading_engine.cli.views import Overview, reading
+from trading_engine.store.read_models import TradeFilter
+
+status_app = typer.Typer(rich_markup_mode="rich")
+positions_app = typer.Typer(rich_markup_mode="rich")
+trades_app = typer.Typer(rich_markup_mode="rich")
+orders_app = typer.Typer(rich_markup_mode="rich")
+risk_app = typer.Typer(rich_markup_mode="rich")
+
+SymbolFilter = Annotated[
+    str | None, typer.Option("--symbol", metavar="S", help="Only this symbol.", show_default=False)
+]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", metavar="N", min=1, help="At most the newest N.", show_default=False)
+]
+
+
+@status_app.command()
+def status(*, state: StateOption = None, as_json: JsonOption = False) -> None:
+    """Show whether the engine runs, what the account is worth and what may trade.
+
+    Values are as of the last commit; times are the engine's own, which in a
+    replay are those of the market.
+    """
+    directory = state_of(state)
+    with reading(directory) as reader:
+        overview = Overview.of(reader, directory)
+    if as_json:
+        typer.echo(shapes.dump(overview.row()))
+        return
+    from trading_engine.cli.tables import show_status  # noqa: PLC0415 - JSON does without
+
+    show_status(overview)
+
+
+@positions_app.command()
+def positions(
+    *,
+    state: StateOption = None,
+    as_json: JsonOption = False,
+    include_closed: Annotated[bool, typer.Option("--all", help="Closed positions as well.")] = False,
+) -> None:
+    """Show open positions with stop, target, PnL and R, the newest first.
+
+    PnL is open and before fees; R counts open and realized together, in multiples
+    of what the entry put at risk.
+    """
+    directory = state_of(state)
+    with reading(directory) as reader:
+        found = reader.positions(include_closed=include_closed)
+        overview = Overview.of(reader, directory)
+    if as_json:
+        rows = [
+            shapes.position(
+                item.position,
+                overview.mark(item.position),
+                overview.now_ms,
+                stop_confirmed=item.is_stop_confirmed,
+            )
+            for item in found
+        ]
+        typer.echo(shapes.dump(rows))
+        return
+    from trading_engine.cli.tables import show_positions  # noqa: PLC0415 - JSON does without
+
+    show_positions(found, overview)
+
+
+@trades_app.command()
+def trades(
+    *,
+    state: StateOption = None,
+    as_json: JsonOption = False,
+    limit: LimitOption = None,
+    symbol: SymbolFilter = None,
+    strategy: Annotated[str | None, typer.Option(metavar="S", help="Only this strategy.", show_default=False)] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="T", help="Closed at or after this date or time, UTC.", show_default=False),
+    ] = None,
+    include_abandoned: Annotated[bool, typer.Option("--all", help="Abandoned entries (never filled) as well.")] = False,
+) -> None:
+    """Show closed positions, the last closed first: what they made and why they ended."""
+    wanted = TradeFilter(
+        symbol=symbol,
+        strategy=strategy,
+        since_ms=None if since is None else parse_time("--since", since),
+        limit=limit,
+        include_abandoned=include_abandoned,
+    )
+    with reading(state_of(state)) as reader:
+        found = reader.trades(wanted)
+    if as_json:
+        typer.echo(shapes.dump([shapes.trade(item) for item in found]))
+        return
+    from trading_engine.cli.tables import show_trades  # noqa: PLC0415 - JSON does without
+
+    show_trades(found)
+
+
+@orders_app.command()
+def orders(
+    *,
+    state: StateOption = None,
+    as_json: JsonOption = False,
+    limit: LimitOption = None,
+    symbol: SymbolFilter = None,
+    only_live: Annotated[bool, typer.Option("--open", help="Only orders that may still fill.")] = False,
+) -> None:
+    """Show orders, the last intended first, and what is known about each."""
+    with reading(state_of(state)) as reader:
+        if symbol is None and not only_live:
+            found = reader.orders(limit)
+        else:
+            wanted = (item for item in reader.orders() if symbol in (None, item.symbol))
+            found = list(islice((item for item in wanted if item.is_live or not only_live), limit))
+    if as_json:
+        typer.echo(shapes.dump([shapes.order(item) for item in found]))
+        return
+    from trading_engine.cli.tables import show_orders  # noqa: PLC0415 - JSON does without
+
+    show_orders(found)
+
+
+@risk_app.command()
+def risk(*, state: StateOption = None, as_json: JsonOption = False) -> None:
+    """Show each limit: used, left, when it resets, and the numbers it was computed from.
+
+    Limits are recomputed from booked rows, so a restart changes none.
+    """
+    directory = state_of(state)
+    with reading(directory) as reader:
+        overview = Overview.of(reader, directory)
+    if as_json:
+        typer.echo(shapes.dump([shapes.limit(item) for item in overview.limits]))
+        return
+    from trading_engine.cli.tables import show_risk  # noqa: PLC0415 - JSON does without
+
+    show_risk(overview)

@@ -1,0 +1,135 @@
+"""What a run has come to, for the person who started it.
+
+What belongs here: the summary's lines. What does not: the sums (tally), the queries (store).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+
+from rich.console import Console
+
+from trading_engine.cli import table, text
+from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.tally import Tally, by_group, deepest_fall, tally
+from trading_engine.cli.text import DASH, count
+from trading_engine.cli.views import Overview, reading
+from trading_engine.domain import money
+from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.money import ZERO
+from trading_engine.store.read_models import EquityPoint, PositionView, SignalView, Trade
+from trading_engine.system.state_dir import StateDir
+
+_FIGURES = (Column(""), Column("", is_number=True), Column(""))
+_GROUPS = (
+    Column("STRATEGY"),
+    Column("SYMBOL"),
+    Column("TRADES", is_number=True),
+    Column("WON", is_number=True),
+    Column("WIN RATE", is_number=True),
+    Column("FEES", is_number=True, gives_way=1),
+    Column("FUNDING", is_number=True, gives_way=2),
+    Column("NET PNL", is_number=True),
+    Column("MEAN R", is_number=True),
+)
+_OPEN = (
+    Column("OPEN"),
+    Column("SIDE"),
+    Column("QTY", is_number=True),
+    Column("ENTRY", is_number=True),
+    Column("STOP", is_number=True),
+    Column("PNL", is_number=True),
+    Column(""),
+)
+
+
+def print_summary(state_dir: Path) -> None:
+    """Print what all runs on a state directory have come to; reads the database only."""
+    state = StateDir(state_dir)
+    with reading(state) as reader:
+        overview = Overview.of(reader, state)
+        trades, curve, signals = reader.trades(), reader.equity(), reader.signals()
+        start = reader.ledger().start_balance
+    out = table.console()
+    sums = tally(trades)
+    table.say(out, "")
+    _show_figures(out, overview, start, sums, curve)
+    if trades:
+        table.say(out, "")
+        _show_groups(out, trades, sums)
+    if overview.live:
+        table.say(out, "")
+        table.show(out, _OPEN, [_open_row(view, overview) for view in overview.live])
+    table.say(out, "")
+    _show_signals(out, signals)
+    kept = f"{count(len(overview.live), 'position')} left with resting stops" if overview.live else "flat"
+    table.say(out, f"{kept} · up to {text.moment(overview.now_ms)} UTC · state in {state.root}")
+
+
+def _show_figures(out: Console, overview: Overview, start: Decimal, sums: Tally, curve: Sequence[EquityPoint]) -> None:
+    gained = money.ratio((overview.equity - start) * 100, start) if start > 0 else ZERO
+    fall = deepest_fall([start, *(point.equity for point in reversed(curve)), overview.equity])
+    made = f"gross {text.signed(sums.gross)}, fees {text.amount(sums.fees)}, funding {text.signed(sums.funding)}"
+    rows: list[list[Cell | str]] = [
+        ["start balance", text.amount(start), ""],
+        ["final balance", text.amount(overview.balance), f"equity {text.amount(overview.equity)}, {_pct(gained)}"],
+        ["net PnL", table.pnl(sums.net), made],
+        ["max drawdown", text.signed(fall.amount), text.percent(fall.percent, 2)],
+        ["trades", text.number(Decimal(sums.trades)), _won(sums)],
+    ]
+    table.show(out, _FIGURES, rows, has_heading=False)
+
+
+def _won(sums: Tally) -> str:
+    if sums.win_rate_pct is None:
+        return "none closed"
+    parts = [f"{sums.wins} won, {sums.losses} lost", f"win rate {text.percent(sums.win_rate_pct)}"]
+    if sums.profit_factor is not None:
+        parts.append(f"profit factor {text.amount(sums.profit_factor)}")
+    return ", ".join(parts)
+
+
+def _pct(value: Decimal) -> str:
+    return ("+" if value > 0 else "") + text.percent(value, 2)
+
+
+def _show_groups(out: Console, trades: Sequence[Trade], sums: Tally) -> None:
+    rows = [_group_row(strategy, symbol, group) for strategy, symbol, group in by_group(trades)]
+    if len(rows) > 1:
+        rows.append(_group_row("all", "", sums))
+    table.show(out, _GROUPS, rows)
+
+
+def _group_row(strategy: str, symbol: str, sums: Tally) -> list[Cell | str]:
+    return [
+        strategy,
+        symbol,
+        text.number(Decimal(sums.trades)),
+        text.number(Decimal(sums.wins)),
+        DASH if sums.win_rate_pct is None else text.percent(sums.win_rate_pct),
+        text.amount(sums.fees),
+        text.signed(sums.funding),
+        table.pnl(sums.net),
+        table.pnl(sums.mean_r),
+    ]
+
+
+def _open_row(view: PositionView, overview: Overview) -> list[Cell | str]:
+    item, mark = view.position, overview.mark(view.position)
+    is_bare = item.state is PositionState.OPEN and not view.is_stop_confirmed
+    return [
+        item.symbol,
+        str(item.side),
+        text.number(item.quantity or item.intended_quantity),
+        text.number(item.average_entry),
+        text.number(item.stop_price),
+        table.pnl(item.unrealized(mark) if mark is not None and item.quantity else None),
+        Cell("STOP NOT CONFIRMED", table.BAD) if is_bare else Cell(item.state.lower(), table.ASIDE),
+    ]
+
+
+def _show_signals(out: Console, signals: Sequence[SignalView]) -> None:
+    fates = Counter(item.fate for item in signals).most_common()
+    told = ": " + ", ".join(f"{many:,} {fate}" for fate, many in fates) if fates else ""
+    table.say(out, f"{count(len(signals), 'signal')}{told}")

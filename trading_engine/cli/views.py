@@ -1,0 +1,169 @@
+"""The engine at a glance: what several commands need at once.
+
+What belongs here: joining what was read into one value, and judging it. What does not: queries (store),
+tables (tables).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+
+from trading_engine import __version__
+from trading_engine.cli import shapes
+from trading_engine.cli.shapes import Row
+from trading_engine.domain import money
+from trading_engine.domain.control import Control, Level
+from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.money import ZERO
+from trading_engine.domain.position import Position
+from trading_engine.domain.time import day_of
+from trading_engine.ports import Checkpoint, GateStatus, LimitStatus
+from trading_engine.store.read_models import Counts, PositionView, Reader, RunView
+from trading_engine.system.single_instance import PID_UNKNOWN, holder
+from trading_engine.system.state_dir import StateDir
+
+RUNNING = "running"
+STOPPED = "stopped"
+HALTED = "halted"
+LOCKED = "locked"
+
+
+@contextmanager
+def reading(state: StateDir) -> Iterator[Reader]:
+    """The database of a state directory, read-only, whether an engine runs on it or not.
+
+    Raises ConfigInvalid where there is none, or one of another schema or program.
+    """
+    with Reader.open(state.database) as reader:
+        yield reader
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Everything `status` shows; `pid` None where no engine runs, `run` None where none ever did."""
+
+    pid: int | None
+    run: RunView | None
+    venue: str
+    account: str
+    control: Control
+    checkpoint: Checkpoint | None
+    balance: Decimal
+    realized_today: Decimal
+    drawdown_pct: Decimal
+    live: tuple[PositionView, ...]
+    counts: Counts
+
+    @classmethod
+    def of(cls, reader: Reader, state: StateDir) -> "Overview":
+        """Read it."""
+        ledger, view = reader.ledger(), reader.control()
+        seen = view.checkpoint
+        # The day as the engine's settings cut it; by UTC where no limit was judged yet.
+        today = shapes.inputs_of(seen.limits if seen else (), "daily_loss").get("day")
+        peak = money.add(ledger.start_balance, ledger.peak)
+        below = money.subtract(ledger.performance, ledger.peak)
+        return cls(
+            pid=holder(state.lock),
+            run=reader.last_run(),
+            venue=view.venue,
+            account=view.account,
+            control=view.control,
+            checkpoint=seen,
+            balance=ledger.balance,
+            realized_today=ledger.day(today or day_of(seen.cursor_ms if seen else 0)).realized,
+            drawdown_pct=money.ratio(below * 100, peak) if peak > 0 else ZERO,
+            live=tuple(reader.positions()),
+            counts=reader.status_counts(),
+        )
+
+    @property
+    def state(self) -> str:
+        """`locked` and `halted` (kill switch) outrank `running` and `stopped`: they need a person."""
+        if self.control.level is Level.LOCKED:
+            return LOCKED
+        if self.control.level is not Level.RUN:
+            return HALTED
+        return STOPPED if self.pid is None else RUNNING
+
+    @property
+    def since_ms(self) -> int:
+        """Since when it is in this state; 0 where that is not known (a crash leaves no end)."""
+        if self.state in (LOCKED, HALTED):
+            return self.control.since_ms
+        if self.run is None:
+            return 0
+        return self.run.started_ms if self.pid is not None else self.run.ended_ms or 0
+
+    @property
+    def now_ms(self) -> int:
+        """The engine's time: close of the last candle it processed."""
+        return self.checkpoint.cursor_ms if self.checkpoint else 0
+
+    @property
+    def unrealized(self) -> Decimal:
+        """Open PnL of all positions at the last closes."""
+        return Decimal(self.checkpoint.unrealized) if self.checkpoint else ZERO
+
+    @property
+    def equity(self) -> Decimal:
+        """Balance and open PnL."""
+        return money.add(self.balance, self.unrealized)
+
+    @property
+    def limits(self) -> tuple[LimitStatus, ...]:
+        """Every limit as last judged."""
+        return self.checkpoint.limits if self.checkpoint else ()
+
+    @property
+    def gates(self) -> tuple[GateStatus, ...]:
+        """What may be entered, as last judged."""
+        return self.checkpoint.gates if self.checkpoint else ()
+
+    @property
+    def open_positions(self) -> int:
+        """Positions with exposure."""
+        return sum(view.position.state is not PositionState.PENDING for view in self.live)
+
+    def mark(self, item: Position) -> Decimal | None:
+        """The last close of a live position's symbol; a closed position has no mark."""
+        if item.state is PositionState.CLOSED or self.checkpoint is None:
+            return None
+        marks = dict(self.checkpoint.marks)
+        return Decimal(marks[item.symbol]) if item.symbol in marks else None
+
+    def row(self) -> Row:
+        """`status --json`."""
+        seen = self.checkpoint
+        return {
+            "version": self.run.version if self.run else __version__,
+            "mode": self.run.mode if self.run else None,
+            "venue": self.venue,
+            "account": self.account,
+            "state": self.state,
+            "since": shapes.time(self.since_ms),
+            "pid": self.pid if self.pid != PID_UNKNOWN else None,
+            "kill_switch": {
+                "level": str(self.control.level),
+                "reason": self.control.reason,
+                "since": shapes.time(self.control.since_ms),
+            },
+            "equity": money.text(self.equity),
+            "balance": money.text(self.balance),
+            "unrealized_pnl": money.text(self.unrealized),
+            "realized_pnl_today": money.text(self.realized_today),
+            "drawdown_pct": shapes.cents(self.drawdown_pct),
+            "open_positions": self.open_positions,
+            "pending_orders": self.counts.live_orders,
+            "last_candle": shapes.time(seen.cursor_ms) if seen else None,
+            "last_decision": shapes.time(seen.decided_ms) if seen else None,
+            "last_reconcile": shapes.time(seen.reconciled_ms) if seen else None,
+            "gates": shapes.gates(self.gates),
+            "counts": {
+                "positions": self.counts.positions,
+                "orders": self.counts.orders,
+                "fills": self.counts.fills,
+                "journal": self.counts.journal,
+            },
+        }
