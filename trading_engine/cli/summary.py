@@ -84,7 +84,7 @@ def _show_figures(out: Console, overview: Overview, start: Decimal, sums: Tally,
 def _won(sums: Tally) -> str:
     if sums.win_rate_pct is None:
         return "none closed"
-    parts = [f"{sums.wins} won, {sums.losses} lost", f"win rate {text.percent(sums.win_rate_pct)}"]
+    parts = [f"{sums.wins} won, {sums.losses} lost", f"win rate {text.short_percent(sums.win_rate_pct)}"]
     if sums.profit_factor is not None:
         parts.append(f"profit factor {text.amount(sums.profit_factor)}")
     return ", ".join(parts)

@@ -91,7 +91,7 @@ def line(*parts: Cell | str) -> Text:
 def say(out: Console, line: str | Text, style: str = "") -> None:
     """Print a line of its own, one space in front, never broken by us."""
     shown = line if isinstance(line, Text) else Text(line, style=style)
-    out.print(Text(" ").append_text(shown), soft_wrap=True)
+    out.print(Text(" ").append_text(shown) if shown else "", soft_wrap=True)
 
 
 def _aligned(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:

@@ -133,7 +133,7 @@ def show_trades(found: Sequence[Trade]) -> None:
     if not sums.trades:
         table.say(out, "no trades")
         return
-    rate = f"win rate {text.percent(sums.win_rate_pct)}" if sums.win_rate_pct is not None else ""
+    rate = f"win rate {text.short_percent(sums.win_rate_pct)}" if sums.win_rate_pct is not None else ""
     parts = f"fees {text.amount(sums.fees)} · funding {text.signed(sums.funding)}"
     table.say(out, table.line(f"{count(sums.trades, 'trade')} · {rate} · net", table.pnl(sums.net), f"· {parts}"))
 
@@ -279,8 +279,8 @@ def _portfolio_risk(limits: Sequence[LimitStatus]) -> str:
     for item in limits:
         equity = Decimal(dict(item.computed_from).get("equity", "0"))
         if item.limit == "portfolio_risk" and equity > 0:
-            used = text.percent(Decimal(item.value) * 100 / equity)
-            return f"risk to stops {used} of {text.percent(Decimal(item.threshold) * 100 / equity)}"
+            used = text.short_percent(Decimal(item.value) * 100 / equity)
+            return f"risk to stops {used} of {text.short_percent(Decimal(item.threshold) * 100 / equity)}"
     return ""
 
 

@@ -45,10 +45,14 @@ def signed(value: Decimal | None) -> str:
 
 
 def percent(value: Decimal, places: int = 1) -> str:
-    """A percentage: `1.1 %`."""
+    """A percentage for a column: `45.0 %`."""
     rounded = value.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN)
-    plain = f"{abs(rounded):f}"
-    return f"{_MINUS if rounded < 0 else ''}{plain.removesuffix('.' + '0' * places)} %"
+    return f"{_MINUS if rounded < 0 else ''}{abs(rounded):,f} %"
+
+
+def short_percent(value: Decimal) -> str:
+    """A percentage for a sentence: `1.1 %`, `5 %`."""
+    return percent(value).replace(".0 %", " %")
 
 
 def duration(length_ms: int) -> str:

@@ -12,7 +12,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
-from functools import cache
 from typing import Any, get_args
 
 import msgspec
@@ -90,14 +89,8 @@ def decode_pairs(payload: str) -> tuple[tuple[str, str], ...]:
 def _plain(value: object) -> object:
     if isinstance(value, Decimal):
         return money.text(value)
-    kind: Any = type(value)
-    if is_dataclass(kind):
-        return {name: _plain(getattr(value, name)) for name in _names(kind)}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     return value
-
-
-@cache
-def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
