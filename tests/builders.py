@@ -369,11 +369,15 @@ class Playbook:
         self.now += milliseconds
 
     def candles(
-        self, *closes: tuple[str, Number], signals: Sequence[Signal] = (), is_catch_up: bool = False
+        self,
+        *closes: tuple[str, Number],
+        signals: Sequence[Signal] = (),
+        is_catch_up: bool = False,
+        delay_ms: int = 0,
     ) -> StepResult:
-        """The minute ends with these closes and signals."""
+        """The minute ends with these closes and signals; the engine hears of it `delay_ms` later."""
         open_ms = self.now // MINUTE_MS * MINUTE_MS
-        self.now = open_ms + MINUTE_MS
+        self.now = open_ms + MINUTE_MS + delay_ms
         made = tuple(make_candle(close, symbol, open_ms) for symbol, close in closes)
         return self.on(CandlesClosed(self.now, made, tuple(signals), is_catch_up))
 

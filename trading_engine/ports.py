@@ -63,7 +63,8 @@ class Checkpoint:
     """Progress and the volatile view, written with a commit so that readers see it while the engine is down.
 
     cursor_ms   close time of the last candles that were processed
-    marks       symbol and last close, as text
+    marks         symbol and last close, as text
+    liquidations  position id and estimated liquidation price, as text, where there is one
     """
 
     cursor_ms: int
@@ -73,6 +74,7 @@ class Checkpoint:
     gates: tuple[GateStatus, ...]
     limits: tuple[LimitStatus, ...]
     unrealized: str
+    liquidations: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

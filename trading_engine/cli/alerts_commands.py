@@ -16,7 +16,7 @@ from trading_engine.cli.table import Cell
 from trading_engine.cli.text import count
 from trading_engine.config import load_config
 
-alerts_app = typer.Typer(rich_markup_mode="rich", help="Send a test message to every channel.")
+alerts_app = typer.Typer(rich_markup_mode="rich", add_completion=False, help="Send a test message to every channel.")
 
 
 @alerts_app.callback(invoke_without_command=True)

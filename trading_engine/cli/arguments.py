@@ -52,6 +52,8 @@ FundingOption = Annotated[
     ),
 ]
 
+LARGEST_SEED = 2**63 - 1
+
 _SYMBOL = re.compile(r"[A-Z0-9]+")
 
 
@@ -92,6 +94,13 @@ def parse_time(option: str, text: str) -> int:
         return parse_iso(text)
     except (ValueError, OverflowError):
         raise usage(f"{option} {text} is not a date or time (as 2025-05-04 or 2025-05-04T13:30, UTC)") from None
+
+
+def check_seed(seed: int | None) -> int | None:
+    """The seed as it is; a usage error for one that no market is drawn from."""
+    if seed is not None and not 0 <= seed <= LARGEST_SEED:
+        raise usage(f"--seed {seed} is not a whole number from 0 to {LARGEST_SEED}")
+    return seed
 
 
 def overrides(

@@ -15,7 +15,7 @@ from trading_engine.runtime import offline
 from trading_engine.store.audit import audit as run_checks
 from trading_engine.store.engine import check_file
 
-audit_app = typer.Typer(rich_markup_mode="rich")
+audit_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
 
 @audit_app.command()

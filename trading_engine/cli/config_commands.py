@@ -15,8 +15,10 @@ from trading_engine.cli import shapes
 from trading_engine.cli.arguments import ConfigOption, FundingOption, JsonOption, ReplayOption, parse_pairs
 from trading_engine.cli.failure import DONE, USAGE
 
-config_app = typer.Typer(rich_markup_mode="rich", help="Show a configuration, or describe every key.")
-validate_app = typer.Typer(rich_markup_mode="rich")
+config_app = typer.Typer(
+    rich_markup_mode="rich", add_completion=False, help="Show a configuration, or describe every key."
+)
+validate_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
 DEFAULT_CONFIG = Path("configs/paper.yaml")
 EXIT_INVALID = 78

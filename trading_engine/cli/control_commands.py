@@ -16,7 +16,7 @@ from trading_engine.system.single_instance import holder
 from trading_engine.system.state_dir import StateDir
 from trading_engine.system.stop_file import StopFile
 
-resume_app = typer.Typer(rich_markup_mode="rich")
+resume_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
 DEFAULT_STOP_FILE = Path("STOP")
 

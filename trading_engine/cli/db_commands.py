@@ -17,7 +17,9 @@ from trading_engine.system.clock import SystemClock
 from trading_engine.system.single_instance import InstanceLock
 from trading_engine.system.state_dir import prepare
 
-db_app = typer.Typer(rich_markup_mode="rich", help="Migrate, check, back up and restore the database.")
+db_app = typer.Typer(
+    rich_markup_mode="rich", add_completion=False, help="Migrate, check, back up and restore the database."
+)
 
 
 @db_app.callback(invoke_without_command=True)

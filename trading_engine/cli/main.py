@@ -3,6 +3,7 @@
 What belongs here: what holds for every command. What does not: any command (lazy names them).
 """
 
+import io
 import os
 import re
 import sys
@@ -91,6 +92,7 @@ def _root(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. Reads `sys.argv` where no arguments are given."""
+    _write_any_letter()
     arguments = list(sys.argv[1:] if argv is None else argv)
     invocation = Invocation(debug=_DEBUG in arguments)
     arguments = list(_repeated(argument for argument in arguments if argument != _DEBUG))
@@ -100,6 +102,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes an exit code
         return _explain(error, invocation)
     return done if isinstance(done, int) else failure.DONE
+
+
+def _write_any_letter() -> None:
+    """A terminal that knows no minus sign shows a question mark instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _repeated(arguments: Iterator[str]) -> Iterator[str]:

@@ -13,11 +13,11 @@ from trading_engine.cli.arguments import JsonOption, StateOption, parse_time, st
 from trading_engine.cli.views import Overview, reading
 from trading_engine.store.read_models import TradeFilter
 
-status_app = typer.Typer(rich_markup_mode="rich")
-positions_app = typer.Typer(rich_markup_mode="rich")
-trades_app = typer.Typer(rich_markup_mode="rich")
-orders_app = typer.Typer(rich_markup_mode="rich")
-risk_app = typer.Typer(rich_markup_mode="rich")
+status_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+positions_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+trades_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+orders_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+risk_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
 SymbolFilter = Annotated[
     str | None, typer.Option("--symbol", metavar="S", help="Only this symbol.", show_default=False)
@@ -59,8 +59,8 @@ def positions(
     """
     directory = state_of(state)
     with reading(directory) as reader:
-        found = reader.positions(include_closed=include_closed)
         overview = Overview.of(reader, directory)
+        found = reader.positions(include_closed=True) if include_closed else overview.live
     if as_json:
         rows = [
             shapes.position(
@@ -68,6 +68,7 @@ def positions(
                 overview.mark(item.position),
                 overview.now_ms,
                 stop_confirmed=item.is_stop_confirmed,
+                liquidation=overview.liquidation(item.position),
             )
             for item in found
         ]

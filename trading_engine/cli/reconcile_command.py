@@ -16,7 +16,7 @@ from trading_engine.cli.failure import usage
 from trading_engine.cli.table import Column
 from trading_engine.cli.text import DASH, count
 
-reconcile_app = typer.Typer(rich_markup_mode="rich")
+reconcile_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
 _COLUMNS = (Column("KIND"), Column("SYMBOL"), Column("HERE"), Column("EXCHANGE"), Column("ACTION"))
 

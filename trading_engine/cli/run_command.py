@@ -18,6 +18,7 @@ from trading_engine.cli.arguments import (
     FundingOption,
     ReplayOption,
     StateOption,
+    check_seed,
     overrides,
     parse_pairs,
     parse_speed,
@@ -30,7 +31,7 @@ from trading_engine.runtime.app import run as run_engine
 from trading_engine.runtime.bootstrap import check
 from trading_engine.system.state_dir import StateDir
 
-run_app = typer.Typer(rich_markup_mode="rich")
+run_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
 Progress = Callable[[int, int, int], None]
 
@@ -66,9 +67,7 @@ def run(
         int | None,
         typer.Option(
             metavar="N",
-            min=0,
-            max=2**63 - 1,
-            help="Synthetic market to draw where no candles are given; default demo.seed.",
+            help="Synthetic market to draw where no candles are given. Default: demo.seed.",
             show_default=False,
         ),
     ] = None,
@@ -96,7 +95,7 @@ def run(
         replay=parse_pairs("--replay", replay),
         funding=parse_pairs("--funding", funding),
         speed=parse_speed(speed),
-        seed=seed,
+        seed=check_seed(seed),
         overrides=overrides(mode=mode, symbols=symbol, leverage=leverage, risk_pct=risk_pct),
         dry_run=dry_run,
         debug=context.obj.debug,

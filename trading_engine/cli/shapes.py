@@ -43,7 +43,9 @@ def time(ts_ms: int) -> str | None:
     return iso(ts_ms) if ts_ms else None
 
 
-def position(item: Position, mark: Decimal | None, now_ms: int, *, stop_confirmed: bool) -> Row:
+def position(
+    item: Position, mark: Decimal | None, now_ms: int, *, stop_confirmed: bool, liquidation: Decimal | None = None
+) -> Row:
     """One element of `positions --json`; `mark` is the last close, `now_ms` the engine's time."""
     open_pnl = unrealized(item, mark)
     since_ms = item.opened_ms or item.created_ms
@@ -63,7 +65,7 @@ def position(item: Position, mark: Decimal | None, now_ms: int, *, stop_confirme
         "realized_pnl": money.text(item.net_pnl),
         "r_multiple": cents(r_multiple(item, open_pnl)),
         "leverage": money.text(item.leverage),
-        "liquidation_price": None,
+        "liquidation_price": decimal(liquidation),
         "opened_at": time(item.opened_ms),
         "age_s": max(until_ms - since_ms, 0) // SECOND_MS,
         "stop_confirmed": stop_confirmed,

@@ -122,7 +122,7 @@ def _open_row(view: PositionView, overview: Overview) -> list[Cell | str]:
         item.symbol,
         str(item.side),
         text.number(item.quantity or item.intended_quantity),
-        text.number(item.average_entry),
+        text.price(item.average_entry),
         text.number(item.stop_price),
         table.pnl(item.unrealized(mark) if mark is not None and item.quantity else None),
         Cell("STOP NOT CONFIRMED", table.BAD) if is_bare else Cell(item.state.lower(), table.ASIDE),

@@ -19,7 +19,7 @@ from trading_engine.domain.control import Level
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.orders import Order, OrderState
 from trading_engine.domain.position import Position
-from trading_engine.ports import LimitStatus
+from trading_engine.ports import GateStatus, LimitStatus
 from trading_engine.store.read_models import PositionView, Trade
 from trading_engine.system.clock import SystemClock
 
@@ -99,9 +99,9 @@ def show_status(overview: Overview) -> None:
     columns = (Column(""), Column("", is_number=True), Column(""), Column("", is_number=True))
     table.show(out, columns, rows, has_heading=False)
     table.say(out, f"{count(overview.open_positions, 'open position')}, {_orders_in(overview)}")
-    for gate in overview.gates:
-        verdict = Cell("may enter", table.GOOD) if gate.ok else Cell("no entries", table.ATTENTION)
-        table.say(out, table.line(gate.symbol, verdict, Cell("; ".join(gate.reasons), table.ASIDE)))
+    for reasons, symbols in _by_reasons(overview.gates).items():
+        verdict = Cell("no entries:", table.ATTENTION) if reasons else Cell("may enter", table.GOOD)
+        table.say(out, table.line(", ".join(symbols), verdict, "; ".join(reasons)))
     seen = overview.checkpoint
     if seen is not None:
         times = f"last candle {text.moment(seen.cursor_ms)} · last reconcile {text.moment(seen.reconciled_ms)}"
@@ -170,7 +170,7 @@ def _position_row(view: PositionView, overview: Overview) -> list[Cell | str]:
         item.symbol,
         str(item.side),
         text.number(item.entry_quantity if is_closed else item.quantity or item.intended_quantity),
-        text.number(item.average_entry),
+        text.price(item.average_entry),
         text.number(mark),
         text.number(item.stop_price),
         text.number(item.target_price),
@@ -196,8 +196,8 @@ def _trade_row(item: Trade) -> list[Cell | str]:
         item.symbol,
         item.side,
         text.number(item.quantity) if item.fills else DASH,
-        text.number(item.entry_price),
-        text.number(item.exit_price),
+        text.price(item.entry_price),
+        text.price(item.exit_price),
         text.amount(item.fees),
         text.signed(item.funding),
         table.pnl(item.net_pnl),
@@ -218,7 +218,7 @@ def _order_row(item: Order) -> list[Cell | str]:
         text.number(item.quantity),
         text.number(item.filled),
         text.number(item.trigger_price if item.price is None else item.price),
-        text.number(shapes.average_price(item)),
+        text.price(shapes.average_price(item)),
         Cell(str(item.state), style),
         item.position_id,
         item.client_order_id,
@@ -228,8 +228,6 @@ def _order_row(item: Order) -> list[Cell | str]:
 
 def _limit_row(item: LimitStatus, now_ms: int) -> list[Cell | str]:
     value, threshold = Decimal(item.value), Decimal(item.threshold)
-    is_floor = item.limit == "minimum_balance"
-    left = value - threshold if is_floor else threshold - value
     used_pct = Decimal(item.used_pct)
     if not threshold:
         verdict, style = "off", table.ASIDE
@@ -238,13 +236,15 @@ def _limit_row(item: LimitStatus, now_ms: int) -> list[Cell | str]:
         verdict, style = f"TRIPPED{until}", table.BAD
     else:
         verdict, style = "ok", table.ATTENTION if used_pct >= _NEARLY else ""
+    is_pause = item.limit == "cooldown"  # its value is what is left of it
+    left = value if is_pause else value - threshold if item.limit == "minimum_balance" else threshold - value
     return [
         item.limit,
         item.scope or "all",
-        _in_unit(item.limit, value),
+        DASH if is_pause else _in_unit(item.limit, value),
         _in_unit(item.limit, threshold) if threshold else DASH,
         _in_unit(item.limit, left) if threshold else DASH,
-        Cell(text.percent(used_pct), style) if threshold else DASH,
+        Cell(text.percent(used_pct), style) if threshold and not is_pause else DASH,
         Cell(verdict, style),
         Cell(", ".join(f"{name} {_shown(name, part)}" for name, part in item.computed_from), table.ASIDE),
     ]
@@ -267,6 +267,14 @@ def _shown(name: str, value: str) -> str:
     if name.endswith("_ms"):
         return text.moment(int(value))
     return value or DASH
+
+
+def _by_reasons(gates: Sequence[GateStatus]) -> dict[tuple[str, ...], list[str]]:
+    """The symbols that share their reasons against an entry; most often all do."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for gate in gates:
+        groups.setdefault(gate.reasons, []).append(gate.symbol)
+    return groups
 
 
 def _orders_in(overview: Overview) -> str:

@@ -27,6 +27,13 @@ def number(value: Decimal | None) -> str:
     return f"{_MINUS if value < 0 else ''}{int(whole):,}{point}{fraction}"
 
 
+def price(value: Decimal | None) -> str:
+    """A mean price to eight digits: a tick is never lost, the tail of a division is."""
+    if value is None:
+        return DASH
+    return number(value.quantize(Decimal(1).scaleb(min(value.adjusted() - 7, 0)), ROUND_HALF_EVEN))
+
+
 def amount(value: Decimal | None) -> str:
     """Money to the cent, without a plus: `1,012.44`."""
     if value is None:

@@ -133,6 +133,11 @@ class Overview:
         marks = dict(self.checkpoint.marks)
         return Decimal(marks[item.symbol]) if item.symbol in marks else None
 
+    def liquidation(self, item: Position) -> Decimal | None:
+        """The estimated liquidation price of a live position, None where none is within reach."""
+        prices = dict(self.checkpoint.liquidations) if self.checkpoint else {}
+        return Decimal(prices[item.position_id]) if item.position_id in prices else None
+
     def row(self) -> Row:
         """`status --json`."""
         seen = self.checkpoint

@@ -33,6 +33,7 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     for position_id in list(draft.book.positions):
         protect.tend(draft, position_id)
     _compare_positions(draft, snapshot)
+    _compare_wallet(draft, snapshot)
     draft.see(is_synced=True, reconciled_ms=draft.ts_ms)
 
 
@@ -87,6 +88,18 @@ def _compare_positions(draft: Draft, snapshot: VenueSnapshot) -> None:
         if symbol not in draft.settings.instruments:
             continue  # not traded by us: counted as nobody's business but the account's margin
         _freeze(draft, symbol, "position", f"venue holds {money.text(quantity)}, we hold {money.text(ours)}")
+
+
+def _compare_wallet(draft: Draft, snapshot: VenueSnapshot) -> None:
+    """Ledger and wallet must agree to the last digit; a gap is told when it appears or changes."""
+    ledger = draft.book.ledger.balance
+    gap = money.subtract(snapshot.balance.wallet, ledger)
+    if gap and gap != draft.market.wallet_gap:
+        wallet = money.text(snapshot.balance.wallet)
+        _note(draft, "wallet", "", money.text(ledger), wallet, "told")
+        text = f"wallet holds {wallet} {snapshot.balance.asset}, the ledger adds up to {money.text(ledger)}"
+        draft.alert(Severity.CRITICAL, "wallet", text)
+    draft.see(wallet_gap=gap)
 
 
 def _freeze(draft: Draft, symbol: str, kind: str, reason: str) -> None:

@@ -16,11 +16,13 @@ from trading_engine.core.settings import CooldownScope, EngineSettings
 from trading_engine.core.state import Book, ClosedTrade
 from trading_engine.domain import money
 from trading_engine.domain.ids import Purpose
+from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order
 from trading_engine.domain.position import Position
 from trading_engine.domain.time import day_of, next_day_ms
-from trading_engine.rules import limits, sizing
+from trading_engine.rules import limits, margin, sizing
+from trading_engine.rules.integers import PPM
 from trading_engine.rules.limits import Verdict
 
 
@@ -173,17 +175,17 @@ def exposed_quantity(book: Book, position: Position) -> Decimal:
 
 def exposure(book: Book, marks: Mapping[str, Decimal]) -> Exposure:
     """Sums over all live positions; a position without a mark counts at its reference price."""
-    notional = risk = margin = ZERO
+    notional = risk = in_use = ZERO
     for position in book.positions.values():
         quantity = exposed_quantity(book, position)
         price = marks.get(position.symbol, position.reference_price)
         entry = position.average_entry or position.reference_price
         value = quantity * price
         notional += value
-        margin += quantity * entry / position.leverage
+        in_use += quantity * entry / position.leverage
         at_stop = (entry - position.stop_price) * position.side.sign
         risk += max(quantity * at_stop, ZERO)
-    return Exposure(notional, risk, margin, len(book.positions))
+    return Exposure(notional, risk, in_use, len(book.positions))
 
 
 def unrealized(book: Book, marks: Mapping[str, Decimal]) -> Decimal:
@@ -196,6 +198,26 @@ def unrealized(book: Book, marks: Mapping[str, Decimal]) -> Decimal:
         ),
         ZERO,
     )
+
+
+def liquidation_price(position: Position, instrument: Instrument) -> Decimal | None:
+    """Estimated price at which the venue takes an isolated position over, None where none is reachable."""
+    if not position.quantity:
+        return None
+    value = units.e8_up(position.cost)
+    tiers = tuple(
+        margin.Tier(units.e8_down(tier.notional_cap), int(tier.maintenance_rate * PPM), units.e8_down(tier.deduction))
+        for tier in instrument.tiers
+    )
+    ticks = margin.liquidation_ticks(
+        position.side.sign,
+        units.mticks(instrument, money.ratio(position.cost, position.quantity)),
+        units.steps(instrument, position.quantity),
+        units.value_e8(instrument),
+        margin.initial_margin_e8(value, units.milli(position.leverage)),
+        margin.tier_for(value, tiers),
+    )
+    return instrument.ticks_to_price(ticks) if ticks else None
 
 
 def available_margin(book: Book, marks: Mapping[str, Decimal]) -> Decimal:

@@ -134,6 +134,7 @@ class Market:
     marks           symbol → last close
     closed_ms       close time of the latest candles
     is_synced       a snapshot was reconciled since the last disconnect
+    wallet_gap      wallet less ledger at the last snapshot: 0, or something nobody has explained
     """
 
     marks: Mapping[str, Decimal] = field(default_factory=dict)
@@ -141,6 +142,7 @@ class Market:
     decided_ms: int = 0
     reconciled_ms: int = 0
     is_synced: bool = False
+    wallet_gap: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import assert_never
 from loguru import logger
 
 from trading_engine.core.effects import CancelOrder, Effect, LookUpOrder, PlaceOrder, SetTimer, TakeSnapshot
+from trading_engine.core.state import Book
 from trading_engine.domain.control import Level
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.events import (
@@ -150,7 +151,7 @@ class Executor:
     async def _snapshot(self) -> Event:
         assert self._pump is not None  # noqa: S101 - as above
         try:
-            snapshot = await take_snapshot(self._venue, self._pump, self._clock.now_ms())
+            snapshot = await take_snapshot(self._venue, self._pump.state.book, self._clock.now_ms())
         except VenueUnavailable as error:
             now_ms = self._clock.now_ms()
             self._timers.set(now_ms + SNAPSHOT_RETRY_MS, TimerKind.RECONCILE, "")
@@ -158,19 +159,18 @@ class Executor:
         return SnapshotTaken(self._clock.now_ms(), snapshot)
 
 
-async def take_snapshot(venue: Venue, pump: Pump, now_ms: int) -> VenueSnapshot:
+async def take_snapshot(venue: Venue, book: Book, now_ms: int) -> VenueSnapshot:
     """Read everything reconciliation compares; raises VenueUnavailable where any part failed.
 
     Positions are read before fills: a fill between the two reads is then booked, not missing.
     """
-    local = pump.live_orders()
-    since_ms = max(pump.watermark_ms() - FILL_OVERLAP_MS, 0)
+    since_ms = max(book.ledger.last_booked_ms - FILL_OVERLAP_MS, 0)
     open_orders = tuple(await venue.open_orders())
     shown = {report.client_order_id for report in open_orders}
     lookups = [
         OrderLookup(order.client_order_id, await venue.order(order.symbol, order.client_order_id))
-        for order in local
-        if order.client_order_id not in shown
+        for order in book.orders.values()
+        if order.is_live and order.client_order_id not in shown
     ]
     positions = tuple(await venue.positions())
     fills = tuple(await venue.fills_since(since_ms))

@@ -30,9 +30,9 @@ from trading_engine.domain.records import (
     Record,
     SymbolFrozen,
 )
-from trading_engine.domain.reports import OrderLookup, VenueSnapshot
-from trading_engine.ports import Checkpoint, Commit, Venue
+from trading_engine.ports import Checkpoint, Commit
 from trading_engine.runtime import bootstrap
+from trading_engine.runtime.executor import take_snapshot
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.clock import SystemClock
 from trading_engine.system.single_instance import InstanceLock
@@ -106,7 +106,7 @@ def plan(state_dir: Path, config_path: Path, environ: Mapping[str, str] | None =
         venue = EmbeddedVenue(
             memory, list(settings.instruments.values()), terms, config.paper.balance, 0, config.account
         )
-        snapshot = asyncio.run(_snapshot(venue, loaded.book, venue.progress.now_ms))
+        snapshot = asyncio.run(take_snapshot(venue, loaded.book, venue.progress.now_ms))
         draft = Draft(EngineState(loaded.book, Market()), settings, venue.progress.now_ms)
         on_snapshot(draft, snapshot)
         return _differences(draft, loaded.book)
@@ -115,32 +115,13 @@ def plan(state_dir: Path, config_path: Path, environ: Mapping[str, str] | None =
         memory.close()
 
 
-async def _snapshot(venue: Venue, book: Book, now_ms: int) -> VenueSnapshot:
-    open_orders = tuple(await venue.open_orders())
-    shown = {report.client_order_id for report in open_orders}
-    lookups = [
-        OrderLookup(order.client_order_id, await venue.order(order.symbol, order.client_order_id))
-        for order in book.orders.values()
-        if order.is_live and order.client_order_id not in shown
-    ]
-    return VenueSnapshot(
-        now_ms,
-        open_orders,
-        tuple(lookups),
-        tuple(await venue.fills_since(0)),
-        tuple(await venue.incomes_since(0)),
-        tuple(await venue.positions()),
-        await venue.balance(),
-    )
-
-
 def _differences(draft: Draft, before: Book) -> list[Difference]:
     shown = [_of_record(record, draft.book, before) for record in draft.records]
     shown += [_of_effect(effect) for effect in draft.effects]
     return [difference for difference in shown if difference is not None]
 
 
-def _of_record(record: Record, after: Book, before: Book) -> Difference | None:
+def _of_record(record: Record, after: Book, before: Book) -> Difference | None:  # noqa: PLR0911 - one a kind
     match record:
         case DifferenceFound():
             return Difference(record.kind, record.symbol, record.local, record.venue, record.action)

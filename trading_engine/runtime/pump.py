@@ -11,7 +11,6 @@ from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import EngineState
 from trading_engine.core.step import step
 from trading_engine.domain.events import CandlesClosed, Event
-from trading_engine.domain.orders import Order
 from trading_engine.domain.records import DayClosed, EquitySampled, Record
 from trading_engine.ports import Commit, Store
 from trading_engine.runtime.status import checkpoint
@@ -79,11 +78,3 @@ class Pump:
         progress = checkpoint(self.state, self.settings, now_ms)
         self._commit(Commit(now_ms, self._run_id, tuple(self._waiting), self.state.book, progress))
         self._on_idle_checkpoint()
-
-    def live_orders(self) -> list[Order]:
-        """The orders that may still fill, as far as is known."""
-        return [order for order in self.state.book.orders.values() if order.is_live]
-
-    def watermark_ms(self) -> int:
-        """Venue time of the newest booking."""
-        return self.state.book.ledger.last_booked_ms

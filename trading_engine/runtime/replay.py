@@ -24,7 +24,6 @@ from trading_engine.runtime.executor import Executor
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.timers import Timers
 from trading_engine.system.stop_file import StopFile
-from trading_engine.venues.embedded.matching import DONE
 from trading_engine.venues.embedded.venue import EmbeddedVenue
 
 BREATH_S = 0.02  # how long the loop may be busy before control socket and alerts get a turn
@@ -64,7 +63,7 @@ class ReplayDriver:
         self._should_stop = should_stop
         self._on_progress = on_progress
         progress = parts.venue.progress
-        self._passed = (progress.open_ms, progress.stage)
+        self._passed_ms = progress.open_ms
         self._breath_at = 0.0
         self._candles = 0
 
@@ -109,7 +108,7 @@ class ReplayDriver:
         signals = parts.brain.signals(batch.candles)
         if signals:
             self.look_for_stop()
-        is_catch_up = (batch.open_time_ms, DONE) <= self._passed
+        is_catch_up = batch.open_time_ms < self._passed_ms
         parts.pump.handle(CandlesClosed(closed_ms, batch.candles, signals, is_catch_up))
         if not parts.executor.is_idle:
             await parts.executor.idle()

@@ -23,7 +23,18 @@ def checkpoint(state: EngineState, settings: EngineSettings, now_ms: int) -> Che
         gates=_gates(state, settings, now_ms),
         limits=_limits(state, settings, now_ms),
         unrealized=money.text(money.round_money(risk.unrealized(state.book, market.marks))),
+        liquidations=_liquidations(state, settings),
     )
+
+
+def _liquidations(state: EngineState, settings: EngineSettings) -> tuple[tuple[str, str], ...]:
+    rows = []
+    for position in state.book.positions.values():
+        instrument = settings.instruments.get(position.symbol)
+        price = risk.liquidation_price(position, instrument) if instrument else None
+        if price is not None:
+            rows.append((position.position_id, money.text(price)))
+    return tuple(rows)
 
 
 def _gates(state: EngineState, settings: EngineSettings, now_ms: int) -> tuple[GateStatus, ...]:

@@ -1,0 +1,133 @@
+"""Stop, resume, begin and end: what an operator or the process itself causes."""
+
+from dataclasses import replace
+
+import pytest
+from builders import BTC, Playbook, make_settings
+
+from trading_engine.core.effects import CancelOrder, TakeSnapshot
+from trading_engine.core.settings import LimitSettings
+from trading_engine.domain.control import Level
+from trading_engine.domain.events import FillSeen, RunBegan, RunEnding, RunFinished
+from trading_engine.domain.ids import Purpose
+from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.orders import OrderState
+from trading_engine.domain.position import CloseReason
+from trading_engine.domain.records import ControlChanged, LimitsRebased, RunEnded, RunStarted
+
+
+def test_a_stop_file_forbids_entries_and_cancels_what_waits() -> None:
+    """Within the step that sees it."""
+    play = Playbook()
+    entry = play.enter()
+    play.stop_file()
+    assert [ControlChanged(Level.NO_ENTRY, "STOP file", "stop file", play.now)] == play.recorded(ControlChanged)
+    assert ["kill switch raised to NO_ENTRY: STOP file"] == play.alerts()
+    assert [entry.request.client_order_id] == [cancel.client_order_id for cancel in play.asked(CancelOrder)]
+
+
+def test_a_stop_file_may_flatten() -> None:
+    """Every open position goes at market; its stop stays until it is flat."""
+    play = Playbook()
+    play.opened()
+    play.stop_file(Level.FLATTEN)
+    assert [Purpose.EXIT] == play.placed()
+    assert (PositionState.CLOSING, CloseReason.KILL_SWITCH) == (play.position.state, play.position.close_reason)
+    assert OrderState.ACKED is play.order(play.place(Purpose.STOP)).state
+
+
+@pytest.mark.parametrize("level", [Level.NO_ENTRY, Level.FLATTEN])
+def test_a_level_is_never_lowered_by_a_stop_file(level: Level) -> None:
+    """Seen again or milder: nothing happens."""
+    play = Playbook()
+    play.stop_file(Level.FLATTEN)
+    play.stop_file(level)
+    assert ((), ()) == (play.last.records, play.last.effects)
+
+
+def test_a_stricter_stop_file_raises_the_level() -> None:
+    """From no entries to flatten."""
+    play = Playbook()
+    play.stop_file(Level.NO_ENTRY)
+    play.stop_file(Level.FLATTEN)
+    assert Level.FLATTEN is play.book.control.level
+
+
+def test_a_resume_releases_everything_that_was_latched() -> None:
+    """Level, frozen symbols, counted rejects; and the account is read again."""
+    play = Playbook(make_settings(limits=LimitSettings(rejects_to_freeze=1)))
+    play.reject(play.enter())
+    play.stop_file()
+    assert BTC in play.book.frozen
+    play.resume()
+    assert [
+        ControlChanged(Level.RUN, "", "operator", play.now),
+        LimitsRebased(play.now, "operator"),
+    ] == list(play.last.records[:2])
+    assert ["trading resumed by operator"] == play.alerts()
+    assert [TakeSnapshot()] == play.asked(TakeSnapshot)
+    assert (Level.RUN, {}, {}) == (play.book.control.level, play.book.frozen, play.book.rejects)
+
+
+def test_a_run_begins_without_trust() -> None:
+    """The gate is shut until a snapshot was reconciled."""
+    play = Playbook()
+    play.on(RunBegan(play.now, "r1", "0.1.0", "paper", "hash"))
+    assert [RunStarted("r1", "0.1.0", "paper", "hash", "test")] == play.recorded(RunStarted)
+    assert ["engine 0.1.0 started in paper mode"] == play.alerts()
+    assert not play.state.market.is_synced
+    assert [TakeSnapshot()] == play.asked(TakeSnapshot)
+
+
+def test_a_run_that_ends_cancels_entries_and_keeps_positions() -> None:
+    """The stop rests at the venue; the rest of a partly filled entry goes."""
+    play = Playbook()
+    entry = play.enter()
+    play.ack(entry)
+    play.fill(entry, 4)
+    play.on(RunEnding(play.now, "SIGTERM", flatten=False))
+    assert [entry.request.client_order_id] == [cancel.client_order_id for cancel in play.asked(CancelOrder)]
+    assert PositionState.OPEN is play.position.state
+
+
+def test_a_run_that_ends_may_flatten() -> None:
+    """By configuration."""
+    play = Playbook()
+    play.opened()
+    play.on(RunEnding(play.now, "SIGTERM", flatten=True))
+    assert [Purpose.EXIT] == play.placed()
+    assert CloseReason.OPERATOR is play.position.close_reason
+
+
+def test_a_residual_position_has_no_entry_to_cancel() -> None:
+    """It is on its way out already."""
+    play = Playbook()
+    position = play.stopped_out()
+    late = play.make_fill(play.place(Purpose.ENTRY), 1)
+    play.now += 1
+    play.on(FillSeen(play.now, late))
+    assert position.position_id == play.position.residual_of
+    play.on(RunEnding(play.now, "SIGTERM", flatten=False))
+    assert [] == play.asked(CancelOrder)
+    play.stop_file(Level.FLATTEN)
+    assert [] == play.placed()
+
+
+def test_the_last_word_says_what_is_left() -> None:
+    """Flat, or the positions that keep their stops."""
+    play = Playbook()
+    play.on(RunFinished(play.now, "r1", "SIGTERM"))
+    assert ["engine stopped (SIGTERM); flat"] == play.alerts()
+    assert [RunEnded("r1", "SIGTERM")] == play.recorded(RunEnded)
+    play.opened()
+    play.on(RunFinished(play.now, "r2", "SIGTERM"))
+    assert ["engine stopped (SIGTERM); kept with their stops: BTCUSDT long"] == play.alerts()
+
+
+def test_a_restart_keeps_the_kill_switch() -> None:
+    """The level is part of the book."""
+    play = Playbook()
+    play.stop_file()
+    play.state = replace(play.state, market=Playbook(is_synced=False).state.market)
+    play.on(RunBegan(play.now, "r2", "0.1.0", "paper", "hash"))
+    assert Level.NO_ENTRY is play.book.control.level

@@ -1,0 +1,79 @@
+"""Connections and the check that a file is ours."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from fakes.databases import fresh, meddle
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.store import engine
+
+
+def test_a_missing_file_says_that_nothing_has_run(tmp_path: Path) -> None:
+    """The reader of an empty state directory learns why there is nothing to see."""
+    with pytest.raises(ConfigInvalid, match="no database at .*: nothing has run on this state yet") as caught:
+        engine.check_file(tmp_path / "engine.db")
+    assert 78 == caught.value.exit_code
+
+
+def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
+    """A text file is no database."""
+    path = tmp_path / "engine.db"
+    path.write_text("hello")
+    with pytest.raises(ConfigInvalid, match="not a SQLite database"):
+        engine.check_file(path)
+
+
+def test_a_database_of_another_program_is_refused_and_untouched(tmp_path: Path) -> None:
+    """Nothing is written to it or beside it."""
+    path = tmp_path / "engine.db"
+    meddle(path, "CREATE TABLE other (x)")
+    before = path.read_bytes()
+    with pytest.raises(ConfigInvalid, match="a SQLite database of another program"):
+        engine.check_file(path)
+    assert before == path.read_bytes()
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_the_writer_has_the_settings_that_survive_power_loss(tmp_path: Path) -> None:
+    """They are per connection: each one sets them."""
+    with engine.create_writer(fresh(tmp_path)).connect() as connection:
+        names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "trusted_schema", "temp_store")
+        found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
+    assert ["wal", 2, 1, 1000, 0, 2] == found
+
+
+def test_ddl_is_rolled_back(tmp_path: Path) -> None:
+    """BEGIN is real: a failed transaction leaves no table behind."""
+    connectable = engine.create_writer(fresh(tmp_path))
+    with connectable.connect() as connection:
+        with connection.begin() as transaction:
+            connection.execute(text("CREATE TABLE half_done (x INTEGER)"))
+            transaction.rollback()
+        found = connection.execute(text("SELECT count(*) FROM sqlite_master WHERE name = 'half_done'")).scalar()
+    assert 0 == found
+
+
+def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    """Neither by mistake nor on purpose."""
+    with (
+        engine.create_reader(fresh(tmp_path)).connect() as connection,
+        pytest.raises(OperationalError, match="readonly"),
+    ):
+        connection.execute(text("UPDATE control SET reason = 'x'"))
+
+
+def test_a_second_writing_transaction_fails_loudly(tmp_path: Path) -> None:
+    """It waits for its patience and then says that the database is locked."""
+    path = fresh(tmp_path)
+    with engine.create_writer(path).connect() as connection:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 10")
+        connection.rollback()
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OperationalError, match="database is locked"):
+            connection.execute(text("SELECT 1"))
+        other.close()
