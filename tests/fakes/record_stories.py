@@ -59,7 +59,7 @@ class Story:
     """Tells one commit after the other; `book` is what the engine would hold between them."""
 
     def __init__(self, seed: int, *, longest_pause_ms: int = 6 * HOUR_MS) -> None:
-        self._random = Random(seed)  # noqa: S311 - a test's dice
+        self._random = Random(seed)
         self._pause_ms = longest_pause_ms
         self._run_id = f"run-{seed}"
         self._trades = 0
@@ -277,9 +277,7 @@ class Story:
             self._add(PositionAged(position.position_id))
 
     def _update(self, order: Order, state: OrderState) -> None:
-        self._add(
-            OrderUpdated(order.client_order_id, state, order.filled, "v1", "said so", self.now_ms)
-        )
+        self._add(OrderUpdated(order.client_order_id, state, order.filled, "v1", "said so", self.now_ms))
 
     def _update_order(self) -> None:
         found = [order for order in self._draft.orders.values() if order.is_live and not order.filled]
@@ -290,7 +288,8 @@ class Story:
     def _book_income(self) -> None:
         kind = self._random.choice(list(PnlKind))
         amount = Decimal(self._random.randrange(-500, 500)) / 100_000_000
-        live = [item.position_id for item in self._draft.positions.values() if item.state is PositionState.OPEN]
+        pending = PositionState.PENDING
+        live = [item.position_id for item in self._draft.positions.values() if item.state is not pending]
         closed = [item.position_id for item in self._closed[-3:]]
         owner = "" if kind is PnlKind.TRANSFER else self._random.choice(["", *live, *closed])
         self._income(kind, owner, SYMBOLS[0], amount)

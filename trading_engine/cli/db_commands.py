@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from trading_engine.cli.arguments import StateOption, state_of
-from trading_engine.cli.failure import USAGE
+from trading_engine.cli.failure import USAGE, usage
 from trading_engine.store import backup as backups
 from trading_engine.store import schema_version
 from trading_engine.store.read_models import Reader
@@ -41,12 +41,12 @@ def migrate(state: StateOption = None) -> None:
     path = directory.database
     with InstanceLock(directory.lock):
         before = migrations.current(path) if path.exists() else None
-        kept = migrations.upgrade(path)
-    if before == schema_version.HEAD:
-        typer.echo(f"{path} is at schema {before} already")
+        after = migrations.upgrade(path)
+    if before == after:
+        typer.echo(f"{path} is at schema {after} already")
     else:
-        saved = f"; before that it was saved as {kept}" if kept else ""
-        typer.echo(f"{path} is now at schema {schema_version.HEAD}{saved}")
+        saved = f", was {before} (a backup is in {directory.backups})" if before else ""
+        typer.echo(f"{path} is now at schema {after}{saved}")
 
 
 @db_app.command()
@@ -87,6 +87,9 @@ def restore(
     The exchange knows more than a backup: compare with `reconcile --plan` before
     you resume. Refused (exit 3) while an engine runs on the state directory.
     """
+    if not file.is_file():
+        raise usage(f"{file}: no such file; `db backup` makes copies, by default in backups/ of the state")
+    backups.verify(file)
     directory = prepare(state_of(state))
     with InstanceLock(directory.lock):
         epoch = backups.restore(file, directory.database, SystemClock().now_ms(), force=force)

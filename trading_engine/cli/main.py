@@ -63,7 +63,7 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 - the shape of an option's callback
+def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"{NAME} {__version__}")
         raise typer.Exit

@@ -49,7 +49,7 @@ def position(
     """One element of `positions --json`; `mark` is the last close, `now_ms` the engine's time."""
     open_pnl = unrealized(item, mark)
     since_ms = item.opened_ms or item.created_ms
-    until_ms = item.closed_ms if item.state is PositionState.CLOSED and item.closed_ms else now_ms
+    until_ms = item.closed_ms if item.state is PositionState.CLOSED else now_ms
     return {
         "position_id": item.position_id,
         "symbol": item.symbol,

@@ -63,8 +63,16 @@ def print_summary(state_dir: Path) -> None:
         table.show(out, _OPEN, [_open_row(view, overview) for view in overview.live])
     table.say(out, "")
     _show_signals(out, signals)
-    kept = f"{count(len(overview.live), 'position')} left with resting stops" if overview.live else "flat"
-    table.say(out, f"{kept} · up to {text.moment(overview.now_ms)} UTC · state in {state.root}")
+    table.say(out, f"{_left(overview)} · up to {text.moment(overview.now_ms)} UTC · state in {state.root}")
+
+
+def _left(overview: Overview) -> str:
+    """What the run leaves behind at the exchange."""
+    pending = len(overview.live) - overview.open_positions
+    parts = [f"{count(overview.open_positions, 'position')} left open"] if overview.open_positions else ["flat"]
+    if pending:
+        parts.append(count(pending, "pending entry", "pending entries"))
+    return ", ".join(parts)
 
 
 def _show_figures(out: Console, overview: Overview, start: Decimal, sums: Tally, curve: Sequence[EquityPoint]) -> None:

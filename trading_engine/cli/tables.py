@@ -101,7 +101,8 @@ def show_status(overview: Overview) -> None:
     table.say(out, f"{count(overview.open_positions, 'open position')}, {_orders_in(overview)}")
     for reasons, symbols in _by_reasons(overview.gates).items():
         verdict = Cell("no entries:", table.ATTENTION) if reasons else Cell("may enter", table.GOOD)
-        table.say(out, table.line(", ".join(symbols), verdict, "; ".join(reasons)))
+        why = ["; ".join(reasons)] if reasons else []
+        table.say(out, table.line(", ".join(symbols), verdict, *why))
     seen = overview.checkpoint
     if seen is not None:
         times = f"last candle {text.moment(seen.cursor_ms)} · last reconcile {text.moment(seen.reconciled_ms)}"

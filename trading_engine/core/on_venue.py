@@ -16,7 +16,7 @@ from trading_engine.core.effects import CancelOrder, LookUpOrder, SetTimer, Take
 from trading_engine.domain import money
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.fills import Fill, Income, PnlKind
-from trading_engine.domain.ids import Purpose, parse_client_order_id, position_id
+from trading_engine.domain.ids import OrderKey, Purpose, parse_client_order_id, position_id
 from trading_engine.domain.lifecycle import PositionState, Trigger
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import Order, OrderReport, OrderState, TradeSide, closing_side, merge, opening_side
@@ -212,18 +212,22 @@ def on_fill(draft: Draft, fill: Fill) -> None:
     position = draft.book.positions.get(order.position_id) if order else None
     if position is not None and position.state is PositionState.CLOSED:
         position = None  # closed earlier in this very step: as late as after it
-    if position is None and (fill.is_liquidation or not parse_client_order_id(fill.client_order_id)):
+    key = parse_client_order_id(fill.client_order_id)
+    if position is None:
+        if key is not None and not fill.is_liquidation:
+            _late_fill(draft, fill, key)
+            return
         position = _closed_from_outside(draft, fill)
         if position is None:
             return
-    if position is None:
-        _late_fill(draft, fill)
-        return
     if fill.side is closing_side(position.side) and fill.quantity > position.quantity:
         fill, excess = split_fill(fill, position.quantity)
         if fill.quantity:
             _book(draft, position, fill, order)
-        _late_fill(draft, excess)
+        if key is None:
+            _not_ours(draft, excess)
+        else:
+            _late_fill(draft, excess, key)
         return
     _book(draft, position, fill, order)
 
@@ -249,8 +253,9 @@ def _book(draft: Draft, position: Position, fill: Fill, order: Order | None) -> 
     day = day_of(fill.ts_ms, draft.settings.limits.day_start_ms)
     draft.record(FillApplied(fill, position.position_id, gross, own_gross, day))
     if gross != own_gross:
-        text = f"{fill.symbol}: the venue books {gross} for trade {fill.trade_id}, our arithmetic gives {own_gross}"
-        draft.record(DifferenceFound("pnl", fill.symbol, str(own_gross), str(gross), "the venue's figure is booked"))
+        ours, theirs = money.text(own_gross), money.text(gross)
+        text = f"{fill.symbol}: the venue books {theirs} for trade {fill.trade_id}, our arithmetic gives {ours}"
+        draft.record(DifferenceFound("pnl", fill.symbol, ours, theirs, "the venue's figure is booked"))
         draft.alert(Severity.WARNING, f"pnl:{fill.key}", text)
     _move_on(draft, position, fill, order)
     protect.tend(draft, position.position_id)
@@ -298,18 +303,22 @@ def _closed_from_outside(draft: Draft, fill: Fill) -> Position | None:
         text = f"{fill.symbol}: {kind} of {money.text(fill.quantity)} at {money.text(fill.price)} reduced the position"
         draft.alert(Severity.CRITICAL, f"outside:{fill.key}", text)
         return position
+    _not_ours(draft, fill)
+    return None
+
+
+def _not_ours(draft: Draft, fill: Fill) -> None:
+    """What somebody else has opened is never touched; the symbol takes no entries beside it."""
     if fill.symbol in draft.settings.instruments and fill.symbol not in draft.book.frozen:
         draft.record(SymbolFrozen(fill.symbol, f"fill {fill.trade_id} is not ours"))
         text = f"{fill.symbol}: a fill that is not ours; no entries until `trading-engine resume`"
         draft.alert(Severity.CRITICAL, f"frozen:{fill.symbol}", text)
-    return None
 
 
-def _late_fill(draft: Draft, fill: Fill) -> None:
+def _late_fill(draft: Draft, fill: Fill, key: OrderKey) -> None:
     """A fill of ours after its position closed never reopens it: what it left is closed at once."""
-    key = parse_client_order_id(fill.client_order_id)
-    origin = position_id(key.position_number) if key else ""
-    text = f"{fill.symbol}: late fill {fill.trade_id} of {origin or 'an unknown order'}; closing what it opened"
+    origin = position_id(key.position_number)
+    text = f"{fill.symbol}: late fill {fill.trade_id} of {origin}; closing what it opened"
     if draft.book.position_on(fill.symbol) is not None:
         if fill.symbol not in draft.book.frozen:
             draft.record(SymbolFrozen(fill.symbol, f"late fill {fill.trade_id} beside an open position"))
@@ -333,7 +342,7 @@ def _late_fill(draft: Draft, fill: Fill) -> None:
         signal_ms=fill.ts_ms,
         created_ms=draft.ts_ms,
         close_reason=CloseReason.EXTERNAL,
-        residual_of=origin or fill.trade_id,
+        residual_of=origin,
     )
     draft.record(PositionOpened(residual))
     draft.alert(Severity.CRITICAL, f"late:{fill.key}", text)

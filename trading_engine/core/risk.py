@@ -20,7 +20,7 @@ from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order
 from trading_engine.domain.position import Position
-from trading_engine.domain.time import day_of, next_day_ms
+from trading_engine.domain.time import MINUTE_MS, day_of, next_day_ms
 from trading_engine.rules import limits, margin, sizing
 from trading_engine.rules.integers import PPM
 from trading_engine.rules.limits import Verdict
@@ -48,6 +48,9 @@ class Judged:
     def reason(self) -> str:
         """Why entries stop, for a person."""
         where = f" on {self.scope}" if self.scope else ""
+        if self.unit == "ms":
+            minutes = -(-self.verdict.value // MINUTE_MS)
+            return f"{self.limit}{where}: {minutes} min left of {self.verdict.threshold // MINUTE_MS}"
         return f"{self.limit}{where}: {self.show(self.verdict.value)} of {self.show(self.verdict.threshold)}"
 
     def show(self, value: int) -> str:

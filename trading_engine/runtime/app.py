@@ -8,6 +8,7 @@ and only then decide on new candles.
 """
 
 import asyncio
+import contextlib
 import faulthandler
 import os
 import secrets
@@ -78,11 +79,16 @@ for _name in (
 
 def run(options: RunOptions) -> int:
     """Run to the end of the data or a clean stop; the exit code. Raises ConfigInvalid for bad input."""
-    faulthandler.enable()
+    with contextlib.suppress(OSError, ValueError):  # stderr may be no file
+        faulthandler.enable()
     plan = bootstrap.prepare(options, os.environ)
     if options.dry_run:
         return EXIT_DONE
-    state = state_dir.prepare(state_dir.resolve(options.state_dir, os.environ))
+    state = state_dir.resolve(options.state_dir, os.environ)
+    stop_file = StopFile(plan.config.kill_switch.file)
+    if not state.database.exists() and stop_file.read() is not None:  # nothing to manage, so nothing is made
+        raise ConfigInvalid(f"{stop_file.path} is present; remove it to start", exit_code=EXIT_REFUSED)
+    state = state_dir.prepare(state)
     with InstanceLock(state.lock):
         _ensure_database(state)
         return asyncio.run(_Run(options, plan, state).main())

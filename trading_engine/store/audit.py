@@ -222,8 +222,7 @@ def _differences(
             findings.append(f"{table.name} {name_of(row)} is not in the journal")
             continue
         findings += [
-            f"{table.name} {name_of(row)}: {column} is {_show(row[column])}, "
-            f"the journal says {_show(other[column])}"
+            f"{table.name} {name_of(row)}: {column} is {_show(row[column])}, the journal says {_show(other[column])}"
             for column in row
             if column not in ignored and row[column] != other[column]
         ]
@@ -247,8 +246,7 @@ def _compare_books(connection: Connection, replay: _Replay) -> list[str]:
 
 def _ledger_differences(found: Ledger, expected: Ledger) -> list[str]:
     return [
-        f"ledger.{name}: the rows give {_show(getattr(found, name))}, "
-        f"the journal {_show(getattr(expected, name))}"
+        f"ledger.{name}: the rows give {_show(getattr(found, name))}, the journal {_show(getattr(expected, name))}"
         for name in Ledger.__dataclass_fields__
         if getattr(found, name) != getattr(expected, name)
     ]
@@ -295,9 +293,7 @@ def _position_fills(connection: Connection, sums: _FillSums) -> list[str]:
             is_opening = side is opening_side(position.side)
             has = position.entry_quantity if is_opening else position.exit_quantity
             if filled != has:
-                findings.append(
-                    f"{position.position_id}: {side} {_show(has)}, its fills give {_show(filled)}"
-                )
+                findings.append(f"{position.position_id}: {side} {_show(has)}, its fills give {_show(filled)}")
     return findings
 
 
@@ -309,9 +305,7 @@ def _order_fills(connection: Connection, sums: _FillSums) -> list[str]:
         least = sums.by_order.get((row.position_id, row.client_order_id), ZERO)
         most = sums.by_client_id.get(row.client_order_id, ZERO)
         if not least <= row.filled <= most:
-            findings.append(
-                f"{row.client_order_id}: filled {_show(row.filled)}, its fills give {_show(least)}"
-            )
+            findings.append(f"{row.client_order_id}: filled {_show(row.filled)}, its fills give {_show(least)}")
     return findings
 
 
@@ -322,9 +316,7 @@ def _add(sums: dict[Any, Decimal], key: Any, amount: Decimal) -> None:
 def _ledger(connection: Connection) -> Check:
     """Bookings are numbered without a gap, and each fill and its pnl rows say the same."""
     booked = connection.execute(select(t.pnl).order_by(t.pnl.c.booking, t.pnl.c.id)).all()
-    fees = {
-        f"{row.venue}:{row.account}:{row.trade_id}": row.fee for row in connection.execute(select(t.fills))
-    }
+    fees = {f"{row.venue}:{row.account}:{row.trade_id}": row.fee for row in connection.execute(select(t.fills))}
     findings = []
     expected = 0
     for booking, group in groupby(booked, key=attrgetter("booking")):

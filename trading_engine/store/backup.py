@@ -79,9 +79,7 @@ def verify(path: Path) -> None:
             connection.close()
     if found != ["ok"] or orphans:
         finding = found[0] if found != ["ok"] else f"{len(orphans)} rows refer to missing rows"
-        raise ConfigInvalid(
-            f"{path}: is damaged ({finding}); restore a backup with `trading-engine db restore`"
-        )
+        raise ConfigInvalid(f"{path}: is damaged ({finding}); restore a backup with `trading-engine db restore`")
 
 
 def publish(draft: Path, path: Path) -> None:
@@ -165,9 +163,7 @@ def _lock(draft: Path, origin: Path, new_epoch: str, now_ms: int) -> None:
         store.commit(Commit(now_ms, run_id, records, book, checkpoint))
     connection = engine.open_raw(draft, "rw")
     try:
-        connection.execute(
-            "PRAGMA journal_mode = DELETE"
-        )  # fold everything into the one file that is renamed
+        connection.execute("PRAGMA journal_mode = DELETE")  # fold everything into the one file that is renamed
     finally:
         connection.close()
 

@@ -26,16 +26,17 @@ PAYLOAD_VERSION = 1
 KINDS: Mapping[str, type[Record]] = {kind.__name__: kind for kind in get_args(Record)}
 
 _encoder = msgspec.json.Encoder()
-_decoders: Mapping[str, msgspec.json.Decoder[Any]] = {
-    name: msgspec.json.Decoder(kind) for name, kind in KINDS.items()
-}
+_decoders: Mapping[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(kind) for name, kind in KINDS.items()}
 _checkpoint_decoder = msgspec.json.Decoder(Checkpoint)
 _pairs_decoder = msgspec.json.Decoder(tuple[tuple[str, str], ...])
 
 
 def encode(record: Record) -> tuple[str, str]:
-    """The kind of a record and its payload as JSON text."""
-    return type(record).__name__, _encoder.encode(_plain(record)).decode()
+    """The kind of a record and its payload as JSON text; TypeError for what is no record."""
+    kind = type(record).__name__
+    if kind not in KINDS:
+        raise TypeError(f"{kind} is not a kind of journal record")
+    return kind, _encoder.encode(_plain(record)).decode()
 
 
 def decode(kind: str, payload: str) -> Record:

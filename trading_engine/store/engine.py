@@ -49,9 +49,7 @@ def check_file(path: Path) -> None:
         message = f"{path}: cannot be read ({error.strerror}); check owner and permissions"
         raise ConfigInvalid(message) from error
     if not header.startswith(_MAGIC):
-        raise ConfigInvalid(
-            f"{path}: not a SQLite database; move the file away or name another directory with --state"
-        )
+        raise ConfigInvalid(f"{path}: not a SQLite database; move the file away or name another directory with --state")
     found = int.from_bytes(header[_ID_OFFSET : _ID_OFFSET + 4], "big")
     if found != APPLICATION_ID:
         raise ConfigInvalid(

@@ -106,9 +106,7 @@ def _live_orders(connection: Connection) -> dict[str, Order]:
 
 
 def _last_signals(connection: Connection) -> dict[tuple[str, str], int]:
-    newest = (
-        select(func.max(signals.c.seq).label("seq")).group_by(signals.c.strategy, signals.c.symbol).subquery()
-    )
+    newest = select(func.max(signals.c.seq).label("seq")).group_by(signals.c.strategy, signals.c.symbol).subquery()
     query = select(signals.c.strategy, signals.c.symbol, signals.c.candle_ts).join(
         newest, signals.c.seq == newest.c.seq
     )
@@ -150,18 +148,14 @@ class _Sums:
             figures,
             realized=money.add(figures.realized, row.amount),
             fees=money.subtract(figures.fees, row.amount) if is_fill_fee else figures.fees,
-            funding=(
-                money.add(figures.funding, row.amount) if row.kind == PnlKind.FUNDING else figures.funding
-            ),
+            funding=(money.add(figures.funding, row.amount) if row.kind == PnlKind.FUNDING else figures.funding),
         )
         if row.position_id is not None:
             before = self.by_position.get(row.position_id, ZERO)
             self.by_position[row.position_id] = money.add(before, row.amount)
 
 
-def _load_ledger(
-    connection: Connection, row: Row[Any], live: frozenset[str]
-) -> tuple[Ledger, dict[str, int]]:
+def _load_ledger(connection: Connection, row: Row[Any], live: frozenset[str]) -> tuple[Ledger, dict[str, int]]:
     """The ledger, and the dedup keys that a venue may still repeat."""
     booked = connection.execute(select(pnl).order_by(pnl.c.booking, pnl.c.id)).all()
     sums = _Sums(row.rebased_booking, row.peak_at_rebase)

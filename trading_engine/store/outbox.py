@@ -54,8 +54,7 @@ class AlertOutbox(Generic[RowT]):
         with self._connection.begin():
             found = self._connection.execute(_PENDING, {"now_ms": self._now_ms(), "most": limit}).all()
         return [
-            self._make_row(row.id, row.ts, Severity(row.severity), row.key, row.text, row.attempts)
-            for row in found
+            self._make_row(row.id, row.ts, Severity(row.severity), row.key, row.text, row.attempts) for row in found
         ]
 
     async def mark_sent(self, ids: Sequence[int], ts_ms: int) -> None:

@@ -207,15 +207,11 @@ class Reader:
                     connection,
                     select(t.positions.c.number).where(t.positions.c.state != PositionState.CLOSED),
                 ),
-                live_orders=_count(
-                    connection, select(t.orders.c.first_seq).where(t.orders.c.state.in_(_LIVE))
-                ),
+                live_orders=_count(connection, select(t.orders.c.first_seq).where(t.orders.c.state.in_(_LIVE))),
                 unresolved_orders=_count(
                     connection, select(t.orders.c.first_seq).where(t.orders.c.state.in_(_UNRESOLVED))
                 ),
-                unsent_alerts=_count(
-                    connection, select(t.alert_outbox.c.id).where(t.alert_outbox.c.sent_at.is_(None))
-                ),
+                unsent_alerts=_count(connection, select(t.alert_outbox.c.id).where(t.alert_outbox.c.sent_at.is_(None))),
             )
 
     def control(self) -> ControlView:
@@ -299,10 +295,7 @@ class Reader:
         if since_ms is not None:
             query = query.where(columns.ts >= since_ms)
         with self._reading() as connection:
-            return [
-                EquityPoint(*row)
-                for row in connection.execute(query.order_by(columns.seq.desc()).limit(limit))
-            ]
+            return [EquityPoint(*row) for row in connection.execute(query.order_by(columns.seq.desc()).limit(limit))]
 
     def events(self, limit: int | None = None) -> list[EventView]:
         """What the engine noted about itself: limits, freezes, differences, the kill switch."""

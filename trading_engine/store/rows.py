@@ -373,6 +373,4 @@ def _(record: DayClosed, walk: _Walk) -> None:
 
 
 def _event(walk: _Walk, kind: str, symbol: str, text: str) -> None:
-    walk.rows.system_events.append(
-        {"seq": walk.seq, "ts": walk.ts_ms, "kind": kind, "symbol": symbol, "text": text}
-    )
+    walk.rows.system_events.append({"seq": walk.seq, "ts": walk.ts_ms, "kind": kind, "symbol": symbol, "text": text})

@@ -93,9 +93,7 @@ _INSERTS = {
 }
 _APPENDED = ("fills", "pnl", "runs", "alert_outbox", "signals", "equity", "system_events")
 _LAST_START = select(func.max(runs.c.seq)).where(runs.c.run_id == bindparam("ended_run")).scalar_subquery()
-_END_RUN = (
-    update(runs).values(ended=bindparam("ts"), how=bindparam("reason")).where(runs.c.seq == _LAST_START)
-)
+_END_RUN = update(runs).values(ended=bindparam("ts"), how=bindparam("reason")).where(runs.c.seq == _LAST_START)
 
 
 class SqlStore:
@@ -129,7 +127,7 @@ class SqlStore:
 
         venue, account   whose rows these are; written with the first commit, compared ever after
         hit              told the names of the crash points around each commit
-        read_only        only `load` works; nothing is written, not even beside the file
+        read_only        only `load` works
 
         Raises ConfigInvalid, and writes nothing, where one of that does not hold.
         """
@@ -280,9 +278,7 @@ class SqlStore:
 
     def _demand(self, expected: int, found: int, breach: str) -> None:
         if found != expected:
-            raise StoreFailed(
-                f"{self._path}: {breach} ({found} of {expected} rows match); nothing was written"
-            )
+            raise StoreFailed(f"{self._path}: {breach} ({found} of {expected} rows match); nothing was written")
 
     def _adopt(self, commit: Commit, collected: CommitRows, records: int) -> None:
         """Remember what is durable now."""

@@ -116,9 +116,7 @@ def _columns(kind: type, key: str, references: dict[str, str] | None = None) -> 
     for field in fields(kind):
         column_type, nullable = _type_of(hints[field.name])
         keys = [ForeignKey(target) for name, target in (references or {}).items() if name == field.name]
-        columns.append(
-            Column(field.name, column_type, *keys, primary_key=field.name == key, nullable=nullable)
-        )
+        columns.append(Column(field.name, column_type, *keys, primary_key=field.name == key, nullable=nullable))
     return columns
 
 

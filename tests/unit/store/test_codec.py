@@ -59,7 +59,7 @@ def test_a_checkpoint_comes_back() -> None:
     gate = GateStatus("BTCUSDT", ok=False, reasons=("cooldown",))
     checkpoint = Checkpoint(1, (("BTCUSDT", "61240.1"),), 2, 3, (gate,), (), "-0.5")
     assert checkpoint == codec.decode_checkpoint(codec.encode_checkpoint(checkpoint))
-    with pytest.raises(ConfigInvalid, match="control.checkpoint cannot be read"):
+    with pytest.raises(ConfigInvalid, match=r"control\.checkpoint cannot be read"):
         codec.decode_checkpoint("{")
 
 

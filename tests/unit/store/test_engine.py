@@ -14,9 +14,15 @@ from trading_engine.store import engine
 
 def test_a_missing_file_says_that_nothing_has_run(tmp_path: Path) -> None:
     """The reader of an empty state directory learns why there is nothing to see."""
-    with pytest.raises(ConfigInvalid, match="no database at .*: nothing has run on this state yet") as caught:
+    with pytest.raises(ConfigInvalid, match=r"no database at .*: nothing has run on this state yet") as caught:
         engine.check_file(tmp_path / "engine.db")
     assert 78 == caught.value.exit_code
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """A directory in its place, for one."""
+    with pytest.raises(ConfigInvalid, match=r"cannot be read .*check owner and permissions"):
+        engine.check_file(tmp_path)
 
 
 def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:

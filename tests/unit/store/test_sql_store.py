@@ -220,7 +220,7 @@ def test_an_older_schema_is_refused_with_what_to_do(path: Path) -> None:
     """Nothing is written, and the command that helps is named."""
     meddle(path, "DELETE FROM alembic_version")
     before = path.read_bytes()
-    with pytest.raises(ConfigInvalid, match="older than .*run `trading-engine db migrate`") as caught:
+    with pytest.raises(ConfigInvalid, match=r"older than .*run `trading-engine db migrate`") as caught:
         SqlStore.open(path)
     assert 78 == caught.value.exit_code
     assert before == path.read_bytes()

@@ -1,0 +1,201 @@
+"""The commands that check, keep and release, in process, on small state directories."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from trading_engine.cli.main import main
+from trading_engine.store.migrate import upgrade
+from trading_engine.store.sql_store import SqlStore
+from trading_engine.system.single_instance import InstanceLock
+from trading_engine.system.state_dir import StateDir
+
+CONFIG = """\
+mode: paper
+symbols: [BTCUSDT]
+strategies:
+  - name: trend_vwap
+alerts:
+  channels:
+    - url: ${ALERT_URL:-tgram://123456:secret-token/42}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory with a configuration."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "paper.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+@pytest.fixture
+def state(folder: Path) -> Iterator[StateDir]:
+    """A state directory in it with a new database."""
+    state = StateDir(folder / "state")
+    state.root.mkdir()
+    upgrade(state.database)
+    return state
+
+
+# config and validate
+
+
+def test_show_fills_in_defaults_and_masks_secrets(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As YAML that says where it comes from."""
+    assert 0 == main(["config", "show", "--config", "paper.yaml"])
+    printed = capsys.readouterr().out
+    assert printed.startswith("# paper.yaml, hash ")
+    assert "max_drawdown_pct: '10'" in printed
+    assert "tgram://***" in printed
+    assert "secret-token" not in printed
+
+
+def test_show_as_json_holds_hash_and_values(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For scripts that compare configurations."""
+    assert 0 == main(["config", "show", "--config", "paper.yaml", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert {"config_hash", "config"} == set(found)
+    assert ["BTCUSDT"] == found["config"]["symbols"]
+
+
+def test_schema_is_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the whole file."""
+    assert 0 == main(["config", "schema"])
+    found = json.loads(capsys.readouterr().out)
+    assert "symbols" in found["properties"]
+
+
+def test_validate_tells_what_it_found(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file is named, and the last line says that it can run."""
+    assert 0 == main(["validate", "--config", "paper.yaml"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(" ok       paper.yaml: ")
+    assert lines[-1].startswith(" paper.yaml can run · 0 errors")
+    assert ["paper.yaml"] == [item.name for item in folder.iterdir()]
+
+
+def test_validate_looks_at_data_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A gap in the candles is a warning, not a refusal."""
+    minutes = [*range(60), *range(65, 200)]
+    rows = [f"{1_735_689_600_000 + minute * 60_000},100,100,100,100,1" for minute in minutes]
+    (folder / "btc.csv").write_text("\n".join(["ts,open,high,low,close,volume", *rows]))
+    assert 0 == main(["validate", "--config", "paper.yaml", "--replay", "BTCUSDT=btc.csv"])
+    printed = capsys.readouterr().out
+    assert "195 candles of 1m" in printed
+    assert " warning  btc.csv: 5 candles missing in 1 gaps" in printed
+
+
+def test_validate_refuses_an_unknown_key(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With exit 78 and the nearest known one."""
+    (folder / "paper.yaml").write_text(CONFIG + "riks: {}\n")
+    assert 78 == main(["validate", "--config", "paper.yaml"])
+    assert "error: paper.yaml: riks is not a known key (did you mean risk?)\n" == capsys.readouterr().err
+
+
+# resume
+
+
+def test_resume_is_refused_while_the_stop_file_is_there(
+    state: StateDir, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 3, whichever file the configuration names."""
+    (folder / "STOP").touch()
+    assert 3 == main(["resume"])
+    assert "error: STOP is still there; remove it, then resume\n" == capsys.readouterr().err
+    (folder / "STOP").rename(folder / "HALT")
+    (folder / "paper.yaml").write_text(CONFIG + "kill_switch: {file: HALT}\n")
+    assert 3 == main(["resume", "--config", "paper.yaml"])
+    assert "error: HALT is still there" in capsys.readouterr().err
+
+
+def test_resume_with_nothing_to_release_says_so(state: StateDir, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit 0, nothing is written."""
+    assert 0 == main(["resume", "--actor", "me"])
+    assert capsys.readouterr().out.startswith("nothing to resume")
+
+
+def test_resume_of_an_engine_that_does_not_answer_is_exit_4(
+    state: StateDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The lock is held but nobody listens yet."""
+    with InstanceLock(state.lock):
+        assert 4 == main(["resume"])
+    assert "it may be starting or stopping: try again" in capsys.readouterr().err
+
+
+# db
+
+
+def test_migrate_makes_a_database_and_then_has_nothing_to_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both in one line, both exit 0."""
+    assert 0 == main(["db", "migrate"])
+    assert "state/engine.db is now at schema 0001\n" in capsys.readouterr().out
+    assert 0 == main(["db", "migrate"])
+    assert "state/engine.db is at schema 0001 already\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["restore", "copy.db", "--force"]])
+def test_the_database_of_a_running_engine_is_not_touched(
+    command: list[str], state: StateDir, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 3, and the process is named."""
+    (folder / "copy.db").write_bytes(state.database.read_bytes())
+    before = state.database.read_bytes()
+    with InstanceLock(state.lock):
+        assert 3 == main(["db", *command])
+    assert "an engine runs on this state directory already" in capsys.readouterr().err
+    assert before == state.database.read_bytes()
+
+
+def test_a_sound_database_is_called_sound(state: StateDir, capsys: pytest.CaptureFixture[str]) -> None:
+    """With its schema."""
+    assert 0 == main(["db", "check"])
+    assert f"{state.database} is sound, schema 0001\n" == capsys.readouterr().out
+
+
+def test_a_damaged_database_is_exit_78(state: StateDir, capsys: pytest.CaptureFixture[str]) -> None:
+    """And the message says what to do."""
+    content = bytearray(state.database.read_bytes())
+    content[4096:12_288] = b"\xff" * 8_192
+    state.database.write_bytes(content)
+    assert 78 == main(["db", "check"])
+    assert "restore a backup" in capsys.readouterr().err
+
+
+def test_a_backup_is_made_while_the_engine_writes(
+    state: StateDir, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Into backups/ of the state, or where `--output` says; its path is printed."""
+    with SqlStore.open(state.database), InstanceLock(state.lock):
+        assert 0 == main(["db", "backup"])
+        assert 0 == main(["db", "backup", "--output", "elsewhere"])
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{state.backups}/engine-")
+    assert second.startswith("elsewhere/engine-")
+    assert 1 == len(list((folder / "elsewhere").iterdir()))
+
+
+# alerts
+
+
+def test_alerts_without_a_channel_are_exit_1(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody would be told: that is a finding."""
+    (folder / "paper.yaml").write_text(CONFIG.partition("alerts:")[0])
+    assert 1 == main(["alerts", "test", "--config", "paper.yaml"])
+    assert "alerts.channels is empty, so nobody is told" in capsys.readouterr().out
+
+
+def test_a_channel_that_refuses_is_exit_1_and_masked(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A scheme that no service has: refused before anything is sent."""
+    monkeypatch.setenv("ALERT_URL", "nosuchservice://token-that-is-secret")
+    assert 1 == main(["alerts", "test", "--config", "paper.yaml"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(" nosuchservice://*** refused: ")
+    assert " 0 of 1 channel accepted the message" == lines[-1]

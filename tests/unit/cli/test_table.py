@@ -1,0 +1,83 @@
+"""Tables on a terminal: alignment, narrow windows, colour."""
+
+import io
+from decimal import Decimal
+
+import pytest
+from rich.console import Console
+
+from trading_engine.cli import table
+from trading_engine.cli.table import Cell, Column
+
+COLUMNS = (
+    Column("NAME"),
+    Column("PRICE", is_number=True, gives_way=1),
+    Column("QTY", is_number=True),
+    Column("TAG", gives_way=2),
+)
+ROWS = [["a", "61,240.5", Cell("0.008", table.GOOD), "first"], ["bbbb", "9", "4", "x"]]
+
+
+def printed(width: int, *, colour: bool = False) -> list[str]:
+    """The table in a window of this width."""
+    file = io.StringIO()
+    out = Console(file=file, width=width, force_terminal=colour, color_system="standard" if colour else None)
+    table.show(out, COLUMNS, ROWS)
+    return file.getvalue().splitlines()
+
+
+def test_numbers_stand_below_each_other_and_no_line_trails_off() -> None:
+    """Texts to the left, decimal points in one column, one space in front of every line."""
+    assert [
+        " NAME     PRICE    QTY  TAG",
+        " a     61,240.5  0.008  first",
+        " bbbb       9    4      x",
+    ] == printed(80)
+
+
+@pytest.mark.parametrize(
+    ("width", "headings"),
+    [
+        (30, [" NAME     PRICE    QTY  TAG"]),
+        (28, [" NAME     PRICE    QTY"]),
+        (20, [" NAME    QTY"]),
+        (5, [" NAME    QTY"]),
+    ],
+)
+def test_columns_give_way_on_a_narrow_terminal(width: int, headings: list[str]) -> None:
+    """The least important first; those that never give way stay, whatever the width."""
+    assert headings == printed(width)[:1]
+
+
+def test_colour_is_written_only_to_a_terminal() -> None:
+    """The same cell with and without one."""
+    assert "\x1b[32m0.008" in printed(80, colour=True)[1]
+    assert "\x1b" not in printed(80)[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("1", Cell("+1.00", table.GOOD)),
+        ("-1", Cell("−1.00", table.BAD)),
+        ("0", Cell("0.00")),
+        (None, Cell("—")),
+    ],
+)
+def test_a_result_is_green_or_red_or_neither(value: str | None, expected: Cell) -> None:
+    """Colour says whether money was made or lost."""
+    assert expected == table.pnl(None if value is None else Decimal(value))
+
+
+def test_a_pipe_is_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody looks through a window, no column gives way; COLUMNS is obeyed."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert 200 == table.console().width
+    monkeypatch.setenv("COLUMNS", "90")
+    assert 90 == table.console().width
+
+
+def test_brackets_are_texts_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    """A reason that a venue gave is shown as it is."""
+    table.say(table.console(), "[red]x[/red] :smile:")
+    assert " [red]x[/red] :smile:\n" == capsys.readouterr().out

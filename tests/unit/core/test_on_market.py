@@ -1,0 +1,258 @@
+"""A candle closes: marks and samples, trailing and age, exits by signal, then entries."""
+
+from dataclasses import replace
+
+import pytest
+from builders import BTC, ETH, T0, Playbook, dec, make_settings, make_signal
+
+from trading_engine.core.effects import CancelOrder
+from trading_engine.core.settings import EngineSettings, ExitPlan, ExitSettings, LimitSettings
+from trading_engine.domain.events import CandlesClosed
+from trading_engine.domain.ids import Purpose
+from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.market import Side
+from trading_engine.domain.position import CloseReason
+from trading_engine.domain.records import (
+    DayClosed,
+    EquitySampled,
+    Fate,
+    PositionAged,
+    SignalSeen,
+    StopMoved,
+)
+from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
+from trading_engine.rules.exits import TrailStep
+
+TRAIL = ExitPlan(trailing=(TrailStep(1_000, 0), TrailStep(2_000, 1_000)))
+
+
+def with_exits(**changes: object) -> EngineSettings:
+    return make_settings(exits=replace(ExitSettings(), **changes))  # type: ignore[arg-type]
+
+
+# What is noted
+
+
+def test_a_close_becomes_the_mark_of_its_symbol() -> None:
+    """The other marks stay."""
+    play = Playbook()
+    play.candles((BTC, 101), (ETH, 50))
+    play.candles((BTC, 102))
+    assert {BTC: dec(102), ETH: dec(50)} == play.state.market.marks
+    assert (T0 + 2 * MINUTE_MS, 0) == (play.state.market.closed_ms, play.state.market.decided_ms)
+
+
+def test_a_signal_marks_the_instant_of_the_decision() -> None:
+    """What `status` calls the last decision."""
+    play = Playbook()
+    play.signal()
+    assert play.now == play.state.market.decided_ms
+
+
+def test_an_instant_without_candles_moves_the_clock_only() -> None:
+    """Nothing to mark."""
+    play = Playbook()
+    play.on(CandlesClosed(T0 + 5, ()))
+    assert (T0 + 5, {}) == (play.state.market.closed_ms, play.state.market.marks)
+
+
+def test_the_equity_is_sampled_at_the_full_hour() -> None:
+    """Balance and open PnL at the marks."""
+    play = Playbook()
+    play.opened()
+    play.wait(57 * MINUTE_MS)
+    play.close_at(101)
+    assert [] == play.recorded(EquitySampled)
+    play.close_at(102)
+    assert [EquitySampled(T0 + HOUR_MS, dec(10_000), dec(20))] == play.recorded(EquitySampled)
+    play.close_at(103)
+    assert [] == play.recorded(EquitySampled)
+
+
+def test_nothing_is_sampled_before_the_first_booking() -> None:
+    """An account without a ledger has no curve."""
+    play = Playbook(balance=0)
+    play.close_at(100)
+    play.wait(2 * HOUR_MS)
+    play.close_at(100)
+    assert () == play.last.records
+
+
+def test_a_day_is_closed_with_its_figures() -> None:
+    """A loss of 50, a win of 149.25 (half a percent of 9,950 buys 9.95 coins), fees and funding."""
+    play = Playbook(make_settings(limits=LimitSettings(cooldown_ms=0)))
+    play.stopped_out()
+    play.opened()
+    play.fill(play.place(Purpose.TARGET), price=115, fee=dec("1.5"))
+    play.settle_cancels()
+    play.income("-0.5")
+    play.wait(DAY_MS)
+    play.close_at(100)
+    assert [DayClosed("2025-01-01", dec(10_000), dec("97.25"), dec("1.5"), dec("-0.5"), trades=2, wins=1)] == play.recorded(
+        DayClosed
+    )
+
+
+# Trailing
+
+
+@pytest.mark.parametrize(
+    ("side", "closes", "stops"),
+    [
+        (Side.LONG, ["104.9", "105", "103", "110", "101"], ["95", "100", "100", "105", "105"]),
+        (Side.SHORT, ["95.1", "95", "97", "90", "99"], ["105", "100", "100", "95", "95"]),
+    ],
+)
+def test_the_stop_follows_the_price_and_never_goes_back(side: Side, closes: list[str], stops: list[str]) -> None:
+    """Break-even at 1R, plus 1R at 2R."""
+    play = Playbook(with_exits(plans={"trend": TRAIL}))
+    play.opened(side)
+    seen = []
+    for close in closes:
+        play.close_at(close)
+        seen.append(play.position.stop_price)
+    assert [dec(stop) for stop in stops] == seen
+
+
+def test_a_moved_stop_is_placed_before_the_old_one_is_cancelled() -> None:
+    """The reason names how far the price has come."""
+    play = Playbook(with_exits(plans={"trend": TRAIL}))
+    play.opened()
+    old = play.place(Purpose.STOP)
+    play.close_at("106")
+    assert [StopMoved("P000001", dec(100), "close at 1.20 R")] == play.recorded(StopMoved)
+    assert [Purpose.STOP] == play.placed()
+    assert dec(100) == play.place(Purpose.STOP).request.trigger_price
+    assert [] == play.asked(CancelOrder)
+    play.ack(play.place(Purpose.STOP))
+    assert [old.request.client_order_id] == [cancel.client_order_id for cancel in play.asked(CancelOrder)]
+    play.settle_cancels()
+    play.fill(play.place(Purpose.STOP), price=100)
+    assert CloseReason.TRAILING is play.position.close_reason
+
+
+def test_another_symbol_s_candle_moves_no_stop() -> None:
+    """Each position looks at its own."""
+    play = Playbook(with_exits(plans={"trend": TRAIL}))
+    play.opened()
+    play.candles((ETH, 110))
+    assert () == play.last.records
+
+
+def test_a_pending_or_closing_position_is_not_trailed() -> None:
+    """Only what is open."""
+    play = Playbook(with_exits(plans={"trend": TRAIL}))
+    entry = play.enter()
+    play.close_at(110)
+    assert [] == play.recorded(StopMoved)
+    play.fill(entry, price=94)
+    play.close_at(110)
+    assert [] == play.recorded(StopMoved)
+
+
+# Age
+
+
+def test_an_old_position_is_told_about_once() -> None:
+    """After 24 hours, and it stays."""
+    play = Playbook()
+    play.opened()
+    play.wait(DAY_MS)
+    play.close_at(100)
+    assert [PositionAged("P000001")] == play.recorded(PositionAged)
+    assert ["BTCUSDT long P000001 has been open for 24 h"] == play.alerts()
+    play.close_at(100)
+    assert [] == play.alerts()
+    assert PositionState.OPEN is play.position.state
+
+
+def test_an_old_position_may_be_closed() -> None:
+    """By configuration."""
+    play = Playbook(with_exits(close_on_max_age=True))
+    play.opened()
+    play.wait(DAY_MS)
+    play.close_at(100)
+    assert [Purpose.EXIT] == play.placed()
+    assert CloseReason.TIME is play.position.close_reason
+
+
+def test_the_time_exit_may_be_off() -> None:
+    """A greatest age of zero."""
+    play = Playbook(with_exits(max_age_ms=0))
+    play.opened()
+    play.wait(30 * DAY_MS)
+    play.close_at(100)
+    assert [] == play.recorded(PositionAged)
+
+
+# Exits by signal
+
+
+def test_a_strategy_closes_its_own_position() -> None:
+    """An exit signal of the same strategy for the side that is held."""
+    play = Playbook()
+    play.opened()
+    play.signal(None, exit_side=Side.LONG, tag="cross back")
+    assert [(BTC, Fate.EXITED)] == play.fates()
+    assert [Purpose.EXIT] == play.placed()
+    assert CloseReason.SIGNAL is play.position.close_reason
+
+
+@pytest.mark.parametrize(
+    "changes", [{"strategy": "other", "exit_side": Side.LONG}, {"exit_side": Side.SHORT}, {"exit_side": None}]
+)
+def test_no_other_exit_signal_closes_it(changes: dict[str, object]) -> None:
+    """Another strategy, another side, or nothing said."""
+    play = Playbook()
+    play.opened()
+    play.signal(None, **changes)
+    assert [(BTC, Fate.NOTHING_TO_CLOSE)] == play.fates()
+    assert PositionState.OPEN is play.position.state
+
+
+@pytest.mark.parametrize(("is_on", "fate"), [(True, Fate.EXITED), (False, Fate.HELD)])
+def test_an_opposite_signal_closes_if_so_configured_and_never_reverses(is_on: bool, fate: Fate) -> None:
+    """One step, one direction: no short is opened."""
+    play = Playbook(with_exits(exit_on_opposite=is_on))
+    play.opened()
+    play.signal(Side.SHORT)
+    assert [(BTC, fate)] == play.fates()
+    assert ([Purpose.EXIT] if is_on else []) == play.placed()
+
+
+def test_an_opposite_signal_of_another_strategy_is_held() -> None:
+    """Only its own strategy closes a position."""
+    play = Playbook(with_exits(exit_on_opposite=True))
+    play.opened()
+    play.signal(Side.SHORT, strategy="other")
+    assert [(BTC, Fate.HELD)] == play.fates()
+
+
+def test_an_exit_signal_on_a_pending_position_finds_nothing_to_close() -> None:
+    """There is no exposure yet."""
+    play = Playbook()
+    play.enter()
+    play.signal(None, exit_side=Side.LONG)
+    assert [(BTC, Fate.NOTHING_TO_CLOSE)] == play.fates()
+
+
+def test_exits_work_on_candles_of_the_past() -> None:
+    """Catching up gives exits, no entries."""
+    play = Playbook()
+    play.opened()
+    exit_signal = make_signal(None, exit_side=Side.LONG, candle_ts_ms=play.now)
+    entry_signal = make_signal(symbol=ETH, candle_ts_ms=play.now)
+    play.candles((BTC, 100), (ETH, 100), signals=[exit_signal, entry_signal], is_catch_up=True)
+    assert [(BTC, Fate.EXITED), (ETH, Fate.STALE)] == play.fates()
+
+
+def test_a_candle_delivered_again_is_not_decided_twice() -> None:
+    """The book remembers the last candle of each strategy and symbol."""
+    play = Playbook()
+    signal = make_signal(confidence=0.1)
+    play.candles((BTC, 100), signals=[signal])
+    assert 1 == len(play.recorded(SignalSeen))
+    play.candles((BTC, 100), signals=[signal])
+    assert [] == play.recorded(SignalSeen)
+    play.candles((BTC, 100), signals=[replace(signal, candle_ts_ms=signal.candle_ts_ms + MINUTE_MS)])
+    assert 1 == len(play.recorded(SignalSeen))

@@ -1,0 +1,138 @@
+"""Copies that can be trusted, and the way back."""
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+from fakes.databases import fresh, meddle, told
+from fakes.record_stories import EPOCH, without_old_keys
+
+from trading_engine.domain.control import Level
+from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.store import backup as backups
+from trading_engine.store.audit import audit
+from trading_engine.store.read_models import Reader
+from trading_engine.store.sql_store import SqlStore
+
+NOW_MS = 1_746_360_000_250  # 2025-05-04T12:00:00.250Z
+
+
+def test_a_backup_holds_what_is_only_in_the_log(tmp_path: Path) -> None:
+    """Rows that were committed but not yet folded into the file, while the engine has it open."""
+    path, story = told(tmp_path)
+    with SqlStore.open(path) as store:
+        story_goes_on = story.next()
+        store.commit(story_goes_on)
+        copy = backups.backup(path, tmp_path / "backups", NOW_MS)
+        assert store.load().book == _book(copy)
+    assert tmp_path / "backups" / "engine-20250504T120000.250Z.db" == copy
+    assert [copy] == list(copy.parent.iterdir())
+    assert 0o600 == stat.S_IMODE(copy.stat().st_mode)
+
+
+def _book(path: Path) -> object:
+    with SqlStore.open(path, read_only=True) as store:
+        return store.load().book
+
+
+def test_a_backup_overwrites_nothing(tmp_path: Path) -> None:
+    """Not even one of the same millisecond."""
+    path = fresh(tmp_path)
+    backups.backup(path, tmp_path / "backups", NOW_MS)
+    with pytest.raises(ConfigInvalid, match="exists already"):
+        backups.backup(path, tmp_path / "backups", NOW_MS)
+
+
+def test_a_damaged_database_is_not_backed_up(tmp_path: Path) -> None:
+    """A copy that is not sound does not get a name."""
+    path, _ = told(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[20480:24576] = b"\xff" * 4096
+    path.write_bytes(content)
+    with pytest.raises(ConfigInvalid):
+        backups.backup(path, tmp_path / "backups", NOW_MS)
+    assert [] == list((tmp_path / "backups").iterdir())
+
+
+def test_verify_finds_a_dangling_reference(tmp_path: Path) -> None:
+    """Pages may be sound while rows are not."""
+    path, _ = told(tmp_path)
+    backups.verify(path)
+    meddle(path, "UPDATE orders SET position_id = 'P999999' WHERE rowid = 1")
+    with pytest.raises(ConfigInvalid, match="1 rows refer to missing rows"):
+        backups.verify(path)
+
+
+def test_a_restored_database_is_locked_with_a_new_epoch(tmp_path: Path) -> None:
+    """The journal says so, and the audit agrees; the rest is as it was."""
+    path, story = told(tmp_path)
+    copy = backups.backup(path, tmp_path / "backups", NOW_MS)
+    target = tmp_path / "elsewhere" / "engine.db"
+    target.parent.mkdir()
+    assert "zz99" == backups.restore(copy, target, NOW_MS, new_epoch="zz99")
+    assert [target] == list(target.parent.iterdir())
+    with SqlStore.open(target) as store:
+        loaded = store.load()
+    assert ("zz99", Level.LOCKED, "restored backup") == (
+        loaded.book.epoch,
+        loaded.book.control.level,
+        loaded.book.control.reason,
+    )
+    assert story.book.positions == loaded.book.positions
+    assert without_old_keys(story.book, loaded.book).ledger == loaded.book.ledger
+    assert next(check for check in audit(target) if check.name.startswith("journal rebuild")).ok
+    with Reader.open(target) as reader:
+        run = reader.last_run()
+    assert run is not None
+    assert ("restore-zz99", "paper", "restored backup") == (run.run_id, run.mode, run.how)
+
+
+def test_a_restore_draws_an_epoch_of_its_own(tmp_path: Path) -> None:
+    """So that no order id is used twice."""
+    path, _ = told(tmp_path)
+    copy = backups.backup(path, tmp_path / "backups", NOW_MS)
+    epoch = backups.restore(copy, tmp_path / "other.db", NOW_MS)
+    assert EPOCH != epoch
+    assert 4 == len(epoch)
+
+
+def test_a_database_is_replaced_only_by_force_and_kept(tmp_path: Path) -> None:
+    """With its log, which must not meet the restored file."""
+    path, story = told(tmp_path)
+    copy = backups.backup(path, tmp_path / "backups", NOW_MS)
+    store = SqlStore.open(path)
+    store.commit(story.next())
+    newest = store.last_seq
+    with pytest.raises(ConfigInvalid, match="exists; use --force"):
+        backups.restore(copy, path, NOW_MS)
+    assert path.with_name("engine.db-wal").exists()
+    backups.restore(copy, path, NOW_MS, force=True)
+    kept = tmp_path / "engine.db.replaced-20250504T120000.250Z"
+    connection = sqlite3.connect(kept)
+    assert newest == connection.execute("SELECT max(seq) FROM journal").fetchone()[0]
+    connection.close()
+    assert not path.with_name("engine.db-wal").exists()
+    with SqlStore.open(path) as restored:
+        assert Level.LOCKED is restored.load().book.control.level
+    store._connection.invalidate()
+
+
+def test_what_is_no_backup_is_not_restored(tmp_path: Path) -> None:
+    """The database stays as it was."""
+    path, _ = told(tmp_path)
+    before = path.read_bytes()
+    text = tmp_path / "notes.txt"
+    text.write_text("hello")
+    for origin in (text, tmp_path / "missing.db"):
+        with pytest.raises(ConfigInvalid):
+            backups.restore(origin, path, NOW_MS, force=True)
+    assert before == path.read_bytes()
+
+
+def test_an_empty_backup_is_not_restored(tmp_path: Path) -> None:
+    """There is nothing to go back to, and no draft is left behind."""
+    empty = fresh(tmp_path, "empty.db")
+    with pytest.raises(ConfigInvalid, match="nothing has run on this backup"):
+        backups.restore(empty, tmp_path / "engine.db", NOW_MS)
+    assert [empty] == list(tmp_path.iterdir())

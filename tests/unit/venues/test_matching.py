@@ -1,0 +1,653 @@
+"""The matching kernel: what trades on the way through a candle, in which order and at which price."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pytest
+
+from trading_engine.domain.instrument import Instrument, MarginTier
+from trading_engine.domain.market import Candle, FundingRate
+from trading_engine.venues.embedded.account import (
+    Account,
+    Contract,
+    ExchangeOrder,
+    ExchangePosition,
+    Kind,
+    Status,
+    Terms,
+)
+from trading_engine.venues.embedded.matching import Change, Happening, IncomeRow, Kernel, Refusal, TradeRow
+
+E8 = 100_000_000
+MINUTE = 60_000
+FREE = Terms(taker_fee_e8=0, maker_fee_e8=0, slippage_ppm=0, volume_share_ppm=1_000_000, leverage_milli=10_000)
+BUY, SELL = 1, -1
+
+
+def _instrument(symbol: str, tiers: tuple[MarginTier, ...] = ()) -> Instrument:
+    """One tick of one step is worth 1."""
+    return Instrument(
+        symbol=symbol,
+        tick=Decimal(1),
+        step=Decimal(1),
+        min_quantity=Decimal(2),
+        max_quantity=Decimal(100_000),
+        min_notional=Decimal(5_000),
+        max_leverage=Decimal(50),
+        tiers=tiers or (MarginTier(Decimal(10**9), Decimal("0.005"), Decimal(0), Decimal(50)),),
+    )
+
+
+Answer = Callable[["Game", Happening], None]
+
+
+@dataclass
+class Game:
+    """A kernel on two symbols that stand at 1,000, and what happened on it."""
+
+    terms: Terms = FREE
+    wallet: int = 100_000
+    changes: list[Change] = field(default_factory=list)
+    happened: list[Happening] = field(default_factory=list)
+    next_ms: int = 0
+
+    def __post_init__(self) -> None:
+        contracts = {symbol: Contract.of(_instrument(symbol)) for symbol in ("A", "B")}
+        self.kernel = Kernel(Account(), contracts, self.terms, self.changes.append)
+        self.kernel.account.progress.wallet_e8 = self.wallet * E8
+        self.candle(A=(1_000, 1_000, 1_000, 1_000), B=(1_000, 1_000, 1_000, 1_000))
+
+    def order(  # what a test says about an order, in words
+        self, name: str, kind: Kind, sign: int, steps: int, price: int = 0, **told: object
+    ) -> ExchangeOrder:
+        """An accepted order."""
+        refusal, order = self.ask(name, kind, sign, steps, price, **told)
+        assert refusal is None
+        return order
+
+    def ask(
+        self, name: str, kind: Kind, sign: int, steps: int, price: int = 0, **told: object
+    ) -> tuple[Refusal | None, ExchangeOrder]:
+        """An order, and why it was refused."""
+        order = ExchangeOrder(
+            client_order_id=name,
+            number=0,
+            symbol=str(told.get("symbol", "A")),
+            kind=kind,
+            sign=sign,
+            steps=steps,
+            price=price,
+            reduce_only=bool(told.get("reduce_only", kind in {Kind.STOP, Kind.TARGET})),
+            created_ms=0,
+            updated_ms=0,
+        )
+        return self.kernel.submit(order, post_only=bool(told.get("post_only", False))), order
+
+    def hold(self, sign: int, steps: int, price: int = 1_000, symbol: str = "A") -> None:
+        """Open a position at a price."""
+        self.order(f"hold-{symbol}-{self.next_ms}", Kind.MARKET, sign, steps, symbol=symbol)
+        self.candle(**{symbol: (price, price, price, price)})
+        self.happened.clear()
+
+    def candle(
+        self,
+        volume: int = 1_000_000,
+        rates: tuple[FundingRate, ...] = (),
+        answer: Answer | None = None,
+        **shapes: tuple[int, int, int, int],
+    ) -> list[Happening]:
+        """Play a candle (open, high, low, close) of each symbol named, answering every happening."""
+        candles = [Candle(symbol, self.next_ms, MINUTE, *shape, volume) for symbol, shape in shapes.items()]
+        now: list[Happening] = []
+        for happening in self.kernel.play(self.next_ms, candles, rates):
+            now.append(happening)
+            if answer is not None:
+                answer(self, happening)
+        self.next_ms += MINUTE
+        self.happened += now
+        return now
+
+    @property
+    def position(self) -> ExchangePosition:
+        """The position on A."""
+        return self.kernel.account.positions.get("A", ExchangePosition("A"))
+
+    @property
+    def signed(self) -> int:
+        """Steps held of A, negative when short."""
+        return self.position.sign * self.position.steps
+
+
+@pytest.fixture
+def game() -> Game:
+    """Without fees and slippage, with all the volume one wants, at 10x."""
+    return Game()
+
+
+def trades(happened: list[Happening]) -> list[tuple[str, int, int]]:
+    """Order, signed steps and price of every execution."""
+    return [(one.client_order_id, one.sign * one.steps, one.price) for one in happened if isinstance(one, TradeRow)]
+
+
+def ends(happened: list[Happening]) -> list[tuple[str, Status, str]]:
+    """Order, state and reason of every order that left the book without a trade."""
+    return [(one.client_order_id, one.status, one.reason) for one in happened if isinstance(one, ExchangeOrder)]
+
+
+# ── prices ──────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("sign", [BUY, SELL])
+def test_a_market_order_fills_at_the_open_of_the_next_candle(game: Game, sign: int) -> None:
+    """Whatever the last close was."""
+    game.order("m", Kind.MARKET, sign, 10)
+    assert [("m", sign * 10, 1_040)] == trades(game.candle(A=(1_040, 1_060, 990, 1_000)))
+
+
+def test_a_market_order_on_one_symbol_does_not_care_for_another(game: Game) -> None:
+    """It waits until its own symbol has a candle."""
+    game.order("m", Kind.MARKET, BUY, 10)
+    assert [] == game.candle(B=(1_000, 1_010, 990, 1_000))
+    assert [("m", 10, 1_020)] == trades(game.candle(A=(1_020, 1_020, 1_020, 1_020)))
+
+
+@pytest.mark.parametrize(("sign", "gap", "low", "high"), [(SELL, 930, 925, 940), (BUY, 1_070, 1_060, 1_075)])
+def test_a_gap_through_a_stop_fills_at_the_open(game: Game, sign: int, gap: int, low: int, high: int) -> None:
+    """Nothing traded between the last close and the open."""
+    game.hold(-sign, 10)
+    game.order("stop", Kind.STOP, sign, 10, 1_000 + sign * 50)
+    assert [("stop", sign * 10, gap)] == trades(game.candle(A=(gap, high, low, gap)))
+
+
+@pytest.mark.parametrize("sign", [BUY, SELL])
+def test_a_stop_inside_a_candle_fills_at_its_trigger(game: Game, sign: int) -> None:
+    """When the price comes by it."""
+    game.hold(-sign, 10)
+    game.order("stop", Kind.STOP, sign, 10, 1_000 + sign * 20)
+    assert [("stop", sign * 10, 1_000 + sign * 20)] == trades(game.candle(A=(1_000, 1_050, 950, 1_000)))
+
+
+@pytest.mark.parametrize("sign", [BUY, SELL])
+def test_a_gap_through_a_take_profit_fills_at_the_open(game: Game, sign: int) -> None:
+    """Better than its trigger, because the market is."""
+    game.hold(-sign, 10)
+    game.order("target", Kind.TARGET, sign, 10, 1_000 - sign * 20)
+    gap = 1_000 - sign * 60
+    assert [("target", sign * 10, gap)] == trades(game.candle(A=(gap, gap, gap, gap)))
+
+
+@pytest.mark.parametrize(
+    ("sign", "touch", "through"), [(BUY, (1_000, 1_000, 980, 990), (990, 990, 979, 985)),
+                                   (SELL, (1_000, 1_020, 1_000, 1_010), (1_010, 1_021, 1_010, 1_015))]
+)  # fmt: skip
+def test_a_limit_order_needs_a_price_beyond_it(
+    game: Game, sign: int, touch: tuple[int, int, int, int], through: tuple[int, int, int, int]
+) -> None:
+    """At its own price others stand before it; one tick further it fills, at its limit."""
+    limit = 1_000 - sign * 20
+    game.order("limit", Kind.LIMIT, sign, 10, limit)
+    assert [] == game.candle(A=touch)
+    (fill,) = game.candle(A=through)
+    assert isinstance(fill, TradeRow)
+    assert (limit, True) == (fill.price, fill.is_maker)
+
+
+def test_a_gap_through_a_limit_order_still_fills_at_its_limit(game: Game) -> None:
+    """A resting order is the maker: it is never improved."""
+    game.order("limit", Kind.LIMIT, BUY, 10, 980)
+    assert [("limit", 10, 980)] == trades(game.candle(A=(950, 960, 940, 950)))
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(BUY, 1_002), (SELL, 998)])
+def test_slippage_is_rounded_against_the_taker(sign: int, expected: int) -> None:
+    """0.15 % of 1,000 is 1.5 ticks: two."""
+    game = Game(Terms(taker_fee_e8=0, slippage_ppm=1_500, volume_share_ppm=1_000_000, leverage_milli=10_000))
+    game.order("m", Kind.MARKET, sign, 10)
+    assert [("m", sign * 10, expected)] == trades(game.candle(A=(1_000, 1_000, 1_000, 1_000)))
+
+
+def test_stops_slip_and_limit_orders_do_not() -> None:
+    """A triggered stop is a taker like any market order."""
+    game = Game(Terms(taker_fee_e8=0, slippage_ppm=1_000, volume_share_ppm=1_000_000, leverage_milli=10_000))
+    game.hold(BUY, 10)
+    game.order("stop", Kind.STOP, SELL, 10, 980)
+    game.order("limit", Kind.LIMIT, BUY, 10, 990)
+    assert [("limit", 10, 990), ("stop", -10, 979)] == trades(game.candle(A=(1_000, 1_000, 970, 970)))
+
+
+def test_makers_and_takers_pay_their_own_fees() -> None:
+    """Of the value that changed hands, rounded up to 1e-8."""
+    game = Game(Terms(taker_fee_e8=60_001, maker_fee_e8=20_000, slippage_ppm=0, volume_share_ppm=1_000_000))
+    game.order("m", Kind.MARKET, BUY, 7)
+    game.order("limit", Kind.LIMIT, BUY, 10, 990)
+    taker, maker = game.candle(A=(1_001, 1_001, 980, 980))
+    assert isinstance(taker, TradeRow)
+    assert isinstance(maker, TradeRow)
+    assert (7 * 1_001 * 60_001, 10 * 990 * 20_000) == (taker.fee_e8, maker.fee_e8)
+    assert game.kernel.account.progress.wallet_e8 == 100_000 * E8 - taker.fee_e8 - maker.fee_e8
+
+
+# ── order of events ─────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_the_stop_is_met_before_the_target_in_one_candle(game: Game, side: int) -> None:
+    """Where a candle holds both, the worse is taken."""
+    game.hold(side, 10)
+    game.order("target", Kind.TARGET, -side, 10, 1_000 + side * 30)
+    game.order("stop", Kind.STOP, -side, 10, 1_000 - side * 30)
+    assert [("stop", -side * 10, 1_000 - side * 30)] == trades(game.candle(A=(1_000, 1_040, 960, 1_000)))
+    assert 0 == game.signed
+
+
+def test_the_nearest_price_acts_first(game: Game) -> None:
+    """On one stretch of the path, whatever the order of placing."""
+    game.hold(BUY, 10)
+    game.order("far", Kind.STOP, SELL, 5, 960)
+    game.order("near", Kind.STOP, SELL, 5, 980)
+    assert [("near", -5, 980), ("far", -5, 960)] == trades(game.candle(A=(1_000, 1_000, 950, 950)))
+
+
+def test_at_one_price_the_stop_comes_before_the_limit_and_the_older_before_the_newer(game: Game) -> None:
+    """Worst first, then by number."""
+    game.hold(BUY, 10)
+    game.order("limit", Kind.LIMIT, BUY, 10, 980)
+    game.order("stop-1", Kind.STOP, SELL, 4, 980)
+    game.order("stop-2", Kind.STOP, SELL, 6, 980)
+    names = [name for name, _, _ in trades(game.candle(A=(1_000, 1_000, 970, 970)))]
+    assert ["stop-1", "stop-2", "limit"] == names
+
+
+def test_a_stop_placed_in_answer_to_an_entry_protects_within_the_same_candle(game: Game) -> None:
+    """The kernel pauses after the fill, at the open; the low is still to come."""
+
+    def protect(it: Game, happening: Happening) -> None:
+        if isinstance(happening, TradeRow) and happening.client_order_id == "entry":
+            it.order("stop", Kind.STOP, SELL, 10, 980)
+
+    game.order("entry", Kind.MARKET, BUY, 10)
+    happened = game.candle(answer=protect, A=(1_000, 1_040, 970, 1_030))
+    assert [("entry", 10, 1_000), ("stop", -10, 980)] == trades(happened)
+    assert [0, MINUTE // 4] == [one.ts_ms - MINUTE for one in happened if isinstance(one, TradeRow)]
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_an_entry_inside_a_candle_is_followed_by_the_worse_extreme(game: Game, side: int) -> None:
+    """A breakout entry meets its stop on the way to the close, not before it existed."""
+
+    def protect(it: Game, happening: Happening) -> None:
+        if isinstance(happening, TradeRow) and happening.client_order_id == "entry":
+            it.order("stop", Kind.STOP, -side, 10, 1_000)
+
+    game.order("entry", Kind.STOP, side, 10, 1_000 + side * 20, reduce_only=False)
+    happened = game.candle(answer=protect, A=(1_000, 1_030, 970, 1_000))
+    assert [("entry", side * 10, 1_000 + side * 20), ("stop", -side * 10, 1_000)] == trades(happened)
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_a_resting_limit_entry_is_met_as_late_as_possible(game: Game, side: int) -> None:
+    """The favourable extreme has passed when a limit entry fills, so its target is not met in this candle."""
+
+    def aim(it: Game, happening: Happening) -> None:
+        if isinstance(happening, TradeRow) and happening.client_order_id == "entry":
+            it.order("target", Kind.TARGET, -side, 10, 1_000 + side * 20)
+
+    game.order("entry", Kind.LIMIT, side, 10, 1_000 - side * 20)
+    happened = game.candle(answer=aim, A=(1_000, 1_030, 970, 1_000))
+    assert [("entry", side * 10, 1_000 - side * 20)] == trades(happened)
+
+
+def test_a_market_order_given_inside_a_candle_fills_at_the_price_of_the_moment(game: Game) -> None:
+    """A target that was met half-way is answered by closing the rest at that price."""
+    game.hold(BUY, 10)
+
+    def leave(it: Game, happening: Happening) -> None:
+        if isinstance(happening, TradeRow) and happening.client_order_id == "partial":
+            it.order("exit", Kind.MARKET, SELL, 5, reduce_only=True)
+
+    game.order("partial", Kind.LIMIT, SELL, 5, 1_020, reduce_only=True)
+    assert [("partial", -5, 1_020), ("exit", -5, 1_020)] == trades(
+        game.candle(answer=leave, A=(1_000, 1_040, 990, 1_000))
+    )
+
+
+def test_an_order_cancelled_in_answer_does_not_act_any_more(game: Game) -> None:
+    """The rest of the candle is walked without it."""
+    game.hold(BUY, 10)
+
+    def drop(it: Game, happening: Happening) -> None:
+        if isinstance(happening, TradeRow) and happening.client_order_id == "first":
+            cancelled = it.kernel.cancel("second")
+            assert cancelled is not None
+            assert Status.CANCELED is cancelled.status
+
+    game.order("first", Kind.STOP, SELL, 5, 990)
+    game.order("second", Kind.STOP, SELL, 5, 980)
+    assert [("first", -5, 990)] == trades(game.candle(answer=drop, A=(1_000, 1_000, 970, 1_000)))
+
+
+def test_symbols_take_their_turns_at_each_point_in_the_order_of_the_batch(game: Game) -> None:
+    """Open of all, first extreme of all, and so on: never one symbol's whole candle before another's."""
+    for symbol in ("A", "B"):
+        game.hold(BUY, 10, symbol=symbol)
+        game.order(f"stop-{symbol}", Kind.STOP, SELL, 5, 980, symbol=symbol)
+        game.order(f"target-{symbol}", Kind.TARGET, SELL, 5, 1_020, symbol=symbol)
+        game.order(f"exit-{symbol}", Kind.MARKET, SELL, 2, symbol=symbol, reduce_only=True)
+    happened = game.candle(A=(1_000, 1_030, 970, 1_000), B=(1_000, 1_030, 970, 1_000))
+    assert ["exit-A", "exit-B", "stop-A", "stop-B", "target-A", "target-B"] == [name for name, _, _ in trades(happened)]
+
+
+def test_a_symbol_without_business_follows_the_path_of_its_candle(game: Game) -> None:
+    """An order placed on it inside the candle trades at the price of the moment, not at the close to come."""
+    game.hold(BUY, 10, symbol="B")
+    game.order("stop", Kind.STOP, SELL, 10, 990, symbol="B")
+
+    def follow(it: Game, happening: Happening) -> None:
+        if isinstance(happening, TradeRow) and happening.client_order_id == "stop":
+            it.order("late", Kind.MARKET, BUY, 10)
+
+    happened = game.candle(answer=follow, A=(1_000, 1_200, 900, 1_150), B=(1_000, 1_000, 980, 1_000))
+    assert [("stop", -10, 990), ("late", 10, 900)] == trades(happened)
+
+
+def test_an_idle_exchange_only_moves_its_prices(game: Game) -> None:
+    """Nothing is written and nothing happens."""
+    written = len(game.changes)
+    assert [] == game.candle(A=(1_000, 1_100, 900, 1_050), B=(1_000, 1_000, 1_000, 990))
+    assert written == len(game.changes)
+    assert [1_050, 990] == [game.kernel.account.points[symbol].last for symbol in ("A", "B")]
+
+
+def test_a_batch_that_was_played_is_not_played_again(game: Game) -> None:
+    """Neither the latest nor an earlier one."""
+    game.order("m", Kind.MARKET, BUY, 10)
+    game.candle(A=(1_000, 1_000, 1_000, 1_000))
+    game.order("n", Kind.MARKET, BUY, 10)
+    for open_ms in (0, MINUTE):
+        assert [] == list(game.kernel.play(open_ms, [Candle("A", open_ms, MINUTE, 1, 1, 1, 1, 9)], ()))
+    assert 1_000 == game.kernel.account.points["A"].last
+
+
+def test_a_batch_without_candles_changes_nothing_but_the_progress(game: Game) -> None:
+    """A settlement may come alone."""
+    game.hold(BUY, 10)
+    assert [] == game.candle()
+    assert 1_000 == game.kernel.account.points["A"].last
+
+
+# ── volume ──────────────────────────────────────────────────────────────────
+
+
+def test_a_fill_takes_no_more_than_its_share_of_the_volume() -> None:
+    """A quarter of 40, over as many candles as it needs."""
+    game = Game(Terms(taker_fee_e8=0, slippage_ppm=0, volume_share_ppm=250_000, leverage_milli=10_000))
+    order = game.order("m", Kind.MARKET, BUY, 25)
+    for filled in (10, 20, 25):
+        game.candle(volume=40, A=(1_000, 1_000, 1_000, 1_000))
+        assert filled == order.filled
+    assert Status.FILLED is order.status
+    assert 0 == len(game.kernel.account.orders)
+
+
+def test_all_orders_of_a_symbol_share_its_volume(game: Game) -> None:
+    """What the first took is gone for the second."""
+    game.order("a", Kind.MARKET, BUY, 30)
+    game.order("b", Kind.MARKET, BUY, 30)
+    assert [("a", 30, 1_000), ("b", 10, 1_000)] == trades(game.candle(volume=40, A=(1_000, 1_000, 1_000, 1_000)))
+
+
+def test_a_triggered_stop_that_finds_no_volume_goes_on_at_the_next_price(game: Game) -> None:
+    """It stays triggered although the price has come back."""
+    game.hold(BUY, 10)
+    stop = game.order("stop", Kind.STOP, SELL, 10, 980)
+    assert [] == game.candle(volume=0, A=(1_000, 1_000, 970, 1_000))
+    assert Status.WORKING is stop.status
+    assert stop in game.changes[-1].orders
+    assert [("stop", -10, 1_010)] == trades(game.candle(A=(1_010, 1_010, 1_010, 1_010)))
+
+
+def test_a_limit_order_that_finds_no_volume_rests_on(game: Game) -> None:
+    """It needs the price to come again."""
+    limit = game.order("limit", Kind.LIMIT, BUY, 10, 990)
+    assert [] == game.candle(volume=0, A=(1_000, 1_000, 980, 1_000))
+    assert Status.NEW is limit.status
+    assert [] == game.candle(A=(1_000, 1_000, 1_000, 1_000))
+
+
+def test_a_partly_filled_limit_order_rests_on_with_its_rest(game: Game) -> None:
+    """It is not turned into a market order."""
+    limit = game.order("limit", Kind.LIMIT, BUY, 10, 990)
+    assert [("limit", 4, 990)] == trades(game.candle(volume=4, A=(1_000, 1_000, 980, 1_000)))
+    assert (Status.NEW, 6) == (limit.status, limit.remaining)
+    assert [] == game.candle(A=(1_000, 1_000, 1_000, 1_000))
+    assert [("limit", 6, 990)] == trades(game.candle(A=(1_000, 1_000, 980, 1_000)))
+
+
+# ── reduce-only ─────────────────────────────────────────────────────────────
+
+
+def test_a_reduce_only_order_that_closes_the_position_ends_with_its_rest(game: Game) -> None:
+    """One durable change holds the trade and the end of the order."""
+    game.hold(BUY, 10)
+    order = game.order("exit", Kind.LIMIT, SELL, 25, 1_010, reduce_only=True)
+    happened = game.candle(A=(1_000, 1_020, 1_000, 1_000))
+    assert [("exit", -10, 1_010)] == trades(happened)
+    assert [("exit", Status.EXPIRED, "position is flat")] == ends(happened)
+    assert ([order], 1) == (game.changes[-1].orders, len(game.changes[-1].trades))
+    assert {} == game.kernel.account.orders
+
+
+def test_a_reduce_only_order_that_acts_while_flat_expires(game: Game) -> None:
+    """It neither opens nor stays."""
+    game.hold(BUY, 10)
+    game.order("stop", Kind.STOP, SELL, 10, 980)
+    game.order("exit", Kind.MARKET, SELL, 10, reduce_only=True)
+    happened = game.candle(A=(1_000, 1_000, 970, 1_000))
+    assert [("exit", -10, 1_000)] == trades(happened)
+    assert [("stop", Status.EXPIRED, "nothing to reduce")] == ends(happened)
+    assert 0 == game.signed
+
+
+def test_a_reduce_only_order_does_not_follow_a_flip(game: Game) -> None:
+    """A stop of a long does nothing to the short that took its place."""
+    game.hold(BUY, 10)
+    game.order("stop", Kind.STOP, SELL, 10, 980)
+    game.order("flip", Kind.MARKET, SELL, 30)
+    happened = game.candle(A=(1_000, 1_000, 970, 1_000))
+    assert [("flip", -30, 1_000)] == trades(happened)
+    assert [("stop", Status.EXPIRED, "nothing to reduce")] == ends(happened)
+    assert -20 == game.signed
+
+
+# ── funding ─────────────────────────────────────────────────────────────────
+
+
+def test_funding_comes_before_the_fills_of_its_instant(game: Game) -> None:
+    """The position held before it pays on its old size and the last price; the new fill pays nothing."""
+    game.hold(BUY, 10)
+    game.order("more", Kind.MARKET, BUY, 90)
+    rate = FundingRate("A", game.next_ms, Decimal("0.001"))
+    income, fill = game.candle(rates=(rate,), A=(1_100, 1_100, 1_100, 1_100))
+    assert IncomeRow(f"F-A-{rate.ts_ms}", "funding", "A", -10 * E8, rate.ts_ms) == income
+    assert isinstance(fill, TradeRow)
+    assert game.kernel.account.progress.wallet_e8 == (100_000 - 10) * E8
+
+
+def test_a_settlement_is_paid_once(game: Game) -> None:
+    """Also where it is delivered with the next batch again."""
+    game.hold(BUY, 10)
+    rate = FundingRate("A", game.next_ms, Decimal("0.001"))
+    assert 1 == len(game.candle(rates=(rate, rate), A=(1_000, 1_000, 1_000, 1_000)))
+    assert [] == game.candle(rates=(rate,), A=(1_000, 1_000, 1_000, 1_000))
+
+
+def test_a_flat_symbol_pays_no_funding(game: Game) -> None:
+    """Nor does one whose position is on another symbol, or was closed."""
+    game.hold(BUY, 10)
+    game.hold(SELL, 10)
+    game.hold(BUY, 10, symbol="B")
+    rates = (FundingRate("A", game.next_ms, Decimal("0.001")),)
+    assert [] == game.candle(rates=rates, A=(1_000, 1_000, 1_000, 1_000))
+
+
+def test_progress_remembers_how_far_settlements_were_looked_at(game: Game) -> None:
+    """The opening of the latest batch, whether anything was paid or not."""
+    game.candle(A=(1_000, 1_000, 1_000, 1_000))
+    assert game.next_ms - MINUTE == game.kernel.account.progress.funded_ms
+
+
+# ── liquidation ─────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_a_liquidation_closes_the_position_whole_and_voids_its_reduce_only_orders(game: Game, side: int) -> None:
+    """Whatever the volume; entries and other symbols' orders stay."""
+    game.hold(side, 40)
+    at = game.position.liquidation
+    game.order("far stop", Kind.STOP, -side, 40, at - side * 20)
+    game.order("target", Kind.TARGET, -side, 40, 1_000 + side * 100)
+    game.order("entry", Kind.LIMIT, side, 10, at - side * 30)
+    game.order("other", Kind.LIMIT, side, 10, 900, symbol="B") if side is BUY else None
+    low, high = min(at, 1_000), max(at, 1_000)
+    happened = game.candle(volume=1, A=(1_000, high, low, at))
+    assert [("", -side * 40, at)] == trades(happened)
+    (first, *_) = happened
+    assert isinstance(first, TradeRow)
+    assert (True, 0) == (first.is_liquidation, first.order_number)
+    void = (Status.EXPIRED, "position was liquidated")
+    assert [("far stop", *void), ("target", *void)] == ends(happened)
+    assert {"entry", "other"} - ({"other"} if side is SELL else set()) == set(game.kernel.account.orders)
+    assert 0 == game.signed == game.position.liquidation
+
+
+def test_a_gap_through_the_liquidation_price_is_taken_over_at_the_open(game: Game) -> None:
+    """There was no better price."""
+    game.hold(BUY, 10)
+    assert [("", -10, 850)] == trades(game.candle(A=(850, 860, 840, 850)))
+
+
+def test_a_stop_before_the_liquidation_price_saves_the_position(game: Game) -> None:
+    """The nearer price acts first."""
+    game.hold(BUY, 10)
+    game.order("stop", Kind.STOP, SELL, 10, game.position.liquidation + 1)
+    assert [("stop", -10, game.position.liquidation + 1)] == trades(game.candle(A=(1_000, 1_000, 800, 800)))
+
+
+def test_orders_may_be_cancelled_in_answer_to_a_liquidation(game: Game) -> None:
+    """They are void already: a cancel finds nothing open, and the batch goes on."""
+    game.hold(BUY, 10)
+    for name, price in (("one", 890), ("two", 880), ("three", 870)):
+        game.order(name, Kind.STOP, SELL, 10, price)
+
+    def tidy_up(it: Game, happening: Happening) -> None:
+        if isinstance(happening, TradeRow):
+            assert [None] * 3 == [it.kernel.cancel(name) for name in ("one", "two", "three")]
+
+    happened = game.candle(answer=tidy_up, A=(1_000, 1_000, 900, 950))
+    assert 3 == len(ends(happened))
+    assert 950 == game.kernel.account.points["A"].last
+
+
+# ── refusals ────────────────────────────────────────────────────────────────
+
+
+def _refusals() -> Iterator[tuple[str, Kind, int, int, int, dict[str, object]]]:
+    yield "quantity", Kind.MARKET, BUY, 1, 0, {}
+    yield "quantity", Kind.MARKET, BUY, -10, 0, {}
+    yield "quantity", Kind.MARKET, BUY, 100_001, 0, {}
+    yield "price", Kind.LIMIT, BUY, 10, 0, {}
+    yield "price", Kind.STOP, SELL, 10, -5, {}
+    yield "would_trigger", Kind.STOP, BUY, 10, 1_000, {"reduce_only": False}
+    yield "would_trigger", Kind.STOP, SELL, 10, 1_000, {"reduce_only": False}
+    yield "would_trigger", Kind.TARGET, BUY, 10, 1_000, {"reduce_only": False}
+    yield "would_trigger", Kind.TARGET, SELL, 10, 1_000, {"reduce_only": False}
+    yield "would_take", Kind.LIMIT, BUY, 10, 1_000, {"post_only": True}
+    yield "would_take", Kind.LIMIT, SELL, 10, 1_000, {"post_only": True}
+    yield "reduce_only", Kind.MARKET, SELL, 10, 0, {"reduce_only": True}
+    yield "notional", Kind.MARKET, BUY, 4, 0, {}
+    yield "notional", Kind.LIMIT, BUY, 5, 999, {}
+    yield "margin", Kind.MARKET, BUY, 1_001, 0, {}
+    yield "margin", Kind.LIMIT, BUY, 2_000, 990, {}
+
+
+@pytest.mark.parametrize(("code", "kind", "sign", "steps", "price", "told"), list(_refusals()))
+def test_every_filter_refuses_with_its_own_code(
+    game: Game, code: str, kind: Kind, sign: int, steps: int, price: int, told: dict[str, object]
+) -> None:
+    """At a price of 1,000 with 100,000 at 10x; nothing is written of a refused order."""
+    written = len(game.changes)
+    refusal, order = game.ask("x", kind, sign, steps, price, **told)
+    assert refusal is not None
+    assert code == refusal.code
+    assert refusal.reason
+    assert (written, 0, {}) == (len(game.changes), order.number, game.kernel.account.orders)
+
+
+@pytest.mark.parametrize(("kind", "sign", "price"), [(Kind.STOP, BUY, 1_001), (Kind.STOP, SELL, 999),
+                                                     (Kind.TARGET, BUY, 999), (Kind.TARGET, SELL, 1_001)])  # fmt: skip
+def test_a_trigger_one_tick_away_is_accepted(game: Game, kind: Kind, sign: int, price: int) -> None:
+    """The last price itself is not."""
+    game.order("x", kind, sign, 10, price, reduce_only=False)
+
+
+def test_an_order_before_the_first_candle_is_refused() -> None:
+    """There is no price to judge it by."""
+    kernel = Kernel(Account(), {"A": Contract.of(_instrument("A"))}, FREE, lambda _: None)
+    order = ExchangeOrder("x", 0, "A", Kind.MARKET, BUY, 10, 0, False, 0, 0)  # noqa: FBT003
+    refusal = kernel.submit(order, post_only=False)
+    assert refusal is not None
+    assert "no_market" == refusal.code
+
+
+def test_the_fee_counts_into_the_margin_that_an_entry_needs() -> None:
+    """Ten thousand at 10x carry a hundred thousand only without a fee."""
+    dear = Terms(taker_fee_e8=100_000, slippage_ppm=0, volume_share_ppm=1_000_000, leverage_milli=10_000)
+    assert Game(FREE, wallet=10_000).ask("x", Kind.MARKET, BUY, 100)[0] is None
+    refusal, _ = Game(dear, wallet=10_000).ask("x", Kind.MARKET, BUY, 100)
+    assert Refusal("margin", f"needs {10_100 * E8}, available {10_000 * E8} (1e-8)") == refusal
+
+
+def test_what_is_available_is_the_wallet_less_margin_open_entries_and_open_losses(game: Game) -> None:
+    """Gains that are not realised are not lent out; reduce-only orders cost nothing."""
+    game.hold(BUY, 100)
+    assert 90_000 * E8 == game.kernel.available_e8()
+    game.order("entry", Kind.LIMIT, BUY, 100, 900)
+    game.order("stop", Kind.STOP, SELL, 100, 950)
+    assert 81_000 * E8 == game.kernel.available_e8()
+    game.candle(A=(1_000, 1_000, 990, 990))
+    assert 80_000 * E8 == game.kernel.available_e8()
+    game.candle(A=(990, 1_050, 990, 1_050))
+    assert 81_000 * E8 == game.kernel.available_e8()
+    game.order("market", Kind.MARKET, SELL, 10, symbol="B")
+    assert 80_000 * E8 == game.kernel.available_e8()
+
+
+def test_accepted_orders_are_numbered_and_stamped(game: Game) -> None:
+    """With the time of the exchange; market orders are working at once."""
+    first = game.order("a", Kind.MARKET, BUY, 10)
+    second = game.order("b", Kind.LIMIT, BUY, 10, 990)
+    assert [(1, MINUTE, Status.WORKING), (2, MINUTE, Status.NEW)] == [
+        (order.number, order.created_ms, order.status) for order in (first, second)
+    ]
+
+
+def test_a_cancel_of_what_is_not_open_is_none(game: Game) -> None:
+    """Unknown, filled or cancelled before."""
+    game.order("a", Kind.LIMIT, BUY, 10, 990)
+    assert game.kernel.cancel("a") is not None
+    assert game.kernel.cancel("a") is None
+    assert game.kernel.cancel("unknown") is None
+
+
+def test_nothing_is_seen_before_it_is_durable(game: Game) -> None:
+    """At every pause the change that made it is the last one that was written."""
+    game.hold(BUY, 10)
+    game.order("stop", Kind.STOP, SELL, 10, 980)
+    rate = FundingRate("A", game.next_ms, Decimal("0.001"))
+
+    def check(it: Game, happening: Happening) -> None:
+        last = it.changes[-1]
+        assert happening in [*last.trades, *last.incomes, *last.orders]
+
+    assert 2 == len(game.candle(rates=(rate,), answer=check, A=(1_000, 1_000, 970, 970)))

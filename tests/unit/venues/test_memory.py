@@ -1,0 +1,443 @@
+"""The exchange's memory: what was visible survives a kill, what was not never happened."""
+
+import sqlite3
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.domain.instrument import Instrument, MarginTier
+from trading_engine.domain.market import Candle, FundingRate
+from trading_engine.venues.embedded.account import (
+    Account,
+    Contract,
+    ExchangeOrder,
+    ExchangePosition,
+    Kind,
+    MarketPoint,
+    Progress,
+    Status,
+    Terms,
+)
+from trading_engine.venues.embedded.matching import Change, IncomeRow, Kernel, TradeRow
+from trading_engine.venues.embedded.memory import APPLICATION_ID, SCHEMA_VERSION, Memory
+
+E8 = 100_000_000
+MINUTE = 60_000
+SYMBOLS = ("A", "B")
+TABLES = ("orders", "trades", "incomes", "symbols", "progress")
+
+
+def _order(name: str = "a", number: int = 1, **changes: object) -> ExchangeOrder:
+    order = ExchangeOrder(name, number, "A", Kind.LIMIT, 1, 10, 90, reduce_only=False, created_ms=5, updated_ms=5)
+    for key, value in changes.items():
+        setattr(order, key, value)
+    return order
+
+
+def _trade(number: int, ts_ms: int) -> TradeRow:
+    return TradeRow(number, "a", 1, "A", 1, 10, 90, 0, 0, ts_ms, is_maker=False, is_liquidation=False)
+
+
+def _rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Everything in the file, by table."""
+    db = sqlite3.connect(path)
+    try:
+        return {table: db.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall() for table in TABLES}
+    finally:
+        db.close()
+
+
+# ── one file ────────────────────────────────────────────────────────────────
+
+
+def test_a_new_file_holds_no_account_and_is_its_owners_alone(tmp_path: Path) -> None:
+    """Mode 0600; the schema is marked as ours."""
+    path = tmp_path / "paper.db"
+    memory = Memory(path)
+    assert memory.load() is None
+    memory.close()
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+    db = sqlite3.connect(path)
+    assert (APPLICATION_ID, SCHEMA_VERSION) == (
+        db.execute("PRAGMA application_id").fetchone()[0],
+        db.execute("PRAGMA user_version").fetchone()[0],
+    )
+    db.close()
+
+
+def test_everything_written_is_loaded_again(tmp_path: Path) -> None:
+    """Open orders by number, points and positions by symbol, progress; closed orders stay out of the account."""
+    path = tmp_path / "paper.db"
+    account = Account(
+        orders={"b": _order("b", 2), "a": _order("a", 1, filled=3)},
+        positions={"A": ExchangePosition("A", 1, 10, 900 * E8, 90 * E8, 82)},
+        points={"A": MarketPoint("A", 91, 7, -1, 60), "B": MarketPoint("B", 50)},
+        progress=Progress(60, 3, 75, 60, 3, 4, 1_000),
+    )
+    memory = Memory(path)
+    memory.write(account, Change(orders=[*account.orders.values(), _order("c", 3, status=Status.FILLED)]))
+    memory.close()
+    memory = Memory(path)
+    loaded = memory.load()
+    assert loaded is not None
+    assert ["a", "b"] == list(loaded.orders)
+    account.positions["B"] = ExchangePosition("B")
+    assert account == loaded
+    assert _order("c", 3, status=Status.FILLED) == memory.order("c")
+    assert [True, True, False] == [memory.is_known(name) for name in ("a", "c", "d")]
+    memory.close()
+
+
+def test_an_order_is_kept_in_its_latest_state(tmp_path: Path) -> None:
+    """One row an id."""
+    memory = Memory(tmp_path / "paper.db")
+    memory.write(Account(), Change(orders=[_order()]))
+    memory.write(Account(), Change(orders=[_order(filled=10, status=Status.FILLED)]))
+    assert _order(filled=10, status=Status.FILLED) == memory.order("a")
+    assert memory.load() == Account()
+    memory.close()
+
+
+def test_trades_and_incomes_are_read_from_an_instant_on(tmp_path: Path) -> None:
+    """Inclusive, oldest first; also after the file was opened again."""
+    path = tmp_path / "paper.db"
+    memory = Memory(path)
+    trades = [_trade(number, ts_ms) for number, ts_ms in ((1, 10), (2, 20), (3, 20), (4, 30))]
+    incomes = [IncomeRow(name, "funding", "A", 1, ts_ms) for name, ts_ms in (("x", 10), ("y", 20), ("z", 20))]
+    assert [] == memory.trades_since(0)
+    memory.write(Account(), Change(trades=trades, incomes=incomes))
+    for _ in range(2):
+        assert trades == memory.trades_since(0)
+        assert trades[1:] == memory.trades_since(20)
+        assert [] == memory.trades_since(31)
+        assert incomes[1:] == memory.incomes_since(11)
+        assert [] == memory.incomes_since(21)
+        memory.close()
+        memory = Memory(path)
+        memory.load()
+    memory.close()
+
+
+def test_the_crash_points_around_a_commit_are_hit_in_order(tmp_path: Path) -> None:
+    """Before, inside, after."""
+    names: list[str] = []
+    memory = Memory(tmp_path / "paper.db", names.append)
+    memory.write(Account(), Change())
+    assert ["exchange.commit.before", "exchange.commit.inside", "exchange.commit.after"] == names
+    memory.close()
+
+
+class Died(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize(
+    ("point", "survives"),
+    [("exchange.commit.before", False), ("exchange.commit.inside", False), ("exchange.commit.after", True)],
+)
+def test_a_change_is_kept_whole_or_not_at_all(tmp_path: Path, point: str, survives: bool) -> None:
+    """Whatever happened at the crash points around its commit."""
+    path = tmp_path / "paper.db"
+    armed = False
+
+    def die(name: str) -> None:
+        if armed and name == point:
+            raise Died
+
+    memory = Memory(path, die)
+    memory.write(Account(), Change(orders=[_order("before")]))
+    armed = True
+    account = Account(points={"A": MarketPoint("A", 5)}, progress=Progress(open_ms=60))
+    change = Change(orders=[_order("after", 2)], trades=[_trade(1, 10)])
+    with pytest.raises(Died):
+        memory.write(account, change)
+    memory.close()
+    rows = _rows(path)
+    assert (["after"] if survives else []) + ["before"] == [row[0] for row in rows["orders"]]
+    assert survives == bool(rows["trades"]) == bool(rows["symbols"])
+
+
+def test_an_open_transaction_is_given_up_on_closing(tmp_path: Path) -> None:
+    """Closing never commits anything."""
+    path = tmp_path / "paper.db"
+    memory = Memory(path)
+    memory._db.execute("BEGIN IMMEDIATE")
+    memory._db.execute("INSERT INTO orders VALUES ('x', 1, '{}')")
+    memory.close()
+    assert [] == _rows(path)["orders"]
+
+
+@pytest.mark.parametrize("name", ["50%41.db", "a#b.db", "is it?.db", "päper db"])
+def test_any_path_can_hold_a_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Characters that mean something in a URI are part of the name; a relative path is one too."""
+    monkeypatch.chdir(tmp_path)
+    memory = Memory(Path(name))
+    memory.write(Account(), Change())
+    memory.close()
+    assert (tmp_path / name).exists()
+    memory = Memory(tmp_path / name, read_only=True)
+    assert memory.load() == Account()
+    memory.close()
+
+
+def test_a_read_only_memory_writes_nothing(tmp_path: Path) -> None:
+    """It reads beside a writer, and refuses to write."""
+    path = tmp_path / "paper.db"
+    writer = Memory(path)
+    writer.write(Account(), Change(orders=[_order()]))
+    reader = Memory(path, read_only=True)
+    assert reader.is_known("a")
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader.write(Account(), Change())
+    reader.close()
+    writer.close()
+
+
+# ── files that are not ours ─────────────────────────────────────────────────
+
+
+def _file(path: Path, *statements: str) -> bytes:
+    db = sqlite3.connect(path)
+    for statement in statements:
+        db.execute(statement)
+    db.commit()
+    db.close()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_memory_of_a_newer_release_is_refused(tmp_path: Path, read_only: bool) -> None:
+    """With both schema numbers and what to do; nothing is written."""
+    path = tmp_path / "paper.db"
+    Memory(path).close()
+    before = _file(path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(ConfigInvalid, match=r"paper\.db: schema 2 is newer than this program's 1; use a newer"):
+        Memory(path, read_only=read_only)
+    assert before == path.read_bytes()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("CREATE TABLE positions (id INTEGER)",),
+        ("PRAGMA user_version = 1", "CREATE TABLE orders (id INTEGER)"),
+        ("PRAGMA user_version = 9",),
+        ("PRAGMA application_id = 77",),
+    ],
+)
+def test_a_database_of_another_program_is_refused(tmp_path: Path, statements: tuple[str, ...], read_only: bool) -> None:
+    """Whatever its version, and nothing is written into it."""
+    path = tmp_path / "paper.db"
+    before = _file(path, *statements)
+    with pytest.raises(ConfigInvalid, match=r"paper\.db: is not a memory of the paper exchange; move it away"):
+        Memory(path, read_only=read_only)
+    assert before == path.read_bytes()
+    assert ["paper.db"] == [file.name for file in tmp_path.iterdir()]
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    """With the reason of the library."""
+    path = tmp_path / "paper.db"
+    path.write_text("these are not the rows you are looking for, and there are many of them\n" * 20)
+    with pytest.raises(ConfigInvalid, match=r"paper\.db: cannot be used as the paper exchange's memory \(file is not"):
+        Memory(path)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_path_that_cannot_be_opened_is_refused(tmp_path: Path, read_only: bool) -> None:
+    """A missing folder."""
+    with pytest.raises(ConfigInvalid, match=r"nowhere/paper\.db: cannot be used .* \(unable to open"):
+        Memory(tmp_path / "nowhere" / "paper.db", read_only=read_only)
+
+
+def test_a_file_that_was_just_made_holds_no_account(tmp_path: Path) -> None:
+    """A kill between making the file and its tables leaves it empty: nothing to read, and usable afterwards."""
+    path = tmp_path / "paper.db"
+    path.touch()
+    reader = Memory(path, read_only=True)
+    assert reader.load() is None
+    reader.close()
+    memory = Memory(path)
+    assert memory.load() is None
+    memory.close()
+
+
+# ── kills at every pause ────────────────────────────────────────────────────
+
+
+def _contract(symbol: str) -> Contract:
+    return Contract.of(
+        Instrument(
+            symbol=symbol,
+            tick=Decimal(1),
+            step=Decimal(1),
+            min_quantity=Decimal(1),
+            max_quantity=Decimal(10_000),
+            min_notional=Decimal(1),
+            max_leverage=Decimal(50),
+            tiers=(MarginTier(Decimal(10**9), Decimal("0.005"), Decimal(0), Decimal(50)),),
+        )
+    )
+
+
+CONTRACTS = {symbol: _contract(symbol) for symbol in SYMBOLS}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """An order as a script asks for it; the price is told as a distance from the last one."""
+
+    symbol: str
+    kind: Kind
+    sign: int
+    steps: int
+    distance: int
+    reduce_only: bool
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One batch of candles, its settlements, and what is ordered or cancelled after it."""
+
+    candles: tuple[Candle, ...]
+    rates: tuple[FundingRate, ...]
+    wishes: tuple[Wish, ...]
+    cancels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Script:
+    """A small market and what its trader does: after each batch, and in answer to the n-th trade."""
+
+    turns: tuple[Turn, ...]
+    answers: dict[int, tuple[Wish, ...]]
+    terms: Terms
+
+
+WISHES = st.builds(
+    Wish,
+    symbol=st.sampled_from(SYMBOLS),
+    kind=st.sampled_from(Kind),
+    sign=st.sampled_from([1, -1]),
+    steps=st.integers(1, 40),
+    distance=st.integers(-12, 12),
+    reduce_only=st.booleans(),
+)
+
+
+@st.composite
+def scripts(draw: st.DrawFn) -> Script:
+    """Two symbols around 100 with narrow volume and wide swings, so that everything collides."""
+    turns = []
+    prices = st.integers(80, 120)
+    for number in range(draw(st.integers(2, 6))):
+        open_ms = number * MINUTE
+        symbols = SYMBOLS if number == 0 else draw(st.sampled_from([SYMBOLS, SYMBOLS, ("A",), ("B",)]))
+        candles = []
+        for symbol in symbols:
+            told = draw(st.lists(prices, min_size=2, max_size=4))
+            volume = draw(st.sampled_from([0, 10, 60, 1_000]))
+            candles.append(Candle(symbol, open_ms, MINUTE, told[0], max(told), min(told), told[-1], volume))
+        funded = draw(st.sets(st.sampled_from(SYMBOLS)))
+        rate = Decimal(draw(st.integers(-500, 500))).scaleb(-6)
+        rates = tuple(FundingRate(symbol, open_ms, rate) for symbol in sorted(funded))
+        wishes = tuple(draw(st.lists(WISHES, max_size=4)))
+        turns.append(Turn(tuple(candles), rates, wishes, tuple(draw(st.lists(st.integers(0, 6), max_size=1)))))
+    answers = draw(st.dictionaries(st.integers(1, 8), st.lists(WISHES, min_size=1, max_size=2).map(tuple), max_size=4))
+    share = draw(st.sampled_from([100_000, 500_000]))
+    leverage = draw(st.sampled_from([1_000, 10_000, 20_000]))
+    return Script(tuple(turns), answers, Terms(volume_share_ppm=share, leverage_milli=leverage))
+
+
+class Trader:
+    """Carries a script out on a file; `dies` says at which moment of every pause its exchange is killed."""
+
+    def __init__(self, path: Path, script: Script, dies: str) -> None:
+        self._path = path
+        self._script = script
+        self._dies = dies
+        self._answered: set[int] = set()
+        self._open(first=True)
+
+    def _open(self, *, first: bool = False) -> None:
+        self._memory = Memory(self._path)
+        account = self._memory.load()
+        assert first is (account is None)
+        account = account or Account(progress=Progress(wallet_e8=20_000 * E8))
+        self._kernel = Kernel(account, CONTRACTS, self._script.terms, lambda change: self._memory.write(account, change))
+        if first:
+            self._memory.write(account, Change())
+
+    def _die(self) -> None:
+        """As a kill does: nothing is said to the kernel, whose memory is gone."""
+        self._memory.close()
+        self._open()
+
+    def run(self) -> dict[str, list[tuple[object, ...]]]:
+        """Play to the end; all rows."""
+        for at, turn in enumerate(self._script.turns):
+            while not self._play_on(turn):
+                pass
+            self._order(f"t{at}", turn.wishes)
+            for number in turn.cancels:
+                self._kernel.cancel(f"t{at - 1}-{number}")
+            if self._dies:
+                self._die()
+                self._catch_up(at + 1)
+        self._memory.write(self._kernel.account, Change())
+        self._memory.close()
+        return _rows(self._path)
+
+    def _play_on(self, turn: Turn) -> bool:
+        """Play a batch to its end, or to the next kill; whether the end was reached."""
+        open_ms = turn.candles[0].open_time_ms
+        for _ in self._kernel.play(open_ms, turn.candles, turn.rates):
+            if self._dies == "before the answer":
+                self._die()
+            self._answer()
+            if self._dies == "after the answer":
+                self._die()
+            if self._dies:
+                return False
+        return True
+
+    def _answer(self) -> None:
+        count = self._kernel.account.progress.trades
+        if count not in self._answered:
+            self._answered.add(count)
+            self._order(f"a{count}", self._script.answers.get(count, ()))
+
+    def _order(self, name: str, wishes: Sequence[Wish]) -> None:
+        for at, wish in enumerate(wishes):
+            point = self._kernel.account.points.get(wish.symbol)
+            price = 0 if wish.kind is Kind.MARKET else (point.last if point else 100) + wish.distance
+            order = ExchangeOrder(
+                f"{name}-{at}", 0, wish.symbol, wish.kind, wish.sign, wish.steps, price, wish.reduce_only, 0, 0
+            )
+            self._kernel.submit(order, post_only=False)
+
+    def _catch_up(self, turns: int) -> None:
+        """Bring the exchange to where it was killed: silently, for what had happened was durable."""
+        for turn in self._script.turns[:turns]:
+            open_ms = turn.candles[0].open_time_ms
+            if open_ms >= self._kernel.account.progress.open_ms:
+                assert [] == list(self._kernel.play(open_ms, turn.candles, turn.rates))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(script=scripts(), dies=st.sampled_from(["before the answer", "after the answer"]))
+def test_a_kill_at_every_pause_leaves_the_rows_of_an_uninterrupted_play(
+    tmp_path_factory: pytest.TempPathFactory, script: Script, dies: str
+) -> None:
+    """Orders, trades, incomes, prices and progress, to the last byte."""
+    folder = tmp_path_factory.mktemp("kills")
+    expected = Trader(folder / "whole.db", script, "").run()
+    assert expected == Trader(folder / "killed.db", script, dies).run()
