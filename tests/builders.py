@@ -488,9 +488,10 @@ class Playbook:
         return self.on(IncomeSeen(self.now, replace(income, **changes)))  # type: ignore[arg-type]
 
     def snapshot(self, **changes: object) -> StepResult:
-        """The account was read whole; it shows our positions unless others are given."""
+        """The account was read whole; it shows our positions and our balance unless others are given."""
         held = tuple(held_at_venue(position) for position in self.book.positions.values() if position.quantity)
-        snapshot = make_snapshot(self.now, positions=held)
+        balance = self.book.ledger.balance
+        snapshot = make_snapshot(self.now, positions=held, balance=Balance(self.settings.asset, balance, balance))
         return self.on(SnapshotTaken(self.now, replace(snapshot, **changes)))  # type: ignore[arg-type]
 
     def snapshot_failed(self) -> StepResult:

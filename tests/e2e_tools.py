@@ -179,10 +179,15 @@ def moves(state: Path, target: str) -> list[Entry]:
 
 
 def files_of(folder: Path) -> dict[str, bytes] | None:
-    """Everything below a folder with its content; None where there is no folder."""
+    """Everything below a folder with its content, None where there is no folder.
+
+    Without what SQLite keeps beside a database: an index that any reader may make, and an empty log.
+    """
     if not folder.exists():
         return None
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    found = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    kept = {path: text for path, text in found.items() if not path.name.endswith("-shm")}
+    return {str(path.relative_to(folder)): text for path, text in kept.items() if text or path.suffix != ".db-wal"}
 
 
 # Configurations and markets

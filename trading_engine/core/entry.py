@@ -30,8 +30,7 @@ def decide_entries(draft: Draft, signals: tuple[Signal, ...], *, may_enter: bool
     chosen: list[Signal] = []
     by_symbol: dict[str, list[Signal]] = {}
     for signal in signals:
-        if signal.side is not None:
-            by_symbol.setdefault(signal.symbol, []).append(signal)
+        by_symbol.setdefault(signal.symbol, []).append(signal)
     for group in by_symbol.values():
         choice = choose(group)
         if choice.chosen is not None:

@@ -283,8 +283,6 @@ def _close_reason(position: Position, fill: Fill, order: Order | None) -> CloseR
         return CloseReason.STOP if order.trigger_price == position.initial_stop else CloseReason.TRAILING
     if order.purpose is Purpose.TARGET:
         return CloseReason.TARGET
-    if order.purpose is Purpose.EXIT:
-        return position.close_reason or CloseReason.OPERATOR
     return None
 
 

@@ -16,11 +16,6 @@ def ticks(instrument: Instrument, price: Decimal) -> int:
     return instrument.price_to_ticks(price)
 
 
-def nearest_ticks(instrument: Instrument, price: Decimal) -> int:
-    """Any price, rounded down to ticks: for notional and display, never for an order."""
-    return money.floor_units(price, instrument.tick)
-
-
 def mticks(instrument: Instrument, price: Decimal) -> int:
     """A mean price in thousandths of a tick, rounded down."""
     return money.floor_units(price * MTICKS, instrument.tick)

@@ -88,9 +88,9 @@ def test_a_day_is_closed_with_its_figures() -> None:
     play.income("-0.5")
     play.wait(DAY_MS)
     play.close_at(100)
-    assert [DayClosed("2025-01-01", dec(10_000), dec("97.25"), dec("1.5"), dec("-0.5"), trades=2, wins=1)] == play.recorded(
-        DayClosed
-    )
+    assert [
+        DayClosed("2025-01-01", dec(10_000), dec("97.25"), dec("1.5"), dec("-0.5"), trades=2, wins=1)
+    ] == play.recorded(DayClosed)
 
 
 # Trailing

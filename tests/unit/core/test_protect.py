@@ -262,6 +262,18 @@ def test_a_target_that_never_left_is_placed_again() -> None:
     assert 2 == play.order(play.place(Purpose.TARGET)).generation
 
 
+def test_one_leg_that_never_left_is_placed_again_alone() -> None:
+    """The others stand."""
+    play = Playbook(laddered())
+    play.fill(play.enter(target_ticks=300))
+    play.expire(play.place(Purpose.PARTIAL, 1))
+    assert [Purpose.PARTIAL] == play.placed()
+    assert (1, 2) == (
+        play.order(play.place(Purpose.PARTIAL, 1)).leg,
+        play.order(play.place(Purpose.PARTIAL, 1)).generation,
+    )
+
+
 def test_a_refused_target_is_not_asked_for_in_a_loop() -> None:
     """The stop protects; a person is told."""
     play = Playbook()

@@ -14,7 +14,7 @@ from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderState, TradeSide
 from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import ControlChanged, DifferenceFound, FillApplied, IncomeBooked, SymbolFrozen
-from trading_engine.domain.reports import OrderLookup, VenuePosition
+from trading_engine.domain.reports import Balance, OrderLookup, VenuePosition
 
 
 def id_of(placed: PlaceOrder) -> str:
@@ -185,6 +185,22 @@ def test_both_sides_of_a_hedged_account_are_netted() -> None:
     long_side = held_at_venue(position, quantity=dec(12))
     play.snapshot(positions=(long_side, replace(long_side, side=Side.SHORT, quantity=dec(2))))
     assert () == play.last.records
+
+
+def test_a_wallet_that_disagrees_with_the_ledger_is_told_when_it_begins_and_when_it_changes() -> None:
+    """Not every five minutes; and not while it agrees."""
+    play = Playbook()
+    short_of_one = Balance("USDT", dec(9_999), dec(9_999))
+    play.snapshot(balance=short_of_one)
+    assert [DifferenceFound("wallet", "", "10000", "9999", "told")] == play.recorded(DifferenceFound)
+    assert ["wallet holds 9999 USDT, the ledger adds up to 10000"] == play.alerts()
+    assert dec(-1) == play.state.market.wallet_gap
+    play.snapshot(balance=short_of_one)
+    assert () == play.last.records
+    play.snapshot()
+    assert ((), dec(0)) == (play.last.records, play.state.market.wallet_gap)
+    play.snapshot(balance=short_of_one)
+    assert 1 == len(play.alerts())
 
 
 def test_a_snapshot_repairs_what_a_position_lacks() -> None:

@@ -8,6 +8,7 @@ from builders import (
     Playbook,
     dec,
     make_book,
+    make_instrument,
     make_open_position,
     make_order,
     make_position,
@@ -153,6 +154,22 @@ def test_open_profit_is_not_spent_but_open_loss_is_missing() -> None:
     assert dec(9_000) == risk.available_margin(book, {BTC: dec(102)})
     assert dec(8_980) == risk.available_margin(book, {BTC: dec(98)})
     assert dec(0) == risk.unrealized(book, {})
+
+
+@pytest.mark.parametrize(
+    ("side", "leverage", "price"),
+    [(Side.LONG, 10, "90.5"), (Side.SHORT, 10, "109.4"), (Side.LONG, 1, None), (Side.SHORT, 1, "199.0")],
+)
+def test_the_price_of_liquidation_is_rounded_towards_the_entry(side: Side, leverage: int, price: str | None) -> None:
+    """At 100 with a maintenance of 0.5 %; a long on its own money cannot be liquidated."""
+    position = make_open_position(side=side, leverage=dec(leverage))
+    expected = None if price is None else dec(price)
+    assert expected == risk.liquidation_price(position, make_instrument())
+
+
+def test_a_position_without_size_has_no_liquidation() -> None:
+    """Nothing to take over."""
+    assert risk.liquidation_price(make_position(), make_instrument()) is None
 
 
 def test_limits_without_a_proposal_show_what_is_used() -> None:
