@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,9 +57,9 @@ def candles_of(arguments: list[str]) -> int:
     """How many candles such a run has, as `validate` counts them."""
     command = [sys.executable, "-m", "trading_engine", "config", "show", "--json", "--config"]
     config = arguments[arguments.index("--config") + 1]
-    files = [value.split("=", 1)[1] for flag, value in zip(arguments, arguments[1:], strict=False) if flag == "--replay"]
+    files = [value.split("=", 1)[1] for flag, value in pairwise(arguments) if flag == "--replay"]
     if files:
-        import pyarrow.parquet as parquet  # noqa: PLC0415 - only for recorded files
+        from pyarrow import parquet  # noqa: PLC0415 - only for recorded files
 
         return sum(parquet.ParquetFile(file).metadata.num_rows for file in files)
     shown = subprocess.run([*command, config], cwd=ROOT, capture_output=True, text=True, check=True)

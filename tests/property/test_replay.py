@@ -75,9 +75,7 @@ MARKETS = st.lists(
 
 def _expected(market: list[Series]) -> list[tuple[int, str, int]]:
     return sorted(
-        (START + minute * MINUTE, series.symbol, series.price(minute))
-        for series in market
-        for minute in series.minutes
+        (START + minute * MINUTE, series.symbol, series.price(minute)) for series in market for minute in series.minutes
     )
 
 
@@ -92,9 +90,7 @@ def test_the_merge_is_the_sorted_union(market: list[Series]) -> None:
     times = [batch.open_time_ms for batch in batches]
     assert sorted(set(times)) == times
     floats = [values for batch in batches for values in batch.floats]
-    assert [
-        (c.open * 0.5, c.high * 0.5, c.low * 0.5, c.close * 0.5, c.volume * 0.25) for _, c in candles
-    ] == floats
+    assert [(c.open * 0.5, c.high * 0.5, c.low * 0.5, c.close * 0.5, c.volume * 0.25) for _, c in candles] == floats
 
 
 @settings(max_examples=40, deadline=None)

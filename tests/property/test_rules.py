@@ -242,9 +242,7 @@ def test_r_reached_is_the_floor_of_the_exact_multiple(sign: int, entry: int, ris
     assert math.floor(exact) == exits.r_reached_milli(sign, entry, risk, price)
 
 
-trail_steps = st.lists(
-    st.builds(TrailStep, st.integers(0, 10_000), st.integers(-1_000, 10_000)), max_size=4
-).map(tuple)
+trail_steps = st.lists(st.builds(TrailStep, st.integers(0, 10_000), st.integers(-1_000, 10_000)), max_size=4).map(tuple)
 
 
 @quick
@@ -278,9 +276,7 @@ def test_a_trailed_stop_never_moves_away_and_never_passes_the_best_price(
     risk=st.integers(1, 10**5),
     step=st.builds(TrailStep, st.integers(1_000, 9_000), st.integers(0, 1_000)),
 )
-def test_a_trailed_stop_gives_back_no_more_than_asked(
-    sign: int, entry: int, risk: int, step: TrailStep
-) -> None:
+def test_a_trailed_stop_gives_back_no_more_than_asked(sign: int, entry: int, risk: int, step: TrailStep) -> None:
     """Rounded towards the price, by less than a tick, unless the best price is in the way."""
     best = (entry + sign * risk * 10) // 1_000 + sign
     current = entry // 1_000 - sign * (risk // 1_000 + 2)
@@ -309,9 +305,7 @@ amounts_e8 = st.integers(1, 1_000) | st.integers(1, MONEY)
 
 
 @quick
-@given(
-    amount=amounts_e8, ppm=st.integers(1, PPM), offset=near | st.integers(-MONEY, MONEY), limit_e8=amounts_e8
-)
+@given(amount=amounts_e8, ppm=st.integers(1, PPM), offset=near | st.integers(-MONEY, MONEY), limit_e8=amounts_e8)
 def test_loss_limits_compare_as_if_unrounded(amount: int, ppm: int, offset: int, limit_e8: int) -> None:
     """Tripped exactly when the loss reaches the exact share, or the money."""
     share = Fraction(amount * ppm, PPM)
@@ -357,9 +351,7 @@ def test_slippage_is_the_exact_share_rounded_against_the_taker(trade_sign: int, 
 
 
 @quick
-@given(
-    prices=st.lists(st.integers(1, 1_000), min_size=4, max_size=4), sign=signs, trigger=st.integers(1, 1_000)
-)
+@given(prices=st.lists(st.integers(1, 1_000), min_size=4, max_size=4), sign=signs, trigger=st.integers(1, 1_000))
 def test_a_candle_path_holds_every_trigger_of_the_candle(prices: list[int], sign: int, trigger: int) -> None:
     """A stop triggers on the path exactly when the candle's adverse extreme reaches it."""
     low, *between, high = sorted(prices)
@@ -384,9 +376,7 @@ def test_fills_are_never_better_than_the_order(trade_sign: int, start: int, end:
 
 @quick
 @given(notional=money, leverage=leverages, steps=st.lists(tiers, min_size=1, max_size=3).map(tuple))
-def test_margins_are_exact_arithmetic_rounded_up(
-    notional: int, leverage: int, steps: tuple[Tier, ...]
-) -> None:
+def test_margins_are_exact_arithmetic_rounded_up(notional: int, leverage: int, steps: tuple[Tier, ...]) -> None:
     """By less than one unit; maintenance is never negative."""
     assert math.ceil(Fraction(notional * 1_000, leverage)) == margin.initial_margin_e8(notional, leverage)
     tier = margin.tier_for(notional, steps)
@@ -439,9 +429,7 @@ def test_sizing_stays_within_64_bits(inputs: SizingInput) -> None:
 
 
 @quick
-@given(
-    amounts=st.tuples(money, money), ppm=shares, milli=st.integers(1_000, 200_000), rate=st.integers(-E8, E8)
-)
+@given(amounts=st.tuples(money, money), ppm=shares, milli=st.integers(1_000, 200_000), rate=st.integers(-E8, E8))
 @example(amounts=(MONEY, MONEY), ppm=PPM, milli=1_000, rate=E8)
 @example(amounts=(MONEY - 1, MONEY - 1), ppm=PPM - 1, milli=1_001, rate=1 - E8)
 def test_money_stays_within_64_bits(amounts: tuple[int, int], ppm: int, milli: int, rate: int) -> None:

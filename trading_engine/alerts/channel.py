@@ -53,7 +53,7 @@ class Channel:
         return text[:_LONGEST_ERROR]
 
 
-class SendFailed(Exception):  # noqa: N818 - says what happened
+class SendFailed(Exception):
     """The channel did not accept the message; the text says why and holds no secret."""
 
 

@@ -17,7 +17,7 @@ _ASSIGNMENT = re.compile(rf"(?:export\s+)?(?P<name>{_NAME})\s*=\s*(?P<value>.*)"
 _TRAILING_COMMENT = re.compile(r"(?:^|\s+)#.*")
 
 
-class ReferenceInvalid(ValueError):  # noqa: N818 - says what is wrong
+class ReferenceInvalid(ValueError):
     """A `${…}` that cannot be replaced; the text continues the sentence `KEY …`."""
 
 

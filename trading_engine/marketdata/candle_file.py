@@ -156,7 +156,7 @@ class _Scan:
 
 def _interval(path: Path, ts: Int64) -> int:
     """The smallest step between the first rows of a file, which are known to ascend."""
-    if ts.size < 2:  # noqa: PLR2004 (a step needs two ends)
+    if ts.size < 2:
         raise ConfigInvalid(f"{path}: has one row; expected at least two, which show the interval")
     steps = np.diff(ts)
     at = int(steps.argmin())

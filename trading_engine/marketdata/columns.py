@@ -65,9 +65,7 @@ def _read(path: Path, wanted: tuple[str, ...], first_row: int) -> Iterator[Colum
     if head.startswith(_PARQUET_MAGIC):
         batches = _parquet_batches(path, wanted)
     elif path.suffix.lower() in _PARQUET_SUFFIXES:
-        raise ConfigInvalid(
-            f"{path}: is not a Parquet file (begins with {head[:4]!r}); expected {_expected(wanted)}"
-        )
+        raise ConfigInvalid(f"{path}: is not a Parquet file (begins with {head[:4]!r}); expected {_expected(wanted)}")
     else:
         header = _csv_header(path, head, wanted)
         _require_columns(path, wanted, header)

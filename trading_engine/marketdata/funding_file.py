@@ -17,9 +17,7 @@ from trading_engine.domain.time import iso, round_to_minute
 from trading_engine.marketdata.columns import read_columns
 
 
-def read_funding(
-    symbol: str, path: str | Path, from_ts: int = 0, to_ts: int | None = None
-) -> tuple[FundingRate, ...]:
+def read_funding(symbol: str, path: str | Path, from_ts: int = 0, to_ts: int | None = None) -> tuple[FundingRate, ...]:
     """The settlements of a file from `from_ts` to `to_ts`, both included, in time order.
 
     Times are rounded to the full minute, since venues stamp settlements a few milliseconds late; rates to

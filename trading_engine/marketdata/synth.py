@@ -197,7 +197,7 @@ def _next_regime(regime: _Regime, turn: float, direction: float) -> _Regime:
     if regime is _Regime.RANGE:
         if turn >= _LEAVE_RANGE:
             return regime
-        return _Regime.UP if direction < 0.5 else _Regime.DOWN  # noqa: PLR2004 (a fair coin)
+        return _Regime.UP if direction < 0.5 else _Regime.DOWN
     if turn >= _LEAVE_TREND:
         return regime
     return _Regime(-regime) if direction < _TURN_OVER else _Regime.RANGE
@@ -212,7 +212,7 @@ def _drift(regime: _Regime, price: float, middle: float, usual_sigma: float) -> 
 
 def _jump_sign(regime: _Regime, side: float) -> int:
     if regime is _Regime.RANGE:
-        return 1 if side < 0.5 else -1  # noqa: PLR2004 (a fair coin)
+        return 1 if side < 0.5 else -1
     return int(regime) if side < _JUMP_WITH_TREND else -int(regime)
 
 
@@ -232,9 +232,7 @@ def _volumes(path: _Path, chance: _Chance, ts: Int64, usual_sigma: float) -> Flo
     from_noon = np.abs((ts % DAY_MS) / DAY_MS - 0.5) * 2
     change = np.abs(np.diff(path.log_close, prepend=0.0))
     noise = np.exp(0.35 * chance.volume)
-    volumes: Float64 = (
-        (0.6 + from_noon**2) * noise * (0.6 + 0.5 * change / usual_sigma) * (1 + 0.8 * path.jumped)
-    )
+    volumes: Float64 = (0.6 + from_noon**2) * noise * (0.6 + 0.5 * change / usual_sigma) * (1 + 0.8 * path.jumped)
     return volumes
 
 

@@ -64,9 +64,7 @@ def count_losses(nets_e8: tuple[int, ...]) -> int:
     return losses
 
 
-def losing_streak(
-    losses_in_row: int, limit: int, last_loss_ts_ms: int, pause_ms: int, now_ms: int
-) -> Verdict:
+def losing_streak(losses_in_row: int, limit: int, last_loss_ts_ms: int, pause_ms: int, now_ms: int) -> Verdict:
     """Trips after `limit` losses in a row, for `pause_ms` after the last one, or, with 0, until resumed."""
     if limit <= 0 or losses_in_row < limit:
         return Verdict(tripped=False, value=losses_in_row, threshold=max(0, limit), until_ms=0)

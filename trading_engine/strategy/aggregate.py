@@ -48,11 +48,11 @@ def choose(signals: Sequence[Signal]) -> Choice:
     )
     is_tie = len({signal.side for signal in leaders}) > 1
     chosen = None if is_tie else leaders[0]
-    dropped = [_judge(signal, leaders, is_tie) for signal in signals if signal is not chosen]
+    dropped = [_judge(signal, leaders, is_tie=is_tie) for signal in signals if signal is not chosen]
     return Choice(chosen, tuple(dropped))
 
 
-def _judge(signal: Signal, leaders: Sequence[Signal], is_tie: bool) -> Dropped:
+def _judge(signal: Signal, leaders: Sequence[Signal], *, is_tie: bool) -> Dropped:
     if signal.side is None:
         return _exit_only(signal)
     first = leaders[0]

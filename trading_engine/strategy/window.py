@@ -131,9 +131,7 @@ class Window:
             self._columns[interval_ms] = column
             self._forming.append(_Forming(column))
 
-    def append(
-        self, open_time_ms: int, open_: float, high: float, low: float, close: float, volume: float
-    ) -> None:
+    def append(self, open_time_ms: int, open_: float, high: float, low: float, close: float, volume: float) -> None:
         """Add the next closed base candle; times may skip but never repeat or go back.
 
         A higher candle becomes visible with the base candle that ends it or, where that one is missing,

@@ -58,7 +58,9 @@ def configure_logging(
     logger.remove()
     logger.configure(patcher=_redact_record, extra={})
     # Tracebacks come redacted from the patcher; loguru's own, with values of variables, would leak.
-    logger.add(console or sys.stderr, level=console_level or level, format=_console_format, diagnose=False, backtrace=False)
+    logger.add(
+        console or sys.stderr, level=console_level or level, format=_console_format, diagnose=False, backtrace=False
+    )
     if log_dir is not None:
         _add_file(level, log_dir / FILE_NAME, rotation_mb * _BYTES_PER_MB, keep)
     _intercept_stdlib(level)

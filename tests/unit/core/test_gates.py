@@ -100,9 +100,9 @@ def test_a_loss_cools_everything_down_for_an_hour() -> None:
     play = Playbook()
     play.stopped_out()
     until = iso(play.now + HOUR_MS)
-    assert (f"cooldown: 3600000 of 3600000 until {until}",) == gates(play, ETH)
+    assert (f"cooldown: 60 min left of 60 until {until}",) == gates(play, ETH)
     play.wait(HOUR_MS - 1)
-    assert (f"cooldown: 1 of 3600000 until {until}",) == gates(play)
+    assert (f"cooldown: 1 min left of 60 until {until}",) == gates(play)
     play.wait(1)
     assert () == gates(play)
 
@@ -111,7 +111,7 @@ def test_a_loss_may_cool_down_its_symbol_only() -> None:
     """By configuration."""
     play = Playbook(make_settings(limits=LimitSettings(cooldown_scope=CooldownScope.SYMBOL)))
     play.stopped_out()
-    assert (f"cooldown on BTCUSDT: 3600000 of 3600000 until {iso(play.now + HOUR_MS)}",) == gates(play)
+    assert (f"cooldown on BTCUSDT: 60 min left of 60 until {iso(play.now + HOUR_MS)}",) == gates(play)
     assert () == gates(play, ETH)
 
 

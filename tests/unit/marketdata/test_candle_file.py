@@ -252,10 +252,7 @@ def test_times_out_of_step_with_the_interval_are_refused(tmp_path: Path) -> None
 def test_an_interval_that_is_not_whole_minutes_is_refused(tmp_path: Path) -> None:
     """Candles of seconds are not supported, and said so."""
     refusal = _refusal(_parquet(tmp_path, _table(step_ms=1_000)))
-    assert (
-        "row 2: ts 1746316801000 is 1,000 ms after the row above; expected candles of whole minutes"
-        in refusal
-    )
+    assert "row 2: ts 1746316801000 is 1,000 ms after the row above; expected candles of whole minutes" in refusal
 
 
 def test_close_times_in_place_of_open_times_are_refused(tmp_path: Path) -> None:
@@ -279,9 +276,7 @@ def test_a_single_row_has_no_interval(tmp_path: Path) -> None:
 
 def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
     """A header alone is no data."""
-    table = {"ts": pa.array([], pa.int64())} | {
-        name: pa.array([], pa.float64()) for name in list(_table())[1:]
-    }
+    table = {"ts": pa.array([], pa.int64())} | {name: pa.array([], pa.float64()) for name in list(_table())[1:]}
     for path in (_parquet(tmp_path, table), _csv(tmp_path, table)):
         assert "has no rows; expected at least one" in _refusal(path)
 

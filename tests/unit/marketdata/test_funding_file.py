@@ -67,9 +67,7 @@ def test_a_range_includes_both_ends(tmp_path: Path) -> None:
         (TIMES[0], 0.0, "row 3: ts 1746316800000 lies before 1746345600000 of the row above"),
     ],
 )
-def test_a_bad_row_is_refused_even_outside_the_range(
-    tmp_path: Path, ts: int, rate: float, message: str
-) -> None:
+def test_a_bad_row_is_refused_even_outside_the_range(tmp_path: Path, ts: int, rate: float, message: str) -> None:
     """One line names the file, the row, the value and what was expected."""
     times, rates = [*TIMES[:2], ts, TIMES[3]], [*RATES[:2], rate, RATES[3]]
     for path in (_parquet(tmp_path, times, rates), _csv(tmp_path, times, rates)):
@@ -83,9 +81,7 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
     """A file of candles is not a file of funding rates."""
     path = tmp_path / "candles.csv"
     path.write_text("ts,open,close\n1746316800000,1,1\n")
-    with pytest.raises(
-        ConfigInvalid, match=r'has no column "rate" \(it has: ts, open, close\); expected ts, rate'
-    ):
+    with pytest.raises(ConfigInvalid, match=r'has no column "rate" \(it has: ts, open, close\); expected ts, rate'):
         read_funding("BTCUSDT", path)
 
 

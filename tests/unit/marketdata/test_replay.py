@@ -48,10 +48,7 @@ def _file(tmp_path: Path, symbol: str, minutes: Sequence[int], interval_ms: int 
 
 
 def _seen(batches: Sequence[Batch]) -> list[tuple[int, list[str]]]:
-    return [
-        ((batch.open_time_ms - START) // MINUTE, [candle.symbol for candle in batch.candles])
-        for batch in batches
-    ]
+    return [((batch.open_time_ms - START) // MINUTE, [candle.symbol for candle in batch.candles]) for batch in batches]
 
 
 def test_a_batch_holds_the_candles_in_integers_and_floats(tmp_path: Path) -> None:
@@ -152,11 +149,7 @@ def test_history_ends_where_the_batches_begin(tmp_path: Path) -> None:
 
 def test_funding_is_given_behind_one_time_up_to_another(tmp_path: Path) -> None:
     """(after, until]: consecutive calls see each settlement once, by time and symbol."""
-    rates = [
-        FundingRate(symbol, START + hour * 3_600_000, Decimal(1))
-        for symbol in ("ETH", "BTC")
-        for hour in (0, 8)
-    ]
+    rates = [FundingRate(symbol, START + hour * 3_600_000, Decimal(1)) for symbol in ("ETH", "BTC") for hour in (0, 8)]
     replay = Replay([_file(tmp_path, "BTC", range(3)), _file(tmp_path, "ETH", range(3))], rates)
     late = START + 8 * 3_600_000
     assert [("BTC", START), ("ETH", START)] == [rate[:2] for rate in replay.funding_between(START - 1, START)]

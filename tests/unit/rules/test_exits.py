@@ -20,9 +20,7 @@ def test_a_percentage_becomes_whole_ticks_rounded_down(reference: int, ppm: int,
     ("atr", "multiple", "expected"),
     [(100.0, 1_500, 150), (99.9, 1_500, 149), (0.2, 1_500, 1), (0.0, 2_000, 1)],
 )
-def test_a_multiple_of_the_range_becomes_whole_ticks_rounded_down(
-    atr: float, multiple: int, expected: int
-) -> None:
+def test_a_multiple_of_the_range_becomes_whole_ticks_rounded_down(atr: float, multiple: int, expected: int) -> None:
     """One and a half ranges, and never less than a tick."""
     assert expected == exits.distance_from_atr(atr, multiple)
 
@@ -111,9 +109,7 @@ def test_the_stop_trails_by_multiples_of_r(sign: int, best: int, current: int, e
 
 
 @pytest.mark.parametrize(("sign", "best", "current", "expected"), [(1, 102, 99, 101), (-1, 99, 102, 100)])
-def test_break_even_between_ticks_rounds_towards_the_price(
-    sign: int, best: int, current: int, expected: int
-) -> None:
+def test_break_even_between_ticks_rounds_towards_the_price(sign: int, best: int, current: int, expected: int) -> None:
     """At 1R the stop of an entry at 100.5 moves to the next tick with a profit."""
     assert expected == exits.trailed_stop(sign, 100_500, 1_500, best, current, (TrailStep(1_000, 0),))
 
@@ -162,16 +158,12 @@ def test_partial_exits_share_out_the_position(
         (-1, 96, 0, False),
     ],
 )
-def test_a_partial_at_or_beyond_the_target_folds_into_it(
-    sign: int, level: int, target: int, expected: bool
-) -> None:
+def test_a_partial_at_or_beyond_the_target_folds_into_it(sign: int, level: int, target: int, expected: bool) -> None:
     """There is nothing to fold into without a target."""
     assert expected is exits.folds_into_target(sign, level, target)
 
 
-@pytest.mark.parametrize(
-    ("now", "max_age", "expected"), [(1_099, 100, False), (1_100, 100, True), (9_999, 0, False)]
-)
+@pytest.mark.parametrize(("now", "max_age", "expected"), [(1_099, 100, False), (1_100, 100, True), (9_999, 0, False)])
 def test_a_position_is_due_at_its_greatest_age(now: int, max_age: int, expected: bool) -> None:
     """Opened at 1,000; no greatest age is never."""
     assert expected is exits.time_exit_due(1_000, now, max_age)

@@ -26,9 +26,7 @@ def test_the_path_meets_the_adverse_extreme_first(sign: int, expected: Path) -> 
         (-1, 10_000, 0, 10_000),
     ],
 )
-def test_slippage_moves_the_price_against_the_taker(
-    trade_sign: int, ticks: int, ppm: int, expected: int
-) -> None:
+def test_slippage_moves_the_price_against_the_taker(trade_sign: int, ticks: int, ppm: int, expected: int) -> None:
     """Rounded against the taker, at least one tick, never below one tick."""
     assert expected == fills.slipped(trade_sign, ticks, ppm)
 
@@ -50,9 +48,7 @@ def test_slippage_moves_the_price_against_the_taker(
         (1, 99, 95, False),
     ],
 )
-def test_a_stop_triggers_when_touched_or_passed(
-    trade_sign: int, start: int, end: int, expected: bool
-) -> None:
+def test_a_stop_triggers_when_touched_or_passed(trade_sign: int, start: int, end: int, expected: bool) -> None:
     """A trigger at 100: a sale at or below it, a buy at or above it."""
     assert expected is fills.crosses_stop(trade_sign, start, end, 100)
 
@@ -94,9 +90,7 @@ def test_a_stop_behind_a_gap_trades_at_the_gap(trade_sign: int, start: int, expe
         (-1, 100, 95, False),
     ],
 )
-def test_a_resting_limit_trades_only_when_passed(
-    trade_sign: int, start: int, end: int, expected: bool
-) -> None:
+def test_a_resting_limit_trades_only_when_passed(trade_sign: int, start: int, end: int, expected: bool) -> None:
     """A limit at 100 that is only touched stays in the queue."""
     assert expected is fills.limit_trades(trade_sign, start, end, 100)
 
@@ -130,9 +124,7 @@ def test_a_fee_is_rounded_up_and_a_rebate_down(notional: int, rate: int, expecte
     ("rate", "sign", "expected"),
     [(10_000, 1, -1_000_001), (10_000, -1, 1_000_000), (-10_000, 1, 1_000_000), (-10_000, -1, -1_000_001)],
 )
-def test_funding_flows_from_long_to_short_and_rounds_against_the_holder(
-    rate: int, sign: int, expected: int
-) -> None:
+def test_funding_flows_from_long_to_short_and_rounds_against_the_holder(rate: int, sign: int, expected: int) -> None:
     """0.01 % of 100 and a bit; a negative rate flows the other way."""
     assert expected == fills.funding_e8(10**10 + 1, rate, sign)
 

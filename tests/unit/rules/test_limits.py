@@ -136,9 +136,7 @@ def test_the_balance_must_not_fall_below_a_share_of_the_start(
         (0, -1, 0, Verdict(False, -1, 0, 0)),
     ],
 )
-def test_the_leverage_of_the_account_is_bounded(
-    gross: int, equity: int, limit: int, expected: Verdict
-) -> None:
+def test_the_leverage_of_the_account_is_bounded(gross: int, equity: int, limit: int, expected: Verdict) -> None:
     """Exactly the limit is allowed; without equity nothing is."""
     assert expected == limits.leverage(gross, equity, limit)
 

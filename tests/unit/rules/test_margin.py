@@ -21,9 +21,7 @@ FREE = Tier(E8, 0, 0)
 @pytest.mark.parametrize(
     ("notional", "leverage", "expected"), [(1_000, 1_000, 1_000), (1_000, 5_000, 200), (1_000, 3_000, 334)]
 )
-def test_initial_margin_is_notional_over_leverage_rounded_up(
-    notional: int, leverage: int, expected: int
-) -> None:
+def test_initial_margin_is_notional_over_leverage_rounded_up(notional: int, leverage: int, expected: int) -> None:
     """At 1x, 5x and 3x."""
     assert expected == initial_margin_e8(notional, leverage)
 

@@ -109,9 +109,7 @@ def test_the_smallest_order_and_notional_are_allowed() -> None:
         (16, {"available_margin_e8": 100}, Size(31, Bound.MARGIN)),  # 3.2 each
     ],
 )
-def test_rounding_of_margin_is_not_multiplied_by_steps(
-    step_e8: int, changes: dict[str, int], expected: Size
-) -> None:
+def test_rounding_of_margin_is_not_multiplied_by_steps(step_e8: int, changes: dict[str, int], expected: Size) -> None:
     """Where a step costs next to nothing the margin of the whole is rounded, at 5x without fees."""
     dust = BASE._replace(
         entry_ticks=1, stop_distance_ticks=1, value_per_tick_step_e8=step_e8, fee_rate_e8=0, min_notional_e8=0

@@ -39,6 +39,7 @@ class Always:
 
     def is_silent(self, market: Mapping[int, Series]) -> bool:
         """Never sure."""
+        del market
         return False
 
     def compute(self, market: Mapping[int, Series]) -> Signals:
@@ -107,9 +108,7 @@ def test_the_last_row_becomes_a_signal_in_the_units_of_the_instrument() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("stop", "ticks"), [(0.3, 3), (0.7, 7), (0.1 + 0.2, 3), (0.799, 7), (0.01, 1), (1e-9, 1)]
-)
+@pytest.mark.parametrize(("stop", "ticks"), [(0.3, 3), (0.7, 7), (0.1 + 0.2, 3), (0.799, 7), (0.01, 1), (1e-9, 1)])
 def test_a_stop_is_floored_to_ticks_and_never_below_one(stop: float, ticks: int) -> None:
     """0.3 / 0.1 is 2.9999999999999996 in floats and still three ticks."""
     assert ticks == _run(Always(stop=stop), [0, 1, 2])[-1].stop_ticks

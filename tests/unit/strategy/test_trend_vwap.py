@@ -14,9 +14,7 @@ from trading_engine.strategy.api import Series, Signals
 from trading_engine.strategy.builtin.trend_vwap import TrendVwap
 
 FIVE = 5 * MINUTE_MS
-RULES = TrendVwap(
-    fast=2, slow=3, rsi_period=2, rsi_low=30.0, rsi_high=80.0, volume_period=2, volume_ratio=1.2
-)
+RULES = TrendVwap(fast=2, slow=3, rsi_period=2, rsi_low=30.0, rsi_high=80.0, volume_period=2, volume_ratio=1.2)
 CLOSES = [13.0, 11.0, 10.0, 9.0, 12.0]
 VOLUMES = [10.0, 10.0, 10.0, 10.0, 20.0]
 
@@ -71,9 +69,7 @@ def test_the_values_that_explain_it_are_there() -> None:
         pytest.param(RULES, [13.0, float("nan"), 10.0, 9.0, 12.0], VOLUMES, id="a hole in the data"),
     ],
 )
-def test_one_missing_condition_is_no_signal(
-    rules: TrendVwap, closes: list[float], volumes: list[float]
-) -> None:
+def test_one_missing_condition_is_no_signal(rules: TrendVwap, closes: list[float], volumes: list[float]) -> None:
     """Each case differs from the signal above by one condition."""
     signals = _compute(rules, closes, volumes)
     assert not signals.side.any()
