@@ -157,7 +157,7 @@ def show_risk(overview: Overview) -> None:
     if overview.limits:
         table.show(out, _RISK, [_limit_row(item, overview.now_ms) for item in overview.limits])
     else:
-        table.say(out, "no limit was judged yet: nothing has run on this state")
+        table.say(out, "no limit was judged yet: a running engine does")
     table.say(out, _verdict(overview))
 
 

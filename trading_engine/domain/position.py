@@ -146,7 +146,7 @@ def apply_fill(position: Position, fill: Fill, gross: Decimal) -> Position:
             entry_value=money.add(position.entry_value, value),
             fees=money.add(position.fees, fill.fee),
             fills=position.fills + 1,
-            opened_ms=position.opened_ms or fill.ts_ms,
+            opened_ms=min(position.opened_ms or fill.ts_ms, fill.ts_ms),
             version=position.version + 1,
         )
     return replace(

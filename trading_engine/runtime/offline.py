@@ -7,7 +7,7 @@ not: anything that trades.
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -77,10 +77,13 @@ def resume(state_dir: Path, actor: str) -> str:
             before = loaded.book.control.level
             if before is Level.RUN and not loaded.book.frozen:
                 return "nothing to resume: the kill switch is at RUN and no symbol is frozen"
-            now_ms = loaded.checkpoint.cursor_ms if loaded.checkpoint else SystemClock().now_ms()
+            seen = loaded.checkpoint
+            # A fill inside a candle is later than the last close; the streak counts anew after both.
+            now_ms = max(seen.cursor_ms, loaded.book.ledger.last_booked_ms) if seen else SystemClock().now_ms()
             draft = Draft(EngineState(loaded.book), _no_settings(), now_ms)
             on_resume(draft, ResumeRequested(now_ms, actor))
-            progress = loaded.checkpoint or Checkpoint(0, (), 0, 0, (), (), "0")
+            # What was judged before does not hold any more; the next start judges anew.
+            progress = replace(seen, gates=(), limits=()) if seen else Checkpoint(0, (), 0, 0, (), (), "0")
             store.commit(Commit(now_ms, "offline", tuple(draft.records), draft.book, progress))
         finally:
             store.close()

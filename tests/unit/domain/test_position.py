@@ -82,6 +82,12 @@ def test_more_than_is_open_cannot_be_closed() -> None:
         gross_of(make_open_position(), sold("11", "100"))
 
 
+def test_the_earliest_fill_dates_the_position() -> None:
+    """Whichever is told first."""
+    position = book(make_position(), make_fill(quantity=dec(4), ts_ms=9))
+    assert 5 == book(position, make_fill(quantity=dec(6), ts_ms=5)).opened_ms
+
+
 def test_a_late_fill_does_not_turn_back_the_clock() -> None:
     """`closed_ms` is the latest of the reducing fills."""
     position = book(make_open_position(), sold("5", "100", ts_ms=90))

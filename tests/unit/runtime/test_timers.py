@@ -1,0 +1,108 @@
+"""Timers fire in order of time, one a kind and key."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading_engine.domain.events import TimerFired, TimerKind
+from trading_engine.runtime.clock import VirtualClock
+from trading_engine.runtime.timers import Timers
+
+
+def _all_due(timers: Timers, now_ms: int) -> list[TimerFired]:
+    fired = []
+    while (timer := timers.pop_due(now_ms)) is not None:
+        fired.append(timer)
+    return fired
+
+
+def test_no_timers_are_never_due() -> None:
+    """Neither worth a call nor anything to pop."""
+    timers = Timers()
+    assert not timers.is_due(10**15)
+    assert timers.pop_due(10**15) is None
+
+
+def test_a_timer_fires_at_its_time_and_not_before() -> None:
+    """Once, stamped with its own time however late it is asked for."""
+    timers = Timers()
+    timers.set(100, TimerKind.LOOKUP, "a")
+    assert not timers.is_due(99)
+    assert timers.pop_due(99) is None
+    assert timers.is_due(100)
+    assert TimerFired(100, TimerKind.LOOKUP, "a") == timers.pop_due(500)
+    assert timers.pop_due(500) is None
+
+
+def test_timers_fire_in_order_of_time() -> None:
+    """Whatever order they were set in; at one instant by kind and key, so that a replay repeats itself."""
+    timers = Timers()
+    timers.set(300, TimerKind.RECONCILE, "")
+    timers.set(100, TimerKind.RETRY_EXIT, "P2")
+    timers.set(100, TimerKind.RETRY_EXIT, "P1")
+    timers.set(200, TimerKind.LOOKUP, "a")
+    assert ["P1", "P2", "a", ""] == [timer.key for timer in _all_due(timers, 300)]
+
+
+def test_a_later_timer_replaces_one_of_the_same_kind_and_key() -> None:
+    """Put off or brought forward: only the last word counts."""
+    timers = Timers()
+    timers.set(100, TimerKind.RECONCILE, "")
+    timers.set(300, TimerKind.RECONCILE, "")
+    assert [] == _all_due(timers, 299)
+    timers.set(200, TimerKind.RECONCILE, "")
+    assert [TimerFired(200, TimerKind.RECONCILE, "")] == _all_due(timers, 300)
+
+
+def test_setting_a_timer_twice_fires_it_once() -> None:
+    """Also for the same instant."""
+    timers = Timers()
+    for _ in range(2):
+        timers.set(100, TimerKind.LOOKUP, "a")
+    assert 1 == len(_all_due(timers, 100))
+
+
+def test_kinds_and_keys_do_not_replace_each_other() -> None:
+    """A timer is named by both."""
+    timers = Timers()
+    timers.set(100, TimerKind.LOOKUP, "a")
+    timers.set(200, TimerKind.LOOKUP, "b")
+    timers.set(300, TimerKind.ENTRY_DEADLINE, "a")
+    assert [100, 200, 300] == [timer.ts_ms for timer in _all_due(timers, 300)]
+
+
+def test_a_timer_that_fired_can_be_set_again() -> None:
+    """As the reconciliation does."""
+    timers = Timers()
+    for at_ms in (100, 200):
+        timers.set(at_ms, TimerKind.RECONCILE, "")
+        assert [at_ms] == [timer.ts_ms for timer in _all_due(timers, at_ms)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 20), st.sampled_from([TimerKind.LOOKUP, TimerKind.RETRY_EXIT]), st.sampled_from("ab"))
+    )
+)
+def test_what_fires_is_the_last_setting_of_each_timer(settings: list[tuple[int, TimerKind, str]]) -> None:
+    """Sorted, complete, and `is_due` never misses one."""
+    timers = Timers()
+    last: dict[tuple[TimerKind, str], int] = {}
+    for at_ms, kind, key in settings:
+        timers.set(at_ms, kind, key)
+        last[kind, key] = at_ms
+    fired = []
+    for now_ms in range(21):
+        was_due = timers.is_due(now_ms)
+        now = _all_due(timers, now_ms)
+        assert was_due or not now
+        fired += now
+    assert sorted((at_ms, *name) for name, at_ms in last.items()) == [(one.ts_ms, one.kind, one.key) for one in fired]
+
+
+def test_the_virtual_clock_stands_still_and_never_runs_backwards() -> None:
+    """It moves when it is told, forward only."""
+    clock = VirtualClock(50)
+    assert 50 == clock.now_ms()
+    clock.advance_to(70)
+    clock.advance_to(60)
+    assert 70 == clock.now_ms()
