@@ -46,6 +46,10 @@ if [[ "${1:-}" == test ]]; then
     shift
     install "$root/requirements-test.lock"
     cd "$root"
+    if [[ $# -eq 0 ]]; then # the whole suite also proves that every branch of the pure core is tested
+        set -- --cov=trading_engine.domain --cov=trading_engine.rules --cov=trading_engine.core \
+            --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
+    fi
     exec "$python" -m pytest "$@"
 fi
 
