@@ -82,8 +82,16 @@ class EmbeddedBench:
 
 def _candle(symbol: str, open_ms: int, shape: Bar) -> Candle:
     (instrument,) = (one for one in INSTRUMENTS if one.symbol == symbol)
-    prices = (instrument.price_to_ticks(price) for price in (shape.open, shape.high, shape.low, shape.close))
-    return Candle(symbol, open_ms, MINUTE, *prices, instrument.quantity_to_steps(shape.volume))
+    return Candle(
+        symbol,
+        open_ms,
+        MINUTE,
+        instrument.price_to_ticks(shape.open),
+        instrument.price_to_ticks(shape.high),
+        instrument.price_to_ticks(shape.low),
+        instrument.price_to_ticks(shape.close),
+        instrument.quantity_to_steps(shape.volume),
+    )
 
 
 class ScriptedBench:

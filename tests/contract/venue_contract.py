@@ -100,7 +100,7 @@ class _Cases:
 
     @pytest.fixture(autouse=True)
     def _sit_down(self, bench: Bench) -> None:
-        self.bench = bench
+        self._bench = bench
         self.venue = bench.venue
         self._ids = 0
 
@@ -133,7 +133,7 @@ class _Cases:
 
     def submit(self, request: OrderRequest) -> Outcome:
         """What the venue answers."""
-        return self.bench.call(self.venue.submit(request))
+        return self._bench.call(self.venue.submit(request))
 
     def accept(self, request: OrderRequest) -> OrderReport:
         """The report of an order that must be accepted."""
@@ -153,11 +153,11 @@ class _Cases:
 
     def cancel(self, request: OrderRequest) -> Outcome:
         """What the venue answers to a cancel by client id."""
-        return self.bench.call(self.venue.cancel(request.symbol, request.client_order_id, ""))
+        return self._bench.call(self.venue.cancel(request.symbol, request.client_order_id, ""))
 
     def look_up(self, request: OrderRequest) -> OrderReport | None:
         """What the venue knows of an order."""
-        return self.bench.call(self.venue.order(request.symbol, request.client_order_id))
+        return self._bench.call(self.venue.order(request.symbol, request.client_order_id))
 
     def known(self, request: OrderRequest) -> OrderReport:
         """What the venue knows of an order that it must know."""
@@ -167,27 +167,27 @@ class _Cases:
 
     def open_ids(self) -> list[str]:
         """Client ids of the open orders, sorted."""
-        return sorted(report.client_order_id for report in self.bench.call(self.venue.open_orders()))
+        return sorted(report.client_order_id for report in self._bench.call(self.venue.open_orders()))
 
     def fills(self, since_ms: int = 0) -> Sequence[Fill]:
         """All fills since an instant."""
-        return self.bench.call(self.venue.fills_since(since_ms))
+        return self._bench.call(self.venue.fills_since(since_ms))
 
     def incomes(self, since_ms: int = 0) -> Sequence[Income]:
         """All incomes since an instant."""
-        return self.bench.call(self.venue.incomes_since(since_ms))
+        return self._bench.call(self.venue.incomes_since(since_ms))
 
     def wallet(self) -> Decimal:
         """Settled money."""
-        return self.bench.call(self.venue.balance()).wallet
+        return self._bench.call(self.venue.balance()).wallet
 
     def available(self) -> Decimal:
         """What new orders may use."""
-        return self.bench.call(self.venue.balance()).available
+        return self._bench.call(self.venue.balance()).available
 
     def positions(self) -> Sequence[VenuePosition]:
         """Every position."""
-        return self.bench.call(self.venue.positions())
+        return self._bench.call(self.venue.positions())
 
     def signed(self, symbol: str = BTC) -> Decimal:
         """Net quantity held of a symbol, negative when short."""
@@ -199,7 +199,7 @@ class _Cases:
 
     def move(self, *prices: int, volume: Decimal | int = SPARE_VOLUME) -> None:
         """Let one candle of BTC pass."""
-        self.bench.move({BTC: bar(*prices, volume=volume)})
+        self._bench.move({BTC: bar(*prices, volume=volume)})
 
     def hold(self, side: TradeSide, quantity: str) -> None:
         """Open a position by a market order at 50,000."""
@@ -341,7 +341,7 @@ class OrderContract(_Cases):
         ]
         reports = [self.accept(request) for request in resting]
         assert sorted(request.client_order_id for request in resting) == self.open_ids()
-        listed = {report.client_order_id: report for report in self.bench.call(self.venue.open_orders())}
+        listed = {report.client_order_id: report for report in self._bench.call(self.venue.open_orders())}
         assert {report.client_order_id: report for report in reports} == listed
 
     def test_open_orders_lists_nothing_that_has_ended(self) -> None:
@@ -383,7 +383,7 @@ class OrderContract(_Cases):
         for _ in range(3):
             self.accept(self.request(BUY, "0.01"))
             self.accept(self.request(BUY, "0.1", symbol=ETH))
-            self.bench.move({BTC: bar(50_000), ETH: bar(2_000)})
+            self._bench.move({BTC: bar(50_000), ETH: bar(2_000)})
         every = self.fills()
         assert 6 == len({fill.trade_id for fill in every}) == len(every)
         assert sorted(fill.ts_ms for fill in every) == [fill.ts_ms for fill in every]
@@ -392,9 +392,9 @@ class OrderContract(_Cases):
     def test_a_fill_is_sent_to_the_subscriber_as_it_is_read_later(self) -> None:
         """Stream and query tell of one fill with one key."""
         self.accept(self.request(BUY, "0.01"))
-        self.bench.drain()
+        self._bench.drain()
         self.move(50_000)
-        told = [event.fill for event in self.bench.drain() if isinstance(event, FillSeen)]
+        told = [event.fill for event in self._bench.drain() if isinstance(event, FillSeen)]
         assert list(self.fills()) == told
 
     def test_the_opening_deposit_is_an_income(self) -> None:
@@ -405,16 +405,16 @@ class OrderContract(_Cases):
 
     def test_the_configured_instruments_are_listed(self) -> None:
         """With their units and bounds."""
-        listed = self.bench.call(self.venue.instruments())
+        listed = self._bench.call(self.venue.instruments())
         assert {one.symbol: one for one in INSTRUMENTS} == {one.symbol: one for one in listed}
 
     def test_the_leverage_that_is_set_is_accepted_again(self) -> None:
         """Unchanged is no error."""
-        assert isinstance(self.bench.call(self.venue.set_leverage(BTC, LEVERAGE)), Accepted)
+        assert isinstance(self._bench.call(self.venue.set_leverage(BTC, LEVERAGE)), Accepted)
 
     def test_leverage_of_an_unlisted_symbol_is_refused(self) -> None:
         """With proof."""
-        assert isinstance(self.bench.call(self.venue.set_leverage(UNLISTED, LEVERAGE)), Rejected)
+        assert isinstance(self._bench.call(self.venue.set_leverage(UNLISTED, LEVERAGE)), Rejected)
 
     def test_a_flat_account_has_no_positions(self) -> None:
         """Not even of quantity zero."""
@@ -636,9 +636,9 @@ class MatchingContract(_Cases):
         entry = self.request(BUY, "0.1", symbol=ETH)
         self.accept(stop)
         self.accept(entry)
-        self.bench.move({BTC: bar(50_000, 48_000, 50_000, volume=0), ETH: bar(2_000, volume=0)})
+        self._bench.move({BTC: bar(50_000, 48_000, 50_000, volume=0), ETH: bar(2_000, volume=0)})
         assert 1 == len(self.fills())
-        self.bench.move({BTC: bar(50_000), ETH: bar(2_000)})
+        self._bench.move({BTC: bar(50_000), ETH: bar(2_000)})
         assert [stop.client_order_id, entry.client_order_id] == [fill.client_order_id for fill in self.fills()[1:]]
 
 
@@ -681,7 +681,7 @@ class AccountContract(_Cases):
         self.hold(BUY, "0.02")
         self.accept(self.request(SELL, "0.5", symbol=ETH))
         self.accept(self.request(SELL, "0.02", reduce_only=True))
-        self.bench.move({BTC: bar(50_000), ETH: bar(2_000)})
+        self._bench.move({BTC: bar(50_000), ETH: bar(2_000)})
         assert [(ETH, Side.SHORT)] == [(held.symbol, held.side) for held in self.positions()]
 
     def test_an_opening_fill_realises_nothing_but_its_fee(self) -> None:
@@ -705,10 +705,10 @@ class AccountContract(_Cases):
         """To the last digit, after entries, partial exits, a flip and settlements."""
         for side, quantity, price in ((BUY, "0.021", 50_000), (SELL, "0.007", 50_713), (SELL, "0.033", 49_877)):
             self.accept(self.request(side, quantity))
-            self.bench.move({BTC: bar(price)}, {BTC: Decimal("0.00012345")})
-        self.bench.move({BTC: bar(49_001)}, {BTC: Decimal("-0.0000777")})
+            self._bench.move({BTC: bar(price)}, {BTC: Decimal("0.00012345")})
+        self._bench.move({BTC: bar(49_001)}, {BTC: Decimal("-0.0000777")})
         self.accept(self.request(BUY, "0.019", reduce_only=True))
-        self.bench.move({BTC: bar(49_333)}, {BTC: Decimal("0.0001")})
+        self._bench.move({BTC: bar(49_333)}, {BTC: Decimal("0.0001")})
         funding = [income.amount for income in self.incomes() if income.kind is PnlKind.FUNDING]
         assert 4 == len(funding)
         assert 0 == self.signed()
@@ -720,24 +720,24 @@ class AccountContract(_Cases):
         """A long at a positive rate, a short at a negative one: 0.02 × 50,000 × 0.01 % is 0.1."""
         self.hold(side, "0.02")
         before = self.wallet()
-        self.bench.drain()
-        self.bench.move({BTC: bar(50_000)}, {BTC: Decimal(rate)})
+        self._bench.drain()
+        self._bench.move({BTC: bar(50_000)}, {BTC: Decimal(rate)})
         income = self.incomes()[-1]
         assert (PnlKind.FUNDING, BTC, Decimal("-0.1")) == (income.kind, income.symbol, income.amount)
         assert before + income.amount == self.wallet()
-        assert [income] == [event.income for event in self.bench.drain() if isinstance(event, IncomeSeen)]
+        assert [income] == [event.income for event in self._bench.drain() if isinstance(event, IncomeSeen)]
 
     @pytest.mark.parametrize(("side", "rate"), [(SELL, "0.0001"), (BUY, "-0.0001")])
     def test_who_is_owed_funding_receives_it(self, side: TradeSide, rate: str) -> None:
         """The other half of the same settlements."""
         self.hold(side, "0.02")
-        self.bench.move({BTC: bar(50_000)}, {BTC: Decimal(rate)})
+        self._bench.move({BTC: bar(50_000)}, {BTC: Decimal(rate)})
         assert Decimal("0.1") == self.incomes()[-1].amount
 
     def test_funding_is_for_positions_held_before_the_settlement(self) -> None:
         """Neither for a flat account nor for an order that fills at the same instant."""
         self.accept(self.request(BUY, "0.02"))
-        self.bench.move({BTC: bar(50_000)}, {BTC: Decimal("0.0001")})
+        self._bench.move({BTC: bar(50_000)}, {BTC: Decimal("0.0001")})
         assert Decimal("0.02") == self.signed()
         assert [PnlKind.TRANSFER] == [income.kind for income in self.incomes()]
 
@@ -745,7 +745,7 @@ class AccountContract(_Cases):
         """Inclusive, oldest first, one id each, however often they are read."""
         self.hold(BUY, "0.02")
         for _ in range(3):
-            self.bench.move({BTC: bar(50_000)}, {BTC: Decimal("0.0001")})
+            self._bench.move({BTC: bar(50_000)}, {BTC: Decimal("0.0001")})
         every = self.incomes()
         assert 4 == len({income.key for income in every}) == len(every)
         assert sorted(income.ts_ms for income in every) == [income.ts_ms for income in every]

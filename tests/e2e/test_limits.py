@@ -5,8 +5,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from e2e_tools import DAY_MS, HOUR_MS, NO_LIMITS, START_MS, Entry, ask, audit_failures, call, entries, eventually
-from e2e_tools import journal, moves, parse_iso, running, send, write_config, write_market
+from e2e_tools import (
+    DAY_MS,
+    HOUR_MS,
+    NO_LIMITS,
+    START_MS,
+    Entry,
+    ask,
+    audit_failures,
+    call,
+    entries,
+    eventually,
+    journal,
+    moves,
+    parse_iso,
+    running,
+    send,
+    write_config,
+    write_market,
+)
 
 EVENING_MS = START_MS + 20 * HOUR_MS
 MIDNIGHT_MS = START_MS + DAY_MS

@@ -6,8 +6,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-from e2e_tools import ask, audit_failures, call, entries, eventually, files_of, journal, moves, running, send
-from e2e_tools import write_config, write_market
+from e2e_tools import (
+    ask,
+    audit_failures,
+    call,
+    entries,
+    eventually,
+    files_of,
+    journal,
+    moves,
+    running,
+    send,
+    write_config,
+    write_market,
+)
 
 Arguments = list[str | Path]
 
@@ -114,7 +126,9 @@ def test_a_start_beside_the_file_with_a_position_open_manages_its_exit_only(tmp_
     longer = _base(tmp_path, "h-vwww")
     latched = call(*longer)
     assert (3, "") == (latched.code, latched.out)
-    assert f"error: kill switch at NO_ENTRY ({stop} is there); run `trading-engine resume` to release it\n" == latched.err
+    assert (
+        f"error: kill switch at NO_ENTRY ({stop} is there); run `trading-engine resume` to release it\n" == latched.err
+    )
 
     assert 0 == call("resume", "--state", state, "--config", config).code
     assert "stopped" == ask("status", state)["state"]

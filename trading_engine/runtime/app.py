@@ -58,6 +58,7 @@ from trading_engine.venues.embedded.venue import EmbeddedVenue
 __all__ = ["RunOptions", "run"]
 
 SHUTDOWN_BUDGET_S = 20.0
+CANDLES_TO_FLATTEN = 60  # after these a market too thin to close in is left behind its stop
 EXIT_DONE = 0
 EXIT_REFUSED = 3
 
@@ -178,7 +179,7 @@ class _Run:
         try:
             await self._recover(driver, pump, executor)
             await driver.run()
-            await self._end(pump, executor)
+            await self._end(driver, pump, executor)
         finally:
             await control.stop()
             await worker.stop(SHUTDOWN_BUDGET_S / 4)
@@ -250,13 +251,15 @@ class _Run:
             executor.dispatch(timer)
         crash_points.hit("run.recovered")
 
-    async def _end(self, pump: Pump, executor: Executor) -> None:
+    async def _end(self, driver: ReplayDriver, pump: Pump, executor: Executor) -> None:
         reason = self._stopping or "end of data"
         if self._stopping:
             flatten = self._config.on_shutdown == "flatten"
             pump.handle(RunEnding(self._clock.now_ms(), reason, flatten))
             async with asyncio.timeout(SHUTDOWN_BUDGET_S):
                 await executor.idle()
+                if flatten:
+                    await driver.play_exits(lambda: not pump.state.book.positions, CANDLES_TO_FLATTEN)
         pump.handle(RunFinished(self._clock.now_ms(), self._run_id, reason))
         await executor.idle()
 

@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import CandlesClosed, StopRequested
@@ -86,14 +87,24 @@ class ReplayDriver:
     async def run(self) -> None:
         """Play what is left."""
         for batch in self._parts.source.batches(self.resume_ms):
-            if self._should_stop():
-                return
             if self._speed is not None:
                 await self._wait_for(batch)
+            if self._should_stop():
+                return
             await self._play(batch)
             await self._breathe()
 
-    async def _play(self, batch: Batch) -> None:
+    async def play_exits(self, is_done: Callable[[], bool], most: int) -> None:
+        """Play up to `most` candles at once and without entries until `is_done`: what closes at the market needs one.
+
+        A market order trades at the next price, so a run that is to end flat cannot end on this candle.
+        """
+        for batch in islice(self._parts.source.batches(self.resume_ms), most):
+            if is_done():
+                return
+            await self._play(batch, exits_only=True)
+
+    async def _play(self, batch: Batch, *, exits_only: bool = False) -> None:
         parts = self._parts
         if parts.timers.is_due(batch.open_time_ms):
             await self._fire_timers(batch.open_time_ms)
@@ -108,7 +119,7 @@ class ReplayDriver:
         signals = parts.brain.signals(batch.candles)
         if signals:
             self.look_for_stop()
-        is_catch_up = batch.open_time_ms < self._passed_ms
+        is_catch_up = exits_only or batch.open_time_ms < self._passed_ms
         parts.pump.handle(CandlesClosed(closed_ms, batch.candles, signals, is_catch_up))
         if not parts.executor.is_idle:
             await parts.executor.idle()

@@ -69,6 +69,7 @@ def test_three_refused_entries_in_a_row_freeze_the_symbol() -> None:
         assert [] == play.recorded(SymbolFrozen)
     play.reject(play.enter())
     assert [SymbolFrozen(BTC, "3 entries refused in a row")] == play.recorded(SymbolFrozen)
+    assert "BTCUSDT: 3 entries refused in a row; no more until `trading-engine resume`" in play.alerts()
     play.signal()
     assert Fate.GATED is play.fates()[0][1]
     play.enter(symbol=ETH)

@@ -273,6 +273,9 @@ def test_keys_of_old_fills_are_forgotten_when_there_are_many() -> None:
     fill = make_fill(ts_ms=T0 + KEPT_KEYS_MS + 10)
     book = apply(book, FillApplied(fill, "P000001", dec(0), dec(0), DAY))
     assert {"recent", fill.key} == set(book.seen)
+    few = dict(list(many.items())[1:])
+    book = apply(make_book(position=make_position(), seen=few), FillApplied(fill, "P000001", dec(0), dec(0), DAY))
+    assert {*few, fill.key} == set(book.seen)
 
 
 def test_pruning_forgets_closed_positions_and_their_orders() -> None:

@@ -132,6 +132,9 @@ def test_an_order_of_another_database_locks_the_engine() -> None:
     other = make_report(make_order(client_order_id="teothe000001s00001"))
     play.snapshot(open_orders=(other,))
     assert Level.LOCKED is play.book.control.level
+    assert [DifferenceFound("other_epoch", BTC, "none", "teothe000001s00001", "locked")] == play.recorded(
+        DifferenceFound
+    )
     assert "order teothe000001s00001 is of another database" in play.recorded(ControlChanged)[0].reason
     assert [id_of(entry)] == [cancel.client_order_id for cancel in play.asked(CancelOrder)]
     play.stop_file(Level.FLATTEN)

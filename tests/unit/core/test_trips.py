@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from builders import Playbook, make_settings, without_limits
 
 from trading_engine.core.effects import CancelOrder
@@ -110,11 +111,13 @@ def test_a_flattening_drawdown_goes_beyond_a_stop_file_that_only_forbids_entries
     assert PositionState.CLOSING is play.position.state
 
 
-def test_a_drawdown_under_a_raised_switch_changes_no_level() -> None:
+@pytest.mark.parametrize("level", [Level.NO_ENTRY, Level.FLATTEN])
+def test_a_drawdown_under_a_raised_switch_changes_no_level(level: Level) -> None:
     """The trip is written down; the switch is where it should be."""
     play = Playbook(make_settings(limits=DRAWDOWN))
-    play.stop_file(Level.FLATTEN)
+    play.stop_file(level)
     play.income(-1000)
+    assert ["drawdown"] == [trip.limit for trip in play.recorded(LimitTripped)]
     assert [] == play.recorded(ControlChanged)
     assert "STOP file" == play.book.control.reason
 

@@ -50,7 +50,7 @@ def test_a_round_trip_earns_the_difference(
     assert dec(gross) == position.gross_pnl
     assert (dec(0), dec(0)) == (position.quantity, position.cost)
     assert dec(exit_price) == position.average_exit
-    assert 77 == position.closed_ms
+    assert (77, 2, 3) == (position.closed_ms, position.fills, position.version)
 
 
 def test_the_last_part_takes_the_remainder_of_the_cost() -> None:

@@ -286,9 +286,7 @@ def test_a_failed_look_up_fails_the_snapshot(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("booked_ms", "since_ms"), [(START, START - HOUR), (5_000, 0)])
-def test_a_snapshot_reads_an_hour_further_back_than_the_last_booking(
-    desk: Desk, booked_ms: int, since_ms: int
-) -> None:
+def test_a_snapshot_reads_an_hour_further_back_than_the_last_booking(desk: Desk, booked_ms: int, since_ms: int) -> None:
     """Fills may arrive late; what is known already is not booked twice. Time does not begin before zero."""
     book = Book(epoch="aaaa", ledger=Ledger(last_booked_ms=booked_ms))
     asyncio.run(take_snapshot(desk.venue, book, START))

@@ -124,7 +124,7 @@ def test_only_new_and_working_orders_may_still_trade(status: Status) -> None:
 
 def test_what_remains_of_an_order_is_what_was_not_filled() -> None:
     """In steps."""
-    order = ExchangeOrder("a", 1, "ANY", Kind.LIMIT, 1, 10, 100, False, 0, 0, filled=4)  # noqa: FBT003
+    order = ExchangeOrder("a", 1, "ANY", Kind.LIMIT, 1, 10, 100, False, 0, 0, filled=4)
     assert 6 == order.remaining
 
 

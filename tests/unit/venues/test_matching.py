@@ -87,7 +87,7 @@ class Game:
     def hold(self, sign: int, steps: int, price: int = 1_000, symbol: str = "A") -> None:
         """Open a position at a price."""
         self.order(f"hold-{symbol}-{self.next_ms}", Kind.MARKET, sign, steps, symbol=symbol)
-        self.candle(**{symbol: (price, price, price, price)})
+        self._play([Candle(symbol, self.next_ms, MINUTE, price, price, price, price, 1_000_000)], (), None)
         self.happened.clear()
 
     def candle(
@@ -99,6 +99,9 @@ class Game:
     ) -> list[Happening]:
         """Play a candle (open, high, low, close) of each symbol named, answering every happening."""
         candles = [Candle(symbol, self.next_ms, MINUTE, *shape, volume) for symbol, shape in shapes.items()]
+        return self._play(candles, rates, answer)
+
+    def _play(self, candles: list[Candle], rates: tuple[FundingRate, ...], answer: Answer | None) -> list[Happening]:
         now: list[Happening] = []
         for happening in self.kernel.play(self.next_ms, candles, rates):
             now.append(happening)
@@ -594,7 +597,7 @@ def test_a_trigger_one_tick_away_is_accepted(game: Game, kind: Kind, sign: int, 
 def test_an_order_before_the_first_candle_is_refused() -> None:
     """There is no price to judge it by."""
     kernel = Kernel(Account(), {"A": Contract.of(_instrument("A"))}, FREE, lambda _: None)
-    order = ExchangeOrder("x", 0, "A", Kind.MARKET, BUY, 10, 0, False, 0, 0)  # noqa: FBT003
+    order = ExchangeOrder("x", 0, "A", Kind.MARKET, BUY, 10, 0, False, 0, 0)
     refusal = kernel.submit(order, post_only=False)
     assert refusal is not None
     assert "no_market" == refusal.code

@@ -165,6 +165,26 @@ def test_a_change_is_kept_whole_or_not_at_all(tmp_path: Path, point: str, surviv
     assert survives == bool(rows["trades"]) == bool(rows["symbols"])
 
 
+def test_a_transaction_that_the_database_gave_up_itself_is_no_second_fault(tmp_path: Path) -> None:
+    """As it does on a full disk: the first error is the one that is told, and the memory goes on."""
+    path = tmp_path / "paper.db"
+
+    def fill_the_disk(name: str) -> None:
+        if name == "exchange.commit.inside" and not memory.is_known("b"):
+            memory._db.execute("ROLLBACK")
+            raise OSError("disk full")
+
+    memory = Memory(path)
+    memory.write(Account(), Change(orders=[_order("b")]))
+    memory._db.execute("DELETE FROM orders")
+    memory._hit = fill_the_disk
+    with pytest.raises(OSError, match="disk full"):
+        memory.write(Account(), Change(orders=[_order("a")]))
+    memory.write(Account(), Change(orders=[_order("b")]))
+    assert [False, True] == [memory.is_known(name) for name in ("a", "b")]
+    memory.close()
+
+
 def test_an_open_transaction_is_given_up_on_closing(tmp_path: Path) -> None:
     """Closing never commits anything."""
     path = tmp_path / "paper.db"
