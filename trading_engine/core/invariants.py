@@ -44,7 +44,7 @@ def _check_money(position: Position) -> None:
 
 
 def _settled(book: Book, position: Position) -> bool:
-    return all(order.is_settled for order in book.orders_of(position.position_id))
+    return not any(order.is_live for order in book.orders_of(position.position_id))
 
 
 def _demand(holds: bool, position: Position, breach: str) -> None:  # noqa: FBT001 - a condition, not a flag

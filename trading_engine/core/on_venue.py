@@ -14,6 +14,7 @@ from trading_engine.core import kill, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, LookUpOrder, SetTimer, TakeSnapshot
 from trading_engine.domain import money
+from trading_engine.domain.control import Level
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.fills import Fill, Income, PnlKind
 from trading_engine.domain.ids import OrderKey, Purpose, parse_client_order_id, position_id
@@ -22,6 +23,7 @@ from trading_engine.domain.market import Side
 from trading_engine.domain.orders import Order, OrderReport, OrderState, TradeSide, closing_side, merge, opening_side
 from trading_engine.domain.position import CloseReason, Position, gross_of
 from trading_engine.domain.records import (
+    ControlChanged,
     DifferenceFound,
     FillApplied,
     IncomeBooked,
@@ -215,7 +217,10 @@ def on_fill(draft: Draft, fill: Fill) -> None:
     key = parse_client_order_id(fill.client_order_id)
     if position is None:
         if key is not None and not fill.is_liquidation:
-            _late_fill(draft, fill, key)
+            if key.epoch != draft.book.epoch or key.position_number >= draft.book.next_position:
+                _lock_on_unknown_origin(draft, fill)
+            else:
+                _late_fill(draft, fill, key)
             return
         position = _closed_from_outside(draft, fill)
         if position is None:
@@ -230,6 +235,18 @@ def on_fill(draft: Draft, fill: Fill) -> None:
             _late_fill(draft, excess, key)
         return
     _book(draft, position, fill, order)
+
+
+def _lock_on_unknown_origin(draft: Draft, fill: Fill) -> None:
+    """A fill of an order that this database never made: a restored backup, a lost file, a second instance."""
+    level = Level.LOCKED
+    if draft.book.control.level is level:
+        return
+    reason = f"fill {fill.trade_id} is of order {fill.client_order_id}, which this database never made"
+    draft.record(DifferenceFound("unknown_origin", fill.symbol, "", fill.client_order_id, "locked"))
+    draft.record(ControlChanged(level, reason, "reconcile", draft.ts_ms))
+    draft.alert(Severity.CRITICAL, f"control:{level}", f"kill switch raised to {level}: {reason}")
+    kill.enforce_level(draft)
 
 
 def split_fill(fill: Fill, quantity: Decimal) -> tuple[Fill, Fill]:

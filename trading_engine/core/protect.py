@@ -225,7 +225,7 @@ def _finish(draft: Draft, position: Position) -> None:
     rows = draft.book.orders_of(position.position_id)
     for row in rows:
         cancel(draft, row, "position is flat")
-    if all(row.is_settled for row in rows):
+    if not any(row.is_live for row in rows):  # a fill of theirs that is still missing would be a late one
         draft.advance(position.position_id, Trigger.FLAT, "flat and no order left")
         _announce_close(draft, draft.position(position.position_id))
 

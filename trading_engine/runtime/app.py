@@ -126,7 +126,7 @@ class _Run:
         )
         try:
             loaded = store.load()
-            refusal = self._refusal(loaded)
+            refusal = self._torn_apart(loaded) or self._refusal(loaded)
             if refusal:
                 raise ConfigInvalid(refusal, exit_code=EXIT_REFUSED)
             return await self._live(store, loaded)
@@ -146,6 +146,24 @@ class _Run:
             keep=log.keep,
             console_level=console_level,
         )
+
+    def _torn_apart(self, loaded: Loaded) -> str:
+        """Why the two databases cannot belong together; trading on would trade on a lie."""
+        paper, engine = self._state.paper_database, self._state.database
+        bookings = loaded.book.ledger.bookings
+        if bookings and not paper.exists():
+            return (
+                f"{paper} is missing, {engine.name} knows {bookings} bookings of that account; put it back, or"
+                " start on a new --state"
+            )
+        if not loaded.last_seq and paper.exists():
+            account = Memory(paper, read_only=True).load()
+            if account is not None and account.progress.trades:
+                return (
+                    f"{paper} holds {account.progress.trades} trades, {engine} knows none of them; put the"
+                    " engine's database back (`trading-engine db restore`), or start on a new --state"
+                )
+        return ""
 
     def _refusal(self, loaded: Loaded) -> str:
         """Why a flat engine must not start; with a position it starts and manages the exits."""

@@ -1,28 +1,20 @@
-"""What the venue answers: acceptance, refusal, doubt, absence, fills and income, in any order and number."""
+"""What the venue answers about orders: acceptance, refusal, doubt, absence, cancels, reports."""
 
-from dataclasses import replace
-
-import pytest
-from builders import BTC, ETH, Playbook, dec, make_fill, make_settings
+from builders import BTC, ETH, Playbook, dec, make_settings
 
 from trading_engine.core.effects import CancelOrder, LookUpOrder, PlaceOrder, SetTimer, TakeSnapshot
-from trading_engine.core.on_venue import split_fill
 from trading_engine.core.settings import LimitSettings
-from trading_engine.domain.events import FillSeen, OrderLookedUp, OrderReported, SubmitAnswered, TimerKind
-from trading_engine.domain.fills import PnlKind
+from trading_engine.domain.events import OrderLookedUp, OrderReported, SubmitAnswered, TimerKind
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderReport, OrderState, TradeSide
+from trading_engine.domain.orders import OrderReport, OrderState
 from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import (
     AlertRaised,
     DifferenceFound,
     Fate,
-    FillApplied,
-    IncomeBooked,
     OrderUpdated,
-    PositionOpened,
     SymbolFrozen,
 )
 from trading_engine.domain.reports import OrderLookup, Unknown
@@ -38,14 +30,6 @@ def id_of(placed: PlaceOrder) -> str:
 
 def severities(play: Playbook) -> list[Severity]:
     return [alert.severity for alert in play.recorded(AlertRaised)]
-
-
-def unprotected(play: Playbook) -> None:
-    """A position of ten that is CLOSING while the venue has refused every order of ours."""
-    play.fill(play.enter())
-    play.reject(play.place(Purpose.TARGET))
-    play.reject(play.place(Purpose.STOP))
-    play.reject(play.place(Purpose.EXIT))
 
 
 # Answers to a submit
@@ -388,295 +372,6 @@ def test_a_report_that_names_fills_we_lack_fetches_them() -> None:
     play.report(entry, OrderState.PARTIAL, filled=dec(4))
     assert [SetTimer(play.now + 2_000, TimerKind.RECONCILE)] == play.asked(SetTimer)
     assert PositionState.PENDING is play.position.state
-
-
-# Fills
-
-
-def test_a_fill_counts_once_however_often_it_is_told() -> None:
-    """By its trade id."""
-    play = Playbook()
-    entry = play.enter()
-    fill = play.make_fill(entry, 4)
-    play.on(FillSeen(play.now, fill))
-    play.on(FillSeen(play.now + 1, fill))
-    assert ((), ()) == (play.last.records, play.last.effects)
-    assert dec(4) == play.position.quantity
-
-
-def test_the_venue_s_pnl_is_booked_and_a_difference_is_told() -> None:
-    """The venue pays out by its own arithmetic."""
-    play = Playbook()
-    play.opened()
-    play.fill(play.place(Purpose.TARGET), price=115, realized_pnl=dec("149.99"))
-    (applied,) = play.recorded(FillApplied)
-    assert (dec("149.99"), dec(150)) == (applied.gross, applied.own_gross)
-    (difference,) = play.recorded(DifferenceFound)
-    assert ("pnl", "the venue's figure is booked") == (difference.kind, difference.action)
-    assert ["BTCUSDT: the venue books 149.99 for trade 2, our arithmetic gives 150"] == play.alerts()
-    assert dec("10149.99") == play.book.ledger.balance
-
-
-def test_a_pnl_that_agrees_is_no_difference() -> None:
-    """And an opening fill realises nothing, whatever the venue says."""
-    play = Playbook()
-    entry = play.enter()
-    play.fill(entry, realized_pnl=dec(7))
-    assert [] == play.recorded(DifferenceFound)
-    play.fill(play.place(Purpose.STOP), price=95, realized_pnl=dec(-50))
-    assert [] == play.recorded(DifferenceFound)
-
-
-def test_a_stop_that_was_moved_closes_as_trailing() -> None:
-    """Told apart by where its trigger stood."""
-    play = Playbook()
-    play.opened()
-    stop = play.place(Purpose.STOP)
-    moved = replace(play.book.positions["P000001"], initial_stop=dec(94))
-    play.state = replace(play.state, book=replace(play.book, positions={"P000001": moved}))
-    play.fill(stop, price=95)
-    assert CloseReason.TRAILING is play.position.close_reason
-
-
-def test_a_liquidation_closes_the_position() -> None:
-    """A fill without our id, marked by the venue."""
-    play = Playbook()
-    play.opened()
-    play.foreign_fill(TradeSide.SELL, 10, 60, is_liquidation=True)
-    assert (PositionState.CLOSING, CloseReason.LIQUIDATION) == (play.position.state, play.position.close_reason)
-    assert ["BTCUSDT: liquidation of 10 at 60 reduced the position"] == play.alerts()[:1]
-    play.settle_cancels()
-    assert (PositionState.CLOSED, dec(-400)) == (play.position.state, play.position.net_pnl)
-
-
-def test_a_person_who_sells_our_position_has_closed_it() -> None:
-    """What they left is sold as well; nobody manages half a position."""
-    play = Playbook()
-    play.opened()
-    play.foreign_fill(TradeSide.SELL, 4, 101)
-    assert (PositionState.CLOSING, CloseReason.EXTERNAL) == (play.position.state, play.position.close_reason)
-    assert dec(6) == play.place(Purpose.EXIT).request.quantity
-    assert {} == play.book.frozen
-
-
-@pytest.mark.parametrize("has_position", [False, True])
-def test_a_foreign_fill_that_explains_nothing_freezes_the_symbol(has_position: bool) -> None:
-    """Bought by somebody: not ours, not touched, once."""
-    play = Playbook()
-    if has_position:
-        play.opened()
-    play.foreign_fill(TradeSide.BUY, 1)
-    assert [BTC] == [frozen.symbol for frozen in play.recorded(SymbolFrozen)]
-    assert ["BTCUSDT: a fill that is not ours; no entries until `trading-engine resume`"] == play.alerts()
-    play.foreign_fill(TradeSide.BUY, 1)
-    assert () == play.last.records
-
-
-def test_a_foreign_fill_on_a_symbol_we_do_not_trade_is_nobody_s_business() -> None:
-    """Ignored."""
-    play = Playbook()
-    play.foreign_fill(TradeSide.BUY, 1, symbol="DOGEUSDT")
-    assert () == play.last.records
-
-
-def test_a_late_fill_of_a_closed_position_is_sold_at_once() -> None:
-    """A residual position in CLOSING, with an alarm; the old one is never reopened."""
-    play = Playbook()
-    old = play.stopped_out()
-    late = play.make_fill(play.place(Purpose.ENTRY), 2, 101)
-    play.on(FillSeen(play.now, late))
-    residual = play.position
-    assert ("P000002", "P000001", PositionState.CLOSING, dec(2)) == (
-        residual.position_id,
-        residual.residual_of,
-        residual.state,
-        residual.quantity,
-    )
-    assert [PositionOpened] == [type(record) for record in play.recorded(PositionOpened)]
-    assert ["BTCUSDT: late fill 3 of P000001; closing what it opened"] == play.alerts()
-    assert [Purpose.EXIT] == play.placed()
-    assert (TradeSide.SELL, dec(2), True) == (
-        play.place(Purpose.EXIT).request.side,
-        play.place(Purpose.EXIT).request.quantity,
-        play.place(Purpose.EXIT).request.reduce_only,
-    )
-    play.fill(play.place(Purpose.EXIT), price=100)
-    assert (PositionState.CLOSED, dec(-2)) == (play.position.state, play.position.net_pnl)
-    assert old == play.positions["P000001"]
-
-
-def test_a_late_fill_in_the_step_that_closed_the_position_is_late_too() -> None:
-    """One snapshot brings both: the fill that closed it and one that came after."""
-    play = Playbook()
-    play.opened()
-    play.cancelled(play.place(Purpose.TARGET))
-    closing = play.make_fill(play.place(Purpose.STOP), price=95)
-    late = play.make_fill(play.place(Purpose.ENTRY), 1, 96, ts_ms=play.now + 1)
-    play.snapshot(fills=(closing, late), positions=())
-    assert PositionState.CLOSED is play.positions["P000001"].state
-    assert ("P000002", PositionState.CLOSING, dec(1)) == (
-        play.position.position_id,
-        play.position.state,
-        play.position.quantity,
-    )
-
-
-def test_a_late_fill_beside_an_open_position_freezes_and_waits() -> None:
-    """One position a symbol: it is told, and taken up when it is told again after the close."""
-    play = Playbook(make_settings(limits=LimitSettings(cooldown_ms=0)))
-    play.stopped_out()
-    late = play.make_fill(play.place(Purpose.ENTRY), 2, 101)
-    play.opened()
-    play.on(FillSeen(play.now, late))
-    assert [SymbolFrozen(BTC, "late fill 3 beside an open position")] == play.recorded(SymbolFrozen)
-    assert ["BTCUSDT: late fill 3 of P000001; closing what it opened once the open position is closed"] == play.alerts()
-    play.on(FillSeen(play.now, late))
-    assert () == play.last.records
-    play.fill(play.place(Purpose.STOP), price=95)
-    play.settle_cancels()
-    play.snapshot(fills=(late,), positions=())
-    assert ("P000001", PositionState.CLOSING) == (play.position.residual_of, play.position.state)
-
-
-def test_a_fill_larger_than_the_position_is_cut() -> None:
-    """Fee by share to 1e-8, the remainder to the second part, which has a key of its own."""
-    fill = make_fill(quantity=dec(3), fee=dec("0.1"), realized_pnl=dec(9))
-    first, second = split_fill(fill, dec(1))
-    assert (dec(1), dec("0.03333333"), dec(9), "1") == (
-        first.quantity,
-        first.fee,
-        first.realized_pnl,
-        first.trade_id,
-    )
-    assert (dec(2), dec("0.06666667"), None, "1+") == (
-        second.quantity,
-        second.fee,
-        second.realized_pnl,
-        second.trade_id,
-    )
-
-
-def test_a_fill_of_which_nothing_belongs_keeps_its_key() -> None:
-    """So that it is recognised when it is told again."""
-    first, second = split_fill(make_fill(), dec(0))
-    assert (dec(0), dec(10), "1") == (first.quantity, second.quantity, second.trade_id)
-
-
-def test_an_excess_beside_orders_that_still_rest_freezes_the_symbol() -> None:
-    """More was sold than we hold: what belongs is booked, the rest is a person's matter."""
-    play = Playbook()
-    play.opened()
-    play.foreign_fill(TradeSide.SELL, 11, 101)
-    assert dec(0) == play.position.quantity
-    assert BTC in play.book.frozen
-
-
-def test_an_excess_of_a_stranger_is_never_touched() -> None:
-    """Nothing of ours is left at the venue: our part closes, theirs is not bought back."""
-    play = Playbook()
-    unprotected(play)
-    play.foreign_fill(TradeSide.SELL, 11, 101)
-    assert (PositionState.CLOSED, dec(10)) == (play.position.state, play.position.net_pnl)
-    assert ({}, []) == (play.book.positions, play.placed())
-    assert BTC in play.book.frozen
-
-
-def test_an_excess_of_ours_is_closed_at_once() -> None:
-    """An exit for ten, thought cancelled, fills whole after a person sold four: four are bought back."""
-    play = Playbook()
-    unprotected(play)
-    play.wait(5_000)
-    play.timer(TimerKind.RETRY_EXIT, "P000001")
-    leave = play.place(Purpose.EXIT)
-    play.foreign_fill(TradeSide.SELL, 4)
-    play.cancelled(leave)
-    play.reject(play.place(Purpose.EXIT))
-    play.fill(leave, 10)
-    assert (PositionState.CLOSED, dec(10)) == (
-        play.positions["P000001"].state,
-        play.positions["P000001"].exit_quantity,
-    )
-    assert ("P000001", Side.SHORT, dec(4)) == (play.position.residual_of, play.position.side, play.position.quantity)
-    assert (TradeSide.BUY, dec(4)) == (
-        play.place(Purpose.EXIT).request.side,
-        play.place(Purpose.EXIT).request.quantity,
-    )
-
-
-@pytest.mark.xfail(strict=True, reason="an excess beside resting orders is neither booked nor taken up later")
-def test_an_excess_of_ours_does_not_keep_a_flat_position_closing_for_ever() -> None:
-    """Stop and exit have both filled whole (a stranger's coins were there too): the position ends all the same."""
-    play = Playbook()
-    play.opened()
-    play.signal(None, exit_side=Side.LONG)
-    leave = play.place(Purpose.EXIT)
-    play.ack(leave)
-    play.fill(play.place(Purpose.STOP), price=95)
-    second = play.make_fill(leave, 10, 95)
-    play.on(FillSeen(play.now, second))
-    play.report(leave, OrderState.FILLED, filled=dec(10))
-    play.settle_cancels()
-    play.snapshot(fills=(second,), positions=())
-    assert PositionState.CLOSED is play.positions["P000001"].state
-
-
-# Income
-
-
-def test_funding_belongs_to_the_position_held_before_it() -> None:
-    """One millisecond decides."""
-    play = Playbook()
-    play.opened()
-    opened_ms = play.position.opened_ms
-    play.wait(1_000)
-    play.income(-3, ts_ms=opened_ms + 1)
-    assert dec(-3) == play.position.funding
-    play.income(-5, ts_ms=opened_ms)
-    assert dec(-3) == play.position.funding
-    assert ["", "P000001"] == [
-        record.position_id for record in reversed(play.journal) if isinstance(record, IncomeBooked)
-    ][:2]
-
-
-def test_funding_at_the_very_instant_of_the_close_belongs_to_the_position() -> None:
-    """It was held before; told late, it lands in the trade's result."""
-    play = Playbook()
-    closed = play.stopped_out()
-    play.income(-3, ts_ms=closed.closed_ms)
-    assert [IncomeBooked] == [type(record) for record in play.recorded(IncomeBooked)]
-    assert "P000001" == play.recorded(IncomeBooked)[0].position_id
-    assert dec(-53) == play.book.ledger.closed[0].net
-    play.income(-3, ts_ms=closed.closed_ms + 1)
-    assert "" == play.recorded(IncomeBooked)[0].position_id
-
-
-def test_funding_of_a_symbol_never_traded_belongs_to_nobody() -> None:
-    """Booked all the same."""
-    play = Playbook()
-    play.stopped_out()
-    play.income(-3, symbol=ETH)
-    assert "" == play.recorded(IncomeBooked)[0].position_id
-    assert dec(9_947) == play.book.ledger.balance
-
-
-def test_an_income_counts_once() -> None:
-    """By its kind and id."""
-    play = Playbook()
-    play.income(-3, income_id="f1")
-    play.income(-3, income_id="f1")
-    assert () == play.last.records
-
-
-def test_a_transfer_changes_the_balance_but_no_result() -> None:
-    """No position owns it, no day counts it."""
-    play = Playbook()
-    play.opened()
-    play.wait(1)
-    play.income(500, PnlKind.TRANSFER)
-    ledger = play.book.ledger
-    assert (dec(10_500), dec(10_500), dec(0)) == (ledger.balance, ledger.transfers, ledger.performance)
-    assert (dec(10_000), dec(0)) == (ledger.start_balance, ledger.day("2025-01-01").realized)
-    assert dec(0) == play.position.funding
 
 
 def test_events_of_every_kind_reach_their_handlers() -> None:

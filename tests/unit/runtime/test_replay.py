@@ -27,7 +27,7 @@ from trading_engine.domain.events import (
 from trading_engine.domain.fills import Fill
 from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import Candle, FundingRate, Side, Signal
-from trading_engine.domain.records import ControlChanged, Fate, SignalSeen
+from trading_engine.domain.records import ControlChanged, Fate, OrderIntended, SignalSeen
 from trading_engine.marketdata.block import CandleBlock, join
 from trading_engine.marketdata.replay import Batch
 from trading_engine.ports import Commit
@@ -57,6 +57,7 @@ INSTRUMENT = Instrument(
     tiers=(MarginTier(Decimal(10**9), Decimal("0.005"), Decimal(0), Decimal(50)),),
 )
 SETTINGS = EngineSettings("embedded", "paper", "USDT", {BTC: INSTRUMENT}, absence_is_proof=True)
+LENIENT = replace(SETTINGS, limits=LimitSettings(cooldown_ms=0))
 TERMS = Terms(slippage_ppm=0, volume_share_ppm=1_000_000)
 Shape = tuple[int, int, int, int]
 FLAT: Shape = (1_000, 1_000, 1_000, 1_000)
@@ -178,7 +179,7 @@ class Rig:
     stop_level: Level = Level.NO_ENTRY
     speed: float | None = None
     should_stop: Callable[[], bool] = lambda: False
-    on_signal: Callable[[], None] = lambda: None
+    on_signal: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
         self.stop_path = self.folder / "STOP"
@@ -206,7 +207,7 @@ class Rig:
         parts = Parts(
             self.tape,
             self.venue,
-            ScriptedBrain(self.script, self.on_signal),
+            ScriptedBrain(self.script, self._signalled),
             self.pump,
             self.executor,
             self.timers,
@@ -221,7 +222,6 @@ class Rig:
 
     def run(self, *timers: SetTimer) -> "Rig":
         """Recover and play to the end, as the engine does; releases the exchange's file in any case."""
-
         return self.run_through(self.driver.run, *timers)
 
     def run_through(self, play: Callable[[], Coroutine[object, object, None]], *timers: SetTimer) -> "Rig":
@@ -242,6 +242,9 @@ class Rig:
             self.fills = self._fills()
             self.venue.close()
         return self
+
+    def _signalled(self) -> None:
+        self.on_signal()
 
     def _is_over(self) -> bool:
         return self.should_stop()
@@ -363,11 +366,10 @@ def test_a_stop_ends_the_replay_before_the_next_candle(tmp_path: Path) -> None:
     assert at(2) == rig.driver.resume_ms
 
 
-def test_a_fault_in_the_exchange_ends_the_replay(tmp_path: Path) -> None:
-    """It surfaces at once, and is not traded over."""
+def test_a_commit_that_fails_ends_the_replay(tmp_path: Path) -> None:
+    """It surfaces at once, and nothing was sent."""
     rig = Rig(tmp_path, Tape([FLAT] * 5), {1: long_signal(1)})
     rig.on_signal = lambda: setattr(rig.store, "fail_next", OSError("disk full"))
-    rig = Rig(tmp_path, Tape([FLAT] * 5), {1: long_signal(1)}, rig.store, on_signal=rig.on_signal)
     with pytest.raises(OSError, match="disk full"):
         rig.run()
     assert [] == rig.trades
@@ -387,45 +389,31 @@ def test_the_stop_file_is_looked_at_before_each_decision(tmp_path: Path, monkeyp
     assert f"{tmp_path / 'STOP'} is there" == rig.pump.state.book.control.reason
 
 
-def test_no_entry_follows_the_journal_record_of_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whenever the file appears."""
-    monkeypatch.setattr(replay, "BREATH_S", 0.0)
-    for minute in range(5):
-        folder = tmp_path / str(minute)
-        folder.mkdir()
-        path = folder / "STOP"
-        script = {number: long_signal(number, stop=5) for number in range(5)}
-        appear = iter(range(5))
-        rig = Rig(folder, Tape([(1_000, 1_000, 994, 1_000)] * 6), script)
-        rig = Rig(
-            folder,
-            rig.tape,
-            script,
-            on_signal=lambda path=path, m=minute, n=appear: path.touch() if next(n) == m else None,  # type: ignore[misc]
-        )
-        rig.run()
-        raised = next(i for i, record in enumerate(rig.records) if isinstance(record, ControlChanged))
-        after = [record for record in rig.records[raised:] if isinstance(record, SignalSeen)]
-        assert Fate.TAKEN not in {record.fate for record in after}
+@pytest.mark.parametrize("minute", range(5))
+def test_no_entry_follows_the_journal_record_of_a_stop(tmp_path: Path, minute: int) -> None:
+    """Whenever the file appears, between entries that are stopped out at once."""
+    script = {number: long_signal(number, stop=5) for number in range(5)}
+    rig = Rig(tmp_path, Tape([(1_000, 1_000, 994, 1_000)] * 6), script, settings=LENIENT)
+    rig.on_signal = lambda: rig.stop_path.touch() if rig.clock.now_ms() >= at(minute + 1) else None
+    rig.run()
+    fates = rig.fates
+    assert [Fate.TAKEN] * minute + [Fate.GATED] * (5 - minute) == fates
+    raised = next(number for number, record in enumerate(rig.records) if isinstance(record, ControlChanged))
+    assert not any(
+        isinstance(record, OrderIntended) and not record.order.reduce_only for record in rig.records[raised:]
+    )
 
 
 @pytest.mark.parametrize(("content", "level"), [("", Level.NO_ENTRY), ("FLATTEN\n", Level.FLATTEN)])
 def test_the_content_of_the_stop_file_decides_what_becomes_of_positions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, level: Level
+    tmp_path: Path, content: str, level: Level
 ) -> None:
     """Bare it blocks entries, with "flatten" the position is closed at the next price."""
-    monkeypatch.setattr(replay, "BREATH_S", 0.0)
     rig = Rig(tmp_path, Tape([FLAT] * 5), {0: long_signal(0), 2: long_signal(2)})
-    rig = Rig(tmp_path, rig.tape, rig.script, on_signal=lambda: _write_after(rig, content))
+    rig.on_signal = lambda: rig.stop_path.write_text(content) if rig.pump.state.book.positions else None
     rig.run()
     assert [level] == rig.levels
     assert (level is Level.FLATTEN) is (not rig.pump.state.book.positions)
-
-
-def _write_after(rig: Rig, content: str) -> None:
-    if any(rig.tape.shapes) and (rig.folder / "seen").exists():
-        (rig.folder / "STOP").write_text(content)
-    (rig.folder / "seen").touch()
 
 
 def test_a_bare_stop_file_flattens_where_that_is_configured(tmp_path: Path) -> None:
@@ -525,9 +513,10 @@ def test_a_new_engine_has_nothing_to_catch_up_with(tmp_path: Path) -> None:
     rig.venue.close()
 
 
-def test_the_exchange_is_brought_to_where_the_engine_already_was(tmp_path: Path) -> None:
-    """Silently, up to the last candle that the engine has decided on and no further."""
-    tape = Tape([FLAT, FLAT, (1_000, 1_050, 1_000, 1_040), FLAT])
+@pytest.mark.parametrize("candles", [3, 4])
+def test_the_exchange_is_brought_to_where_the_engine_already_was(tmp_path: Path, candles: int) -> None:
+    """Silently, up to the last candle that the engine has decided on and no further, or to the end of the data."""
+    tape = Tape([FLAT, FLAT, (1_000, 1_050, 1_000, 1_040), FLAT][:candles])
     first = Rig(tmp_path, Tape(tape.shapes[:3]))
     first.run()
     first.store.commit(moved_on(first.store.commits[-1], at(3)))
@@ -579,7 +568,6 @@ LIVELY: list[Shape] = [
     (1_000, 1_010, 990, 1_000),
     (1_000, 1_020, 980, 1_000),
 ]
-LENIENT = replace(SETTINGS, limits=LimitSettings(cooldown_ms=0))
 TRADES = {0: long_signal(0, 100, 100), 3: long_signal(3, 100, 200), 5: long_signal(5, 150, 0)}
 HELD = tuple(FundingRate(BTC, at(minute), Decimal("0.0003")) for minute in (2, 4, 7))
 

@@ -480,7 +480,7 @@ class Trader:
 KILLS = [dies for dies in Dies if dies is not Dies.NEVER]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(script=scripts(), dies=st.sampled_from(KILLS))
 def test_a_kill_at_every_pause_leaves_the_rows_of_an_uninterrupted_play(
     tmp_path_factory: pytest.TempPathFactory, script: Script, dies: Dies
