@@ -127,5 +127,5 @@ def test_signals_come_by_symbol_and_then_as_configured() -> None:
 
 def test_a_strategy_finer_than_the_candles_is_refused() -> None:
     """Five-minute candles cannot be cut into minutes."""
-    with pytest.raises(ValueError, match="60000|1m|interval"):
+    with pytest.raises(ValueError, match=r"interval"):
         Brain({"A": (HigherClose(),)}, INSTRUMENTS, 5 * MINUTE)
