@@ -8,21 +8,12 @@ from typing import Any, TypeVar
 
 import pytest
 
-pytest.register_assert_rewrite("contract.venue_contract")
+pytest.register_assert_rewrite("contract.venue_bench", "contract.venue_contract", "contract.venue_matching_contract")
 
-from contract.venue_contract import (  # noqa: E402 - rewritten first, so that a failure shows its values
-    DEPOSIT,
-    INSTRUMENTS,
-    LEVERAGE,
-    PRICES,
-    VOLUME_SHARE,
-    AccountContract,
-    Bar,
-    Bench,
-    MatchingContract,
-    OrderContract,
-    bar,
-)
+# Registered first, so that a failure in a case shows its values.
+from contract.venue_bench import DEPOSIT, INSTRUMENTS, LEVERAGE, PRICES, VOLUME_SHARE, Bar, Bench, bar  # noqa: E402
+from contract.venue_contract import AccountContract, OrderContract  # noqa: E402
+from contract.venue_matching_contract import MatchingContract  # noqa: E402
 from fakes.scripted_venue import ScriptedVenue  # noqa: E402
 
 from trading_engine.domain.market import Candle, FundingRate  # noqa: E402

@@ -13,6 +13,7 @@ from decimal import Decimal
 from trading_engine.core import kill, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, LookUpOrder, SetTimer, TakeSnapshot
+from trading_engine.core.on_command import raise_level
 from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import TimerKind
@@ -23,7 +24,6 @@ from trading_engine.domain.market import Side
 from trading_engine.domain.orders import Order, OrderReport, OrderState, TradeSide, closing_side, merge, opening_side
 from trading_engine.domain.position import CloseReason, Position, gross_of
 from trading_engine.domain.records import (
-    ControlChanged,
     DifferenceFound,
     FillApplied,
     IncomeBooked,
@@ -239,14 +239,11 @@ def on_fill(draft: Draft, fill: Fill) -> None:
 
 def _lock_on_unknown_origin(draft: Draft, fill: Fill) -> None:
     """A fill of an order that this database never made: a restored backup, a lost file, a second instance."""
-    level = Level.LOCKED
-    if draft.book.control.level is level:
+    if draft.book.control.level is Level.LOCKED:
         return
     reason = f"fill {fill.trade_id} is of order {fill.client_order_id}, which this database never made"
     draft.record(DifferenceFound("unknown_origin", fill.symbol, "", fill.client_order_id, "locked"))
-    draft.record(ControlChanged(level, reason, "reconcile", draft.ts_ms))
-    draft.alert(Severity.CRITICAL, f"control:{level}", f"kill switch raised to {level}: {reason}")
-    kill.enforce_level(draft)
+    raise_level(draft, Level.LOCKED, reason, "reconcile")
 
 
 def split_fill(fill: Fill, quantity: Decimal) -> tuple[Fill, Fill]:

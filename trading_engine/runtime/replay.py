@@ -113,8 +113,8 @@ class ReplayDriver:
             parts.pump.handle(event)
             await parts.executor.idle()
         closed_ms = batch.open_time_ms + parts.source.interval_ms
-        if parts.timers.is_due(closed_ms):
-            await self._fire_timers(closed_ms)
+        if parts.timers.is_due(closed_ms - 1):  # those due at the close itself come after its candles
+            await self._fire_timers(closed_ms - 1)
         parts.clock.advance_to(closed_ms)
         signals = parts.brain.signals(batch.candles)
         if signals:

@@ -79,9 +79,10 @@ def test_nothing_is_sampled_before_the_first_booking() -> None:
 
 
 def test_a_day_is_closed_with_its_figures() -> None:
-    """A loss of 50, a win of 149.25 (half a percent of 9,950 buys 9.95 coins), fees and funding."""
+    """A loss of 50, a draw, a win of 149.25 (half a percent of 9,950 buys 9.95 coins), fees and funding."""
     play = Playbook(make_settings(limits=LimitSettings(cooldown_ms=0)))
     play.stopped_out()
+    play.stopped_out(price=100)
     play.opened()
     play.fill(play.place(Purpose.TARGET), price=115, fee=dec("1.5"))
     play.settle_cancels()
@@ -89,7 +90,7 @@ def test_a_day_is_closed_with_its_figures() -> None:
     play.wait(DAY_MS)
     play.close_at(100)
     assert [
-        DayClosed("2025-01-01", dec(10_000), dec("97.25"), dec("1.5"), dec("-0.5"), trades=2, wins=1)
+        DayClosed("2025-01-01", dec(10_000), dec("97.25"), dec("1.5"), dec("-0.5"), trades=3, wins=1)
     ] == play.recorded(DayClosed)
 
 

@@ -7,6 +7,7 @@ from builders import BTC, ETH, Playbook, dec, make_fill, make_settings
 
 from trading_engine.core.on_venue import split_fill
 from trading_engine.core.settings import LimitSettings
+from trading_engine.domain.control import Level
 from trading_engine.domain.events import FillSeen, TimerKind
 from trading_engine.domain.fills import PnlKind
 from trading_engine.domain.ids import Purpose
@@ -174,6 +175,22 @@ def test_a_late_fill_beside_an_open_position_freezes_and_waits() -> None:
     play.settle_cancels()
     play.snapshot(fills=(late,), positions=())
     assert ("P000001", PositionState.CLOSING) == (play.position.residual_of, play.position.state)
+
+
+@pytest.mark.parametrize("client_order_id", ["teothe000001e00001", "tetest000002e00001"])
+def test_a_fill_of_an_order_this_database_never_made_locks_the_engine(client_order_id: str) -> None:
+    """Another epoch, or a position yet to come: a restored backup, a lost file, a second instance. Said once."""
+    play = Playbook()
+    play.stopped_out()
+    fill = make_fill(trade_id="x", client_order_id=client_order_id, ts_ms=play.now)
+    play.on(FillSeen(play.now, fill))
+    assert [DifferenceFound("unknown_origin", BTC, "", client_order_id, "locked")] == play.recorded(DifferenceFound)
+    reason = f"fill x is of order {client_order_id}, which this database never made"
+    assert (Level.LOCKED, reason) == (play.book.control.level, play.book.control.reason)
+    assert [f"kill switch raised to LOCKED: {reason}"] == play.alerts()
+    assert {} == play.book.positions
+    play.on(FillSeen(play.now, fill))
+    assert () == play.last.records
 
 
 def test_a_fill_larger_than_the_position_is_cut() -> None:

@@ -169,6 +169,7 @@ def test_a_position_that_fills_do_not_explain_freezes_its_symbol(side: Side, qua
     theirs = held_at_venue(play.position, side=side, quantity=dec(quantity))
     play.snapshot(positions=(theirs,))
     assert [SymbolFrozen(BTC, reason)] == play.recorded(SymbolFrozen)
+    assert [DifferenceFound("position", BTC, "", reason, "frozen")] == play.recorded(DifferenceFound)
     assert dec(10) == play.position.quantity
 
 

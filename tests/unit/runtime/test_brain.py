@@ -127,5 +127,5 @@ def test_signals_come_by_symbol_and_then_as_configured() -> None:
 
 def test_a_strategy_finer_than_the_candles_is_refused() -> None:
     """Five-minute candles cannot be cut into minutes."""
-    with pytest.raises(ValueError, match=r"interval"):
+    with pytest.raises(ValueError, match=r"candles of 60000 ms cannot be built from candles of 300000 ms"):
         Brain({"A": (HigherClose(),)}, INSTRUMENTS, 5 * MINUTE)

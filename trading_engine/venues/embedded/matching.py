@@ -256,14 +256,16 @@ class Kernel:
     def _fill(self, order: ExchangeOrder, at: int) -> Iterator[Happening]:
         point = self._point(order.symbol)
         steps = min(self._wanted(order), point.budget)
-        is_maker = order.kind is Kind.LIMIT
+        is_maker = order.kind is Kind.LIMIT and not _takes(order, at)
         price = order.price if is_maker else fills.slipped(order.sign, at, self._terms.slippage_ppm)
+        if order.kind is Kind.LIMIT and order.sign * price > order.sign * order.price:
+            price = order.price  # slippage never carries a limit order beyond its limit
         point.budget -= steps
         order.filled += steps
         order.updated_ms = self.account.progress.now_ms
         order.status = Status.FILLED if not order.remaining else Status.WORKING
-        if is_maker and order.remaining:
-            order.status = Status.NEW
+        if order.kind is Kind.LIMIT and order.remaining:
+            order.status = Status.NEW  # what is left of it rests
         yield from self._book(order, order.symbol, order.sign, steps, price, is_maker=is_maker)
 
     def _liquidate(self, symbol: str, at: int) -> Iterator[Happening]:
@@ -338,8 +340,9 @@ class Kernel:
         progress.orders += 1
         order.number = progress.orders
         order.created_ms = order.updated_ms = progress.now_ms
-        if order.kind is Kind.MARKET:
-            order.status = Status.WORKING
+        last = self._point(order.symbol).last
+        if order.kind is Kind.MARKET or (order.kind is Kind.LIMIT and order.sign * last < order.sign * order.price):
+            order.status = Status.WORKING  # a limit beyond the price takes at once, if the price is still there
         self.account.orders[order.client_order_id] = order
         self._durable(Change(orders=[order]))
         return None
@@ -397,9 +400,14 @@ class Kernel:
         return free
 
 
+def _takes(order: ExchangeOrder, at: int) -> bool:
+    """Whether a limit order that was beyond the price when it came finds the price there: it pays as a taker."""
+    return order.status is Status.WORKING and order.sign * at < order.sign * order.price
+
+
 def _acts_at(order: ExchangeOrder, start: int, end: int) -> int:
     """The price on the way from `start` to `end` at which the order acts, 0 where it does not."""
-    if order.status is Status.WORKING:
+    if order.status is Status.WORKING and (order.kind is not Kind.LIMIT or _takes(order, start)):
         return start
     if order.kind is Kind.STOP:
         crossed = fills.crosses_stop(order.sign, start, end, order.price)
