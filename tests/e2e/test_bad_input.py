@@ -1,6 +1,7 @@
 """Bad input, as a person meets it: one clear line, the right exit code, and nothing written."""
 
 import math
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -54,7 +55,7 @@ def _without_volume(folder: Path) -> Path:
 
 def _run(folder: Path, *options: str | Path, data: Path | None = None, config: Path | None = None) -> Arguments:
     replay = data or write_market(folder / "market.csv", "w")
-    base = ["run", "--config", config or write_config(folder), "--state", folder / "state"]
+    base: Arguments = ["run", "--config", config or write_config(folder), "--state", folder / "state"]
     return [*base, "--replay", f"SOLUSDT={replay}", *options]
 
 
@@ -172,8 +173,10 @@ def test_a_database_of_a_newer_schema_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(state / "engine.db")) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
         connection.commit()
+    shutil.rmtree(state / "logs")
     before = files_of(state)
-    for command in (arguments, ["status", "--state", state]):
+    status: Arguments = ["status", "--state", state]
+    for command in (arguments, status):
         _require_clear(call(*command), 78, ("engine.db", "newer schema", "9999", "0001"))
     assert before == files_of(state)
 

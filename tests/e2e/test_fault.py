@@ -29,7 +29,7 @@ def test_a_refused_commit_ends_the_process_and_a_restart_recovers(tmp_path: Path
     """Exit 70 with one line that names file and cause; no half of a step is kept; the trades are as undisturbed."""
     config, market = write_config(tmp_path), write_market(tmp_path / "market.csv", "wlhvwl")
     state = tmp_path / "state"
-    base = ["run", "--config", config, "--replay", f"SOLUSDT={market}", "--seed", "7"]
+    base: list[str | Path] = ["run", "--config", config, "--replay", f"SOLUSDT={market}", "--seed", "7"]
     with running([*base, "--state", state, "--speed", "1200"]) as engine:
         eventually(lambda: moves(state, "CLOSED"), engine)
         _execute(

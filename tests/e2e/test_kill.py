@@ -6,9 +6,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from e2e_tools import NO_LIMITS, STRATEGY, write_config
+from e2e_tools import NO_LIMITS, write_config, write_market
 
 KILLS = 10
+MARKETS = {"SOLUSDT": "wlhv" * 15, "ETHUSDT": "lwvh" * 15}  # dense with trades, so that kills meet them
 
 
 @pytest.fixture(scope="module")
@@ -24,16 +25,13 @@ def kill_loop() -> ModuleType:
     return module
 
 
+@pytest.mark.timeout(900)  # some fifty starts of a process: less than a minute on an idle machine
 def test_killed_anywhere_it_ends_with_the_trades_of_a_run_that_was_not(kill_loop: ModuleType, tmp_path: Path) -> None:
     """Random moments and named points; stops stand after every boot, audit is ok, trades are equal byte for byte."""
-    config = write_config(
-        tmp_path,
-        symbols=["SOLUSDT", "ETHUSDT"],
-        strategies=[dict(STRATEGY)],
-        risk={**NO_LIMITS, "max_positions": 2},
-        demo={"seed": 7, "candles": 1_500},
-    )
+    config = write_config(tmp_path, symbols=list(MARKETS), risk={**NO_LIMITS, "max_positions": len(MARKETS)})
     base = ["run", "--config", str(config), "--speed", "max", "--seed", "7"]
+    for symbol, acts in MARKETS.items():
+        base += ["--replay", f"{symbol}={write_market(tmp_path / symbol, acts)}"]
     report = kill_loop.loop(base, KILLS, 1, tmp_path)
     kills = dict(report.kills)
     assert (KILLS, KILLS) == (report.rounds, kills.pop(kill_loop.RECOVERED))

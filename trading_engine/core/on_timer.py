@@ -25,8 +25,7 @@ def on_timer(draft: Draft, event: TimerFired) -> None:
     elif event.kind is TimerKind.STOP_CONFIRMATION:
         _stop_unconfirmed(draft, event.key)
     elif event.kind is TimerKind.RETRY_EXIT:
-        if event.key in draft.book.positions:
-            protect.tend(draft, event.key)
+        _retry_exit(draft, event.key)
     elif event.kind is TimerKind.LOOKUP:
         order = draft.book.orders.get(event.key)
         if order is not None and order.is_live:
@@ -35,6 +34,16 @@ def on_timer(draft: Draft, event: TimerFired) -> None:
         draft.effect(TakeSnapshot())
         at_ms = draft.ts_ms + draft.settings.execution.reconcile_interval_ms
         draft.effect(SetTimer(at_ms, TimerKind.RECONCILE))
+
+
+def _retry_exit(draft: Draft, position_id: str) -> None:
+    if position_id not in draft.book.positions:
+        return
+    at_ms = protect.retry_exit_at_ms(draft, position_id)
+    if draft.ts_ms < at_ms:
+        draft.effect(SetTimer(at_ms, TimerKind.RETRY_EXIT, position_id))
+    else:
+        protect.tend(draft, position_id)
 
 
 def _stop_unconfirmed(draft: Draft, position_id: str) -> None:

@@ -150,13 +150,13 @@ def _after_refusal(draft: Draft, order: Order, reason: str) -> None:
     """What a refusal calls for, whether it came as an answer or by a report."""
     severity = Severity.CRITICAL if order.purpose in (Purpose.STOP, Purpose.EXIT) else Severity.WARNING
     text = f"{order.symbol}: {order.purpose} order of {order.position_id} was refused ({reason})"
-    draft.alert(severity, f"rejected:{order.client_order_id}", text)
+    draft.alert(severity, f"rejected:{order.position_id}:{order.purpose}", text)
     if order.purpose is Purpose.ENTRY:
         _count_reject(draft, order)
     elif order.purpose is Purpose.STOP:
         protect.begin_close(draft, order.position_id, CloseReason.RISK, "the venue refused the stop")
     elif order.purpose is Purpose.EXIT:
-        at_ms = draft.ts_ms + draft.settings.execution.retry_exit_ms
+        at_ms = protect.retry_exit_at_ms(draft, order.position_id)
         draft.effect(SetTimer(at_ms, TimerKind.RETRY_EXIT, order.position_id))
         draft.effect(TakeSnapshot())
 

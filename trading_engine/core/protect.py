@@ -24,6 +24,9 @@ from trading_engine.domain.records import CancelIntended, EquitySampled, OrderIn
 from trading_engine.domain.severity import Severity
 from trading_engine.rules import exits
 
+_MOST_DOUBLINGS = 10
+_LONGEST_RETRY_MS = 300_000
+
 
 def tend(draft: Draft, position_id: str) -> None:
     """Bring the orders of one position to what its state and size demand."""
@@ -199,12 +202,12 @@ def _ensure_targets(draft: Draft, position: Position) -> None:
 
 def _ensure_exit(draft: Draft, position: Position) -> None:
     """A CLOSING position needs an order that is closing it: the one that began to fill, or a market exit."""
+    if draft.ts_ms < retry_exit_at_ms(draft, position.position_id):
+        return  # the retry timer asks again
     for row in draft.book.orders_of(position.position_id):
         has_begun = row.purpose in (Purpose.STOP, Purpose.TARGET) and max(row.filled, row.reported_filled) > 0
         if (row.purpose is Purpose.EXIT or has_begun) and _is_at_work(row) and not row.cancel_requested:
             return
-        if row.purpose is Purpose.EXIT and row.state is OrderState.REJECTED and _is_recent(draft, row):
-            return  # the retry timer asks again
     _intend(draft, position, _Wanted(Purpose.EXIT, OrderType.MARKET, position.quantity))
 
 
@@ -213,8 +216,14 @@ def _is_at_work(row: Order) -> bool:
     return row.is_live or (row.state is OrderState.FILLED and not row.is_settled)
 
 
-def _is_recent(draft: Draft, row: Order) -> bool:
-    return draft.ts_ms < row.updated_ms + draft.settings.execution.retry_exit_ms
+def retry_exit_at_ms(draft: Draft, position_id: str) -> int:
+    """When an exit may be sent after refusals: the wait doubles with each, up to five minutes; 0 without any."""
+    exits_made = draft.book.orders_of(position_id, Purpose.EXIT)
+    if not exits_made or exits_made[-1].state is not OrderState.REJECTED:
+        return 0
+    refusals = sum(1 for row in exits_made if row.state is OrderState.REJECTED)
+    wait_ms = draft.settings.execution.retry_exit_ms << min(refusals - 1, _MOST_DOUBLINGS)
+    return exits_made[-1].updated_ms + min(wait_ms, _LONGEST_RETRY_MS)
 
 
 def _finish(draft: Draft, position: Position) -> None:

@@ -65,7 +65,8 @@ def _order_at_venue(draft: Draft, report: OrderReport) -> None:
         _freeze(draft, report.symbol, "foreign_order", f"order {report.venue_order_id} is not ours")
     elif key.epoch != draft.book.epoch:
         reason = f"order {report.client_order_id} is of another database (a restored backup, a second instance?)"
-        _note(draft, "other_epoch", report.symbol, "none", report.client_order_id, "locked")
+        if draft.book.control.level is not Level.LOCKED:
+            _note(draft, "other_epoch", report.symbol, "none", report.client_order_id, "locked")
         raise_level(draft, Level.LOCKED, reason, "reconcile")
     else:
         _note(draft, "orphan_order", report.symbol, "none", report.client_order_id, "cancelled")

@@ -21,7 +21,8 @@ from trading_engine.domain.reports import OrderLookup, Outcome, VenueSnapshot
 class CandlesClosed:
     """All candles that closed at one instant, with the signals computed from them.
 
-    `is_catch_up` marks candles the exchange has already passed (after a downtime): exits, no entries.
+    `is_catch_up` marks candles for exits only, no entries: the exchange has already passed them (after a
+    downtime), or the run plays them to end flat.
     """
 
     ts_ms: int

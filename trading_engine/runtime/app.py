@@ -119,7 +119,6 @@ class _Run:
 
     async def main(self) -> int:
         """Start, recover, play, end."""
-        self._configure_logging()
         settings = self._plan.settings
         store = SqlStore.open(
             self._state.database, venue=settings.venue, account=settings.account, hit=crash_points.hit
@@ -129,6 +128,7 @@ class _Run:
             refusal = self._torn_apart(loaded) or self._refusal(loaded)
             if refusal:
                 raise ConfigInvalid(refusal, exit_code=EXIT_REFUSED)
+            self._configure_logging()  # not before: what is refused leaves no file
             return await self._live(store, loaded)
         finally:
             store.close()

@@ -203,8 +203,8 @@ def test_a_strategy_closes_its_own_position() -> None:
     "changes", [{"strategy": "other", "exit_side": Side.LONG}, {"exit_side": Side.SHORT}, {"exit_side": None}]
 )
 def test_no_other_exit_signal_closes_it(changes: dict[str, object]) -> None:
-    """Another strategy, another side, or nothing said."""
-    play = Playbook()
+    """Another strategy, another side, or nothing said; also where opposite signals close."""
+    play = Playbook(with_exits(exit_on_opposite=True))
     play.opened()
     play.signal(None, **changes)
     assert [(BTC, Fate.NOTHING_TO_CLOSE)] == play.fates()

@@ -124,6 +124,26 @@ def test_a_refused_exit_is_tried_again_after_a_while() -> None:
     play.timer(TimerKind.RETRY_EXIT, "P000001")
     assert [Purpose.EXIT] == play.placed()
     assert 2 == play.order(play.place(Purpose.EXIT)).generation
+    play.reject(play.place(Purpose.EXIT), "-1", "maintenance")
+    assert [SetTimer(play.now + 10_000, TimerKind.RETRY_EXIT, "P000001")] == play.asked(SetTimer), "the wait doubles"
+
+
+def test_the_wait_doubles_with_every_refused_exit_up_to_five_minutes() -> None:
+    """A venue in maintenance is not hammered; a timer that fires early is set again."""
+    play = Playbook()
+    play.opened()
+    play.signal(None, exit_side=Side.LONG)
+    waits = []
+    for _ in range(8):
+        play.reject(play.place(Purpose.EXIT), "-1", "maintenance")
+        (timer,) = play.asked(SetTimer)
+        waits.append(timer.at_ms - play.now)
+        play.timer(TimerKind.RETRY_EXIT, "P000001")
+        assert ([], [timer]) == (play.placed(), play.asked(SetTimer))
+        play.wait(waits[-1])
+        play.timer(TimerKind.RETRY_EXIT, "P000001")
+        assert [Purpose.EXIT] == play.placed()
+    assert [5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000] == waits
 
 
 def test_a_refusal_told_twice_counts_once() -> None:

@@ -111,8 +111,10 @@ def test_a_closed_trade_enters_the_ledger_if_it_traded() -> None:
 def test_stop_age_and_cancel_change_one_field() -> None:
     """Of one row."""
     book = make_book(make_stop(), position=make_open_position())
-    assert dec(97) == apply(book, StopMoved("P000001", dec(97), "")).positions["P000001"].stop_price
-    assert apply(book, PositionAged("P000001")).positions["P000001"].is_aged
+    moved = apply(book, StopMoved("P000001", dec(97), "")).positions["P000001"]
+    assert replace(make_open_position(), stop_price=dec(97), version=2) == moved
+    aged = apply(book, PositionAged("P000001")).positions["P000001"]
+    assert replace(make_open_position(), is_aged=True, version=2) == aged
     cancelled = apply(book, CancelIntended("tetest000001s00001", "")).orders["tetest000001s00001"]
     assert replace(make_stop(), cancel_requested=True) == cancelled
 
@@ -157,6 +159,13 @@ def test_a_fill_changes_position_order_and_ledger_together() -> None:
         day.fees,
         book.ledger.bookings,
     )
+
+
+def test_only_an_entry_that_fills_ends_the_row_of_refusals() -> None:
+    """A stop that fills says nothing about entries."""
+    book = make_book(make_stop(), position=make_open_position(), rejects={BTC: 2})
+    fill = make_fill(client_order_id="tetest000001s00001", side=TradeSide.SELL)
+    assert {BTC: 2} == apply(book, FillApplied(fill, "P000001", dec(0), dec(0), DAY)).rejects
 
 
 def test_a_late_fill_leaves_the_row_of_its_old_order_alone() -> None:

@@ -139,6 +139,10 @@ def test_an_order_of_another_database_locks_the_engine() -> None:
     assert [id_of(entry)] == [cancel.client_order_id for cancel in play.asked(CancelOrder)]
     play.stop_file(Level.FLATTEN)
     assert Level.LOCKED is play.book.control.level
+    play.snapshot(open_orders=(other,))
+    assert () == play.last.records
+    play.snapshot(open_orders=(other,))
+    assert [] == play.recorded(DifferenceFound), "said once, not at every comparison"
 
 
 def test_a_foreign_order_freezes_its_symbol_and_is_not_touched() -> None:
@@ -216,6 +220,17 @@ def test_a_snapshot_repairs_what_a_position_lacks() -> None:
     play.snapshot(lookups=(OrderLookup(id_of(stop), None),))
     assert OrderState.VOID is play.order(stop).state
     assert [Purpose.STOP] == play.placed()
+
+
+def test_a_snapshot_takes_up_an_exit_that_was_left_lying() -> None:
+    """Refused a while ago, its timer lost with the process."""
+    play = Playbook()
+    play.opened()
+    play.signal(None, exit_side=Side.LONG)
+    play.reject(play.place(Purpose.EXIT))
+    play.wait(5_000)
+    play.snapshot()
+    assert Purpose.EXIT is play.order(play.asked(PlaceOrder)[0]).purpose
 
 
 def test_a_position_closed_by_a_person_while_we_were_away_is_closed_by_the_fill() -> None:

@@ -11,7 +11,8 @@ from trading_engine.domain.control import Level
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.position import CloseReason
-from trading_engine.domain.records import ControlChanged, Fate, LimitTripped
+from trading_engine.domain.records import AlertRaised, ControlChanged, Fate, LimitTripped
+from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import DAY_MS, HOUR_MS, iso
 
 DRAWDOWN = without_limits(drawdown_ppm=100_000)
@@ -24,6 +25,7 @@ def test_the_daily_loss_is_told_once() -> None:
     until_ms = play.now + DAY_MS
     assert [LimitTripped("daily_loss", "", "500", "500", until_ms)] == play.recorded(LimitTripped)
     assert [f"no entries until {iso(until_ms)}: daily_loss: 500 of 500"] == play.alerts()
+    assert [Severity.WARNING] == [alert.severity for alert in play.recorded(AlertRaised)]
     play.income(-1)
     assert [] == play.recorded(LimitTripped)
 
@@ -78,6 +80,7 @@ def test_a_drawdown_latches_and_keeps_positions() -> None:
     assert [LimitTripped("drawdown", "", "1000", "1000", 0)] == play.recorded(LimitTripped)
     assert [ControlChanged(Level.NO_ENTRY, "drawdown: 1000 of 1000", "risk", play.now)] == play.recorded(ControlChanged)
     assert ["no entries: drawdown: 1000 of 1000"] == play.alerts()
+    assert [Severity.CRITICAL] == [alert.severity for alert in play.recorded(AlertRaised)]
     assert PositionState.OPEN is play.position.state
     play.wait(30 * DAY_MS)
     assert Level.NO_ENTRY is play.book.control.level
