@@ -21,9 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import yaml
 
-from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, parse_iso
-
-__all__ = ["DAY_MS", "HOUR_MS", "MINUTE_MS", "parse_iso"]
+from trading_engine.domain.time import MINUTE_MS
 
 ROOT = Path(__file__).resolve().parents[1]
 SYMBOL = "SOLUSDT"
@@ -251,8 +249,3 @@ def _staged(acts: str) -> tuple["np.ndarray[Any, np.dtype[np.float64]]", "np.nda
         if act == "h":
             changes[begin + BREAKOUT + 1 : begin + ACT] = flat
     return np.round(100.0 * np.cumprod(changes), 2), volumes
-
-
-def signal_ms(act: int, start_ms: int = START_MS) -> int:
-    """When the breakout candle of an act (counted from 0) closes: the instant of its decision."""
-    return start_ms + (LEAD + act * ACT + BREAKOUT + 1) * MINUTE_MS

@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from e2e_tools import (
-    MINUTE_MS,
     START_MS,
     Done,
     call,
@@ -23,6 +22,8 @@ from e2e_tools import (
     write_config,
     write_market,
 )
+
+from trading_engine.domain.time import MINUTE_MS
 
 ROWS = 50
 Columns = dict[str, list[int] | list[float]]

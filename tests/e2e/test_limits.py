@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 
 import pytest
 from e2e_tools import (
-    DAY_MS,
-    HOUR_MS,
     NO_LIMITS,
     START_MS,
     Entry,
@@ -18,12 +16,13 @@ from e2e_tools import (
     eventually,
     journal,
     moves,
-    parse_iso,
     running,
     send,
     write_config,
     write_market,
 )
+
+from trading_engine.domain.time import DAY_MS, HOUR_MS, parse_iso
 
 EVENING_MS = START_MS + 20 * HOUR_MS
 MIDNIGHT_MS = START_MS + DAY_MS
