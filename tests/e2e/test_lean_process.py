@@ -42,7 +42,7 @@ def test_a_run_stays_small_and_loads_nothing_heavy(tmp_path: Path, source: str) 
     if source == "synthetic":
         arguments += ["--config", ROOT / "configs" / "demo.yaml"]
     else:
-        market = write_market(tmp_path / "market.csv", "wl" * 100)
+        market = write_market(tmp_path / "market.csv", "wl" * 40)
         arguments += ["--config", write_config(tmp_path), "--replay", f"SOLUSDT={market}"]
     seen = _run(*arguments)
     assert 0 == seen["code"]
