@@ -19,12 +19,24 @@ from decimal import Decimal
 from typing import Protocol
 
 from trading_engine.core.state import Book
-from trading_engine.domain.events import FillSeen, IncomeSeen, OrderReported
+from trading_engine.domain.events import FillSeen, IncomeSeen, OrderReported, StreamLost, StreamRestored
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.instrument import Instrument
+from trading_engine.domain.market import Candle
 from trading_engine.domain.orders import OrderReport, OrderRequest, OrderType
 from trading_engine.domain.records import Record
 from trading_engine.domain.reports import Balance, Outcome, VenuePosition
+
+
+CandleSink = Callable[[Sequence[Candle]], None]
+
+
+class MarketData(Protocol):
+    """Closed candles as they close."""
+
+    def subscribe(self, sink: CandleSink) -> None:
+        """Give `sink` all candles that close at one instant together, each once, oldest first."""
+        ...
 
 
 class Clock(Protocol):
@@ -136,7 +148,7 @@ class Capabilities:
     notes: tuple[str, ...] = field(default=())
 
 
-VenueEvent = FillSeen | IncomeSeen | OrderReported
+VenueEvent = FillSeen | IncomeSeen | OrderReported | StreamLost | StreamRestored
 VenueSink = Callable[[VenueEvent], None]
 
 

@@ -5,13 +5,12 @@ arithmetic (risk), anything about exits: exits are never gated.
 """
 
 from trading_engine.core import risk
+from trading_engine.core.protect import is_covered
 from trading_engine.core.settings import EngineSettings
-from trading_engine.core.state import Book, EngineState
+from trading_engine.core.state import EngineState
 from trading_engine.domain.control import Level
-from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.orders import OrderState
-from trading_engine.domain.position import Position
 from trading_engine.domain.time import iso
 
 
@@ -46,6 +45,8 @@ def symbol_gates(state: EngineState, settings: EngineSettings, symbol: str, now_
     reasons: list[str] = []
     if symbol in book.frozen:
         reasons.append(f"frozen: {book.frozen[symbol]}")
+    if symbol in state.market.doubts:
+        reasons.append("the venue holds another quantity than we do; looking again")
     reasons.extend(
         f"order {order.client_order_id} is unknown"
         for order in book.orders.values()
@@ -58,8 +59,3 @@ def symbol_gates(state: EngineState, settings: EngineSettings, symbol: str, now_
     )
     return tuple(reasons)
 
-
-def is_covered(book: Book, position: Position) -> bool:
-    """Acknowledged reduce-only stops cover at least the open quantity."""
-    covered = sum(order.remaining for order in book.orders_of(position.position_id, Purpose.STOP) if order.is_confirmed)
-    return covered >= position.quantity

@@ -3,10 +3,9 @@
 What belongs here: what a timer means. What does not: keeping timers (runtime).
 """
 
-from trading_engine.core import protect
+from trading_engine.core import on_venue, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import Effect, LookUpOrder, SetTimer, TakeSnapshot
-from trading_engine.core.gates import is_covered
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Book
 from trading_engine.domain.events import TimerFired, TimerKind
@@ -26,6 +25,11 @@ def on_timer(draft: Draft, event: TimerFired) -> None:
         _stop_unconfirmed(draft, event.key)
     elif event.kind is TimerKind.RETRY_EXIT:
         _retry_exit(draft, event.key)
+    elif event.kind is TimerKind.PROTECT:
+        if event.key in draft.book.positions:
+            protect.tend(draft, event.key)
+    elif event.kind is TimerKind.CANCEL:
+        on_venue.cancel_again(draft, event.key)
     elif event.kind is TimerKind.LOOKUP:
         order = draft.book.orders.get(event.key)
         if order is not None and order.is_live:
@@ -49,7 +53,12 @@ def _retry_exit(draft: Draft, position_id: str) -> None:
 def _stop_unconfirmed(draft: Draft, position_id: str) -> None:
     """An open position without a confirmed stop for too long is closed."""
     position = draft.book.positions.get(position_id)
-    if position is None or position.state is not PositionState.OPEN or is_covered(draft.book, position):
+    since_ms = draft.market.uncovered.get(position_id)
+    if position is None or position.state is not PositionState.OPEN or since_ms is None:
+        return
+    confirm_by = since_ms + draft.settings.execution.stop_confirmation_ms
+    if draft.ts_ms < confirm_by:
+        draft.effect(SetTimer(confirm_by, TimerKind.STOP_CONFIRMATION, position_id))
         return
     text = f"{position.symbol}: stop of {position_id} is not confirmed in time; closing the position"
     draft.alert(Severity.CRITICAL, f"unprotected:{position_id}", text)
@@ -65,9 +74,8 @@ def boot_timers(book: Book, settings: EngineSettings, now_ms: int) -> tuple[Effe
             at_ms = order.created_ms + execution.entry_ttl_ms
             timers.append(SetTimer(at_ms, TimerKind.ENTRY_DEADLINE, order.client_order_id))
     for position in book.positions.values():
-        if position.state is PositionState.OPEN and not is_covered(book, position):
-            at_ms = now_ms + execution.stop_confirmation_ms
-            timers.append(SetTimer(at_ms, TimerKind.STOP_CONFIRMATION, position.position_id))
+        if position.state is PositionState.OPEN:
+            timers.append(SetTimer(now_ms, TimerKind.PROTECT, position.position_id))
         elif position.state is PositionState.CLOSING:
             timers.append(SetTimer(now_ms + execution.retry_exit_ms, TimerKind.RETRY_EXIT, position.position_id))
     return tuple(timers)

@@ -21,7 +21,16 @@ from trading_engine.domain.fills import Fill, Income, PnlKind
 from trading_engine.domain.ids import OrderKey, Purpose, parse_client_order_id, position_id
 from trading_engine.domain.lifecycle import PositionState, Trigger
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import Order, OrderReport, OrderState, TradeSide, closing_side, merge, opening_side
+from trading_engine.domain.orders import (
+    Order,
+    OrderReport,
+    OrderState,
+    OrderType,
+    TradeSide,
+    closing_side,
+    merge,
+    opening_side,
+)
 from trading_engine.domain.position import CloseReason, Position, gross_of
 from trading_engine.domain.records import (
     DifferenceFound,
@@ -67,18 +76,29 @@ def on_cancel_answered(draft: Draft, client_order_id: str, outcome: Outcome) -> 
         draft.effect(LookUpOrder(order.symbol, client_order_id))
 
 
+def cancel_again(draft: Draft, client_order_id: str) -> None:
+    """Ask once more for a cancel that was intended, after a pause: the venue still shows the order open."""
+    order = draft.book.orders.get(client_order_id)
+    if order is not None and order.is_live and order.cancel_requested:
+        draft.effect(CancelOrder(order.symbol, client_order_id, order.venue_order_id))
+
+
 def on_looked_up(draft: Draft, lookup: OrderLookup) -> None:
     """The venue says what became of an order, or that it knows none."""
     order = draft.book.orders.get(lookup.client_order_id)
     if order is None:
         return
     if lookup.report is None:
-        absent(draft, order)
+        _not_found(draft, order)
         return
     merge_report(draft, lookup.report)
     after = draft.book.orders.get(lookup.client_order_id)
-    if after is not None and after.is_live and after.cancel_requested:
-        draft.effect(CancelOrder(after.symbol, after.client_order_id, after.venue_order_id))
+    if after is None or not after.is_live:
+        return
+    if after.cancel_requested:
+        at_ms = draft.ts_ms + draft.settings.execution.lookup_retry_ms
+        draft.effect(SetTimer(at_ms, TimerKind.CANCEL, after.client_order_id))
+    _ask_again(draft, after)
 
 
 def on_lookup_failed(draft: Draft, client_order_id: str) -> None:
@@ -87,24 +107,65 @@ def on_lookup_failed(draft: Draft, client_order_id: str) -> None:
     draft.effect(SetTimer(at_ms, TimerKind.LOOKUP, client_order_id))
 
 
-def absent(draft: Draft, order: Order) -> None:
-    """The venue knows no such order: proof only after the send window, or where nothing can be in flight."""
-    execution = draft.settings.execution
-    proven_ms = order.not_after_ms + execution.recv_window_ms + execution.absence_margin_ms
+def _ask_again(draft: Draft, order: Order) -> None:
+    """Ask after an order that should fill at once: a stream may lose the fill. The pause grows with its age."""
+    is_prompt = order.purpose in (Purpose.ENTRY, Purpose.EXIT) and order.type is OrderType.MARKET
+    if is_prompt and not draft.settings.absence_is_proof:
+        pause_ms = max(draft.settings.execution.poll_ms, (draft.ts_ms - order.created_ms) // 2)
+        draft.effect(SetTimer(draft.ts_ms + pause_ms, TimerKind.LOOKUP, order.client_order_id))
+
+
+def _not_found(draft: Draft, order: Order) -> None:
+    """The venue knows no such order. In process that is proof; over a wire only a whole snapshot proves it."""
     if not order.is_live:
         return
-    if draft.settings.absence_is_proof and order.state is OrderState.INTENT and draft.ts_ms <= order.not_after_ms:
+    if not draft.settings.absence_is_proof:
+        at_ms = absence_proven_ms(draft, order)
+        if draft.ts_ms > at_ms:
+            draft.effect(TakeSnapshot())
+        else:
+            draft.effect(SetTimer(at_ms + 1, TimerKind.LOOKUP, order.client_order_id))
+    elif order.state is OrderState.INTENT and draft.ts_ms <= order.not_after_ms:
         if order.cancel_requested:
             _void(draft, order, "cancelled before it was sent")
         else:
             protect.place_again(draft, order)
-    elif draft.settings.absence_is_proof or draft.ts_ms > proven_ms:
-        if order.state.is_unresolved:
-            _void(draft, order, "the venue never had it")
-        else:
-            _vanished(draft, order)
     else:
-        draft.effect(SetTimer(proven_ms + 1, TimerKind.LOOKUP, order.client_order_id))
+        _conclude_absent(draft, order)
+
+
+def absence_proven_ms(draft: Draft, order: Order) -> int:
+    """The instant after which "no such order" can be the truth: nothing in flight, nothing still invisible."""
+    execution = draft.settings.execution
+    settled_ms = order.not_after_ms + execution.recv_window_ms
+    if not order.state.is_unresolved:
+        settled_ms = max(settled_ms, order.updated_ms)
+    return settled_ms + draft.settings.visibility_delay_ms + execution.absence_margin_ms
+
+
+def absent_in_snapshot(draft: Draft, client_order_id: str, asked_ms: int, *, is_explained: bool) -> None:
+    """A snapshot begun at `asked_ms` shows an order neither by id nor in the list, its fills are booked.
+
+    `is_explained` says that the venue holds what we hold on the symbol: without that nothing is concluded.
+    """
+    order = draft.book.orders.get(client_order_id)
+    if order is None or not order.is_live:
+        return
+    if draft.settings.absence_is_proof:
+        _not_found(draft, order)
+    elif asked_ms > absence_proven_ms(draft, order) and is_explained:
+        _conclude_absent(draft, order)
+    else:
+        retry_ms = draft.ts_ms + draft.settings.execution.lookup_retry_ms
+        at_ms = max(absence_proven_ms(draft, order) + 1, retry_ms)
+        draft.effect(SetTimer(at_ms, TimerKind.LOOKUP, order.client_order_id))
+
+
+def _conclude_absent(draft: Draft, order: Order) -> None:
+    if order.state.is_unresolved:
+        _void(draft, order, "the venue never had it")
+    else:
+        _vanished(draft, order)
 
 
 def merge_report(draft: Draft, report: OrderReport) -> None:
@@ -115,11 +176,12 @@ def merge_report(draft: Draft, report: OrderReport) -> None:
     merged = merge(order, report)
     if merged.reported_filled > merged.filled:
         # Reports carry no fills: they are read since the watermark, a moment later where they lag behind.
-        at_ms = draft.ts_ms + draft.settings.execution.lookup_retry_ms
-        draft.effect(SetTimer(at_ms, TimerKind.RECONCILE))
+        draft.effect(SetTimer(draft.ts_ms + draft.settings.execution.poll_ms, TimerKind.RECONCILE))
     if merged == order:
         return
     _update(draft, merged)
+    if merged.is_live and order.state.is_unresolved:
+        _ask_again(draft, merged)
     if merged.state is OrderState.REJECTED and order.state is not OrderState.REJECTED:
         _after_refusal(draft, order, report.reason)
     protect.tend(draft, order.position_id)
@@ -206,8 +268,12 @@ def _vanished(draft: Draft, order: Order) -> None:
     protect.tend(draft, order.position_id)
 
 
-def on_fill(draft: Draft, fill: Fill) -> None:
-    """Book an execution, once, to the position it belongs to."""
+def on_fill(draft: Draft, fill: Fill, *, is_whole_story: bool = False) -> None:
+    """Book an execution, once, to the position it belongs to.
+
+    `is_whole_story` says that every earlier fill was shown as well (a snapshot). A stream may tell an exit
+    before the entry: what reduces more than is open waits for a snapshot, where the order of things is known.
+    """
     if fill.key in draft.book.seen:
         return
     order = draft.book.orders.get(fill.client_order_id)
@@ -226,6 +292,9 @@ def on_fill(draft: Draft, fill: Fill) -> None:
         if position is None:
             return
     if fill.side is closing_side(position.side) and fill.quantity > position.quantity:
+        if not is_whole_story and not draft.settings.absence_is_proof:
+            draft.effect(TakeSnapshot())
+            return
         fill, excess = split_fill(fill, position.quantity)
         if fill.quantity:
             _book(draft, position, fill, order)

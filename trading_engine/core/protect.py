@@ -14,6 +14,7 @@ from decimal import Decimal
 from trading_engine.core import risk, units
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, PlaceOrder, SetTimer
+from trading_engine.core.state import Book
 from trading_engine.domain import money
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.ids import OrderKey, Purpose, derive_client_order_id
@@ -47,6 +48,7 @@ def tend(draft: Draft, position_id: str) -> None:
         _ensure_exit(draft, position)
     if not position.residual_of:
         _ensure_stop(draft, position)
+        _watch_cover(draft, draft.position(position_id))
     if position.state is PositionState.OPEN and (entry is None or entry.is_settled):
         _ensure_targets(draft, position)
 
@@ -137,15 +139,67 @@ def _ensure_stop(draft: Draft, position: Position) -> None:
     fitting = [
         stop for stop in live if stop.trigger_price == position.stop_price and stop.remaining == position.quantity
     ]
-    if not fitting:
-        wanted = _Wanted(Purpose.STOP, OrderType.STOP_MARKET, position.quantity, trigger_price=position.stop_price)
-        _intend(draft, position, wanted)
+    confirmed = [stop for stop in fitting if stop.is_confirmed]
+    if confirmed:
+        for stop in live:
+            if stop is not confirmed[-1]:
+                cancel(draft, stop, "replaced")
+        return
+    at_ms = _may_place_stop_at_ms(draft, stops, fitting)
+    if draft.ts_ms < at_ms:
+        draft.effect(SetTimer(at_ms, TimerKind.PROTECT, position.position_id))
+        return
+    wanted = _Wanted(Purpose.STOP, OrderType.STOP_MARKET, position.quantity, trigger_price=position.stop_price)
+    _intend(draft, position, wanted)
+    _wake_if_unanswered(draft, position, Purpose.STOP)
+
+
+def _may_place_stop_at_ms(draft: Draft, stops: list[Order], fitting: list[Order]) -> int:
+    """When the next stop order may be intended: now, after a pause, or once a fitting one has gone unanswered.
+
+    The pause keeps a venue that fills in slices, or takes every stop away again, from being flooded.
+    """
+    execution = draft.settings.execution
+    if fitting:  # none of them is acknowledged
+        return _patience_ends_ms(draft, fitting[-1], stops)
+    return stops[-1].created_ms + execution.stop_spacing_ms if stops else 0
+
+
+def _patience_ends_ms(draft: Draft, order: Order, rows: list[Order]) -> int:
+    """How long a protective order may go unanswered before another is sent; never in process."""
+    if draft.settings.absence_is_proof or not order.state.is_unresolved:
+        return draft.ts_ms + draft.settings.execution.stop_confirmation_ms
+    unanswered = sum(1 for row in rows if row.state.is_unresolved)
+    wait_ms = draft.settings.execution.resend_ms << min(max(unanswered - 1, 0), _MOST_DOUBLINGS)
+    return order.created_ms + min(wait_ms, _LONGEST_RETRY_MS)
+
+
+def _wake_if_unanswered(draft: Draft, position: Position, purpose: Purpose) -> None:
+    if draft.settings.absence_is_proof:
+        return
+    rows = draft.book.orders_of(position.position_id, purpose)
+    at_ms = _patience_ends_ms(draft, rows[-1], rows)
+    draft.effect(SetTimer(at_ms, TimerKind.PROTECT, position.position_id))
+
+
+def is_covered(book: Book, position: Position) -> bool:
+    """Acknowledged reduce-only stops cover at least the open quantity."""
+    covered = sum(order.remaining for order in book.orders_of(position.position_id, Purpose.STOP) if order.is_confirmed)
+    return covered >= position.quantity
+
+
+def _watch_cover(draft: Draft, position: Position) -> None:
+    """Remember since when a position is not covered, and come back when that has been too long."""
+    uncovered = draft.market.uncovered
+    if position.state is not PositionState.OPEN or is_covered(draft.book, position):
+        if position.position_id in uncovered:
+            left = {name: at for name, at in uncovered.items() if name != position.position_id}
+            draft.see(uncovered=left)
+        return
+    if position.position_id not in uncovered:
+        draft.see(uncovered={**uncovered, position.position_id: draft.ts_ms})
         confirm_by = draft.ts_ms + draft.settings.execution.stop_confirmation_ms
         draft.effect(SetTimer(confirm_by, TimerKind.STOP_CONFIRMATION, position.position_id))
-    elif fitting[-1].is_confirmed:
-        for stop in live:
-            if stop is not fitting[-1]:
-                cancel(draft, stop, "replaced")
 
 
 def planned_targets(draft: Draft, position: Position) -> list[tuple[Purpose, int, Decimal, Decimal]]:
@@ -206,9 +260,16 @@ def _ensure_exit(draft: Draft, position: Position) -> None:
         return  # the retry timer asks again
     for row in draft.book.orders_of(position.position_id):
         has_begun = row.purpose in (Purpose.STOP, Purpose.TARGET) and max(row.filled, row.reported_filled) > 0
-        if (row.purpose is Purpose.EXIT or has_begun) and _is_at_work(row) and not row.cancel_requested:
+        if not (row.purpose is Purpose.EXIT or has_begun) or not _is_at_work(row) or row.cancel_requested:
+            continue
+        if not row.state.is_unresolved:
+            return
+        at_ms = _patience_ends_ms(draft, row, draft.book.orders_of(position.position_id, Purpose.EXIT))
+        if draft.ts_ms < at_ms:
+            draft.effect(SetTimer(at_ms, TimerKind.PROTECT, position.position_id))
             return
     _intend(draft, position, _Wanted(Purpose.EXIT, OrderType.MARKET, position.quantity))
+    _wake_if_unanswered(draft, position, Purpose.EXIT)
 
 
 def _is_at_work(row: Order) -> bool:
@@ -234,7 +295,7 @@ def _finish(draft: Draft, position: Position) -> None:
     rows = draft.book.orders_of(position.position_id)
     for row in rows:
         cancel(draft, row, "position is flat")
-    if not any(row.is_live for row in rows):  # a fill of theirs that is still missing would be a late one
+    if not any(row.is_live or not row.is_settled for row in rows):  # a fill that was reported is still to come
         draft.advance(position.position_id, Trigger.FLAT, "flat and no order left")
         _announce_close(draft, draft.position(position.position_id))
 

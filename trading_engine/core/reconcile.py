@@ -7,17 +7,20 @@ Order of work: own orders, fills and income since the watermark, stops, net posi
 gate opens. A snapshot that failed changes nothing but the gate.
 """
 
+from decimal import Decimal
+
 from trading_engine.core import on_venue, protect
 from trading_engine.core.draft import Draft
-from trading_engine.core.effects import CancelOrder
+from trading_engine.core.effects import CancelOrder, SetTimer, TakeSnapshot
 from trading_engine.core.on_command import raise_level
+from trading_engine.core.state import Doubt
 from trading_engine.domain import money
 from trading_engine.domain.control import Level
+from trading_engine.domain.events import TimerKind
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.ids import parse_client_order_id
-from trading_engine.domain.market import Side
 from trading_engine.domain.money import ZERO
-from trading_engine.domain.orders import OrderReport
+from trading_engine.domain.orders import OrderReport, OrderType
 from trading_engine.domain.records import DifferenceFound, SymbolFrozen
 from trading_engine.domain.reports import VenueSnapshot
 from trading_engine.domain.severity import Severity
@@ -28,18 +31,47 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     _book_what_happened(draft, snapshot)
     for report in snapshot.open_orders:
         _order_at_venue(draft, report)
-    for lookup in snapshot.lookups:
-        on_venue.on_looked_up(draft, lookup)
+    _take_in_lookups(draft, snapshot)
     for position_id in list(draft.book.positions):
         protect.tend(draft, position_id)
     _compare_positions(draft, snapshot)
     _compare_wallet(draft, snapshot)
-    draft.see(is_synced=True, reconciled_ms=draft.ts_ms)
+    if draft.market.doubts or any(order.reported_filled > order.filled for order in draft.book.orders.values()):
+        _look_again(draft)
+    is_current = draft.market.is_connected and snapshot.ts_ms >= draft.market.connected_ms
+    draft.see(is_synced=is_current, reconciled_ms=draft.ts_ms)
 
 
 def on_snapshot_failed(draft: Draft) -> None:
     """Failure is not "flat": the old view stays and the gate is shut."""
     draft.see(is_synced=False)
+
+
+def on_stream_lost(draft: Draft) -> None:
+    """Nobody tells what happens: no entries until the stream is back and a snapshot was reconciled."""
+    draft.see(is_connected=False, is_synced=False)
+
+
+def on_stream_restored(draft: Draft) -> None:
+    """The stream speaks again; what it did not tell is read."""
+    draft.see(is_connected=True, connected_ms=draft.ts_ms)
+    draft.effect(TakeSnapshot())
+
+
+def _look_again(draft: Draft) -> None:
+    at_ms = draft.ts_ms + draft.settings.execution.lookup_retry_ms
+    draft.effect(SetTimer(at_ms, TimerKind.RECONCILE))
+
+
+def _take_in_lookups(draft: Draft, snapshot: VenueSnapshot) -> None:
+    differences = _differences(draft, snapshot)
+    for lookup in snapshot.lookups:
+        order = draft.book.orders.get(lookup.client_order_id)
+        if lookup.report is not None or order is None:
+            on_venue.on_looked_up(draft, lookup)
+            continue
+        is_explained = order.symbol not in differences
+        on_venue.absent_in_snapshot(draft, order.client_order_id, snapshot.ts_ms, is_explained=is_explained)
 
 
 def _book_what_happened(draft: Draft, snapshot: VenueSnapshot) -> None:
@@ -51,7 +83,7 @@ def _book_what_happened(draft: Draft, snapshot: VenueSnapshot) -> None:
         if isinstance(event, Income):
             on_venue.on_income(draft, event)
         else:
-            on_venue.on_fill(draft, event)
+            on_venue.on_fill(draft, event, is_whole_story=True)
 
 
 def _order_at_venue(draft: Draft, report: OrderReport) -> None:
@@ -75,27 +107,68 @@ def _order_at_venue(draft: Draft, report: OrderReport) -> None:
         draft.effect(CancelOrder(report.symbol, report.client_order_id, report.venue_order_id))
 
 
-def _compare_positions(draft: Draft, snapshot: VenueSnapshot) -> None:
-    """Net quantities by symbol, signed; a difference that fills did not explain freezes the symbol."""
-    theirs = dict.fromkeys(draft.settings.instruments, ZERO)
+def _differences(draft: Draft, snapshot: VenueSnapshot) -> dict[str, Decimal]:
+    """Signed net quantity of the venue less ours, for each traded symbol where the two differ."""
+    theirs = dict.fromkeys(draft.settings.instruments, ZERO)  # others are nobody's business but the margin's
     for held in snapshot.positions:
-        signed = held.quantity if held.side is Side.LONG else -held.quantity
-        theirs[held.symbol] = theirs.get(held.symbol, ZERO) + signed
-    for symbol, quantity in sorted(theirs.items()):
-        position = draft.book.position_on(symbol)
-        ours = position.quantity * position.side.sign if position is not None else ZERO
-        if ours == quantity:
-            continue
-        if symbol not in draft.settings.instruments:
-            continue  # not traded by us: counted as nobody's business but the account's margin
-        _freeze(draft, symbol, "position", f"venue holds {money.text(quantity)}, we hold {money.text(ours)}")
+        if held.symbol in theirs:
+            theirs[held.symbol] += held.quantity * held.side.sign
+    return {
+        symbol: quantity - _held(draft, symbol)
+        for symbol, quantity in sorted(theirs.items())
+        if quantity != _held(draft, symbol)
+    }
+
+
+def _held(draft: Draft, symbol: str) -> Decimal:
+    position = draft.book.position_on(symbol)
+    return ZERO if position is None else position.quantity * position.side.sign
+
+
+def _compare_positions(draft: Draft, snapshot: VenueSnapshot) -> None:
+    """A difference that fills did not explain freezes the symbol.
+
+    Orders, positions and fills are read one after the other, and fills may lag behind: over a wire the same
+    difference has to show twice, with nothing of ours in doubt on the symbol, before it is believed.
+    """
+    doubts: dict[str, Doubt] = {}
+    execution = draft.settings.execution
+    for symbol, difference in _differences(draft, snapshot).items():
+        doubt = draft.market.doubts.get(symbol)
+        if doubt is None or doubt.difference != difference:
+            doubt = Doubt(difference, draft.ts_ms)
+        age_ms = draft.ts_ms - doubt.since_ms
+        is_stable = age_ms >= execution.lookup_retry_ms + draft.settings.visibility_delay_ms
+        if draft.settings.absence_is_proof or (is_stable and not _has_order_in_doubt(draft, symbol)):
+            ours = _held(draft, symbol)
+            reason = f"venue holds {money.text(ours + difference)}, we hold {money.text(ours)}"
+            _freeze(draft, symbol, "position", reason)
+        else:
+            doubts[symbol] = doubt
+    draft.see(doubts=doubts)
+
+
+def _has_order_in_doubt(draft: Draft, symbol: str) -> bool:
+    return any(
+        order.state.is_unresolved or not order.is_settled and order.type is OrderType.MARKET
+        for order in draft.book.orders.values()
+        if order.symbol == symbol and (order.is_live or order.reported_filled > order.filled)
+    )
 
 
 def _compare_wallet(draft: Draft, snapshot: VenueSnapshot) -> None:
-    """Ledger and wallet must agree to the last digit; a gap is told when it appears or changes."""
+    """Ledger and wallet must agree to the last digit; a gap that two looks show alike is told once."""
     ledger = draft.book.ledger.balance
     gap = money.subtract(snapshot.balance.wallet, ledger)
-    if gap and gap != draft.market.wallet_gap:
+    is_sure = draft.settings.absence_is_proof or gap == draft.market.wallet_gap
+    if gap and not is_sure:
+        _look_again(draft)
+    if is_sure and gap != draft.market.told_gap:
+        draft.see(told_gap=gap)
+    else:
+        draft.see(wallet_gap=gap)
+        return
+    if gap:
         wallet = money.text(snapshot.balance.wallet)
         _note(draft, "wallet", "", money.text(ledger), wallet, "told")
         text = f"wallet holds {wallet} {snapshot.balance.asset}, the ledger adds up to {money.text(ledger)}"

@@ -93,6 +93,11 @@ class ExecutionSettings:
     entry_ttl_ms            an entry that has not filled by then is cancelled
     max_signal_age_ms       a signal older than this is stale: no entry
     retry_exit_ms           wait before a refused exit is tried again
+    lookup_retry_ms         wait before an unanswered question is asked again
+    poll_ms                 how soon an order that should fill at once is asked after; the pause grows with its age
+    stop_spacing_ms         least time between two stop orders of a position, its first excepted
+    resend_ms               a protective order without an answer for this long is sent again under a new id: it is
+                            reduce-only, so two of them close no more than one; the wait doubles each time
     reconcile_interval_ms   period of reconciliation
     """
 
@@ -104,6 +109,9 @@ class ExecutionSettings:
     max_signal_age_ms: int = 60_000
     retry_exit_ms: int = 5_000
     lookup_retry_ms: int = 2_000
+    poll_ms: int = 1_000
+    stop_spacing_ms: int = 1_000
+    resend_ms: int = 2_000
     reconcile_interval_ms: int = 300_000
 
 
@@ -117,6 +125,7 @@ class EngineSettings:
     instruments: Mapping[str, Instrument]
     leverage: Decimal = Decimal(1)
     absence_is_proof: bool = False
+    visibility_delay_ms: int = 0
     sizing: SizingSettings = field(default_factory=SizingSettings)
     exits: ExitSettings = field(default_factory=ExitSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)

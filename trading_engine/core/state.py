@@ -128,13 +128,25 @@ class Book:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """A position difference that was seen once: venue less ours, signed, and since when it has been the same."""
+
+    difference: Decimal
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Market:
     """The volatile view: last closes, progress, whether the venue agrees with us.
 
     marks           symbol → last close
     closed_ms       close time of the latest candles
     is_synced       a snapshot was reconciled since the last disconnect
+    is_connected    the user stream tells what happens; connected_ms since when
+    doubts          symbol → a difference that one snapshot showed and the next must confirm
+    uncovered       position id → since when its acknowledged stops cover less than is open
     wallet_gap      wallet less ledger at the last snapshot: 0, or something nobody has explained
+    told_gap        the gap that a person was last told of
     """
 
     marks: Mapping[str, Decimal] = field(default_factory=dict)
@@ -142,7 +154,12 @@ class Market:
     decided_ms: int = 0
     reconciled_ms: int = 0
     is_synced: bool = False
+    is_connected: bool = True
+    connected_ms: int = 0
+    doubts: Mapping[str, Doubt] = field(default_factory=dict)
+    uncovered: Mapping[str, int] = field(default_factory=dict)
     wallet_gap: Decimal = ZERO
+    told_gap: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

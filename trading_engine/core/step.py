@@ -31,6 +31,8 @@ from trading_engine.domain.events import (
     SnapshotFailed,
     SnapshotTaken,
     StopRequested,
+    StreamLost,
+    StreamRestored,
     SubmitAnswered,
     SubmitExpired,
     TimerFired,
@@ -86,6 +88,10 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one 
             on_venue.on_looked_up(draft, event.lookup)
         case LookupFailed():
             on_venue.on_lookup_failed(draft, event.client_order_id)
+        case StreamLost():
+            reconcile.on_stream_lost(draft)
+        case StreamRestored():
+            reconcile.on_stream_restored(draft)
         case SnapshotTaken():
             reconcile.on_snapshot(draft, event.snapshot)
         case SnapshotFailed():

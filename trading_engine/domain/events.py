@@ -99,6 +99,21 @@ class IncomeSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamLost:
+    """The user stream is gone: what happens at the venue is not told any more."""
+
+    ts_ms: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRestored:
+    """The user stream speaks again; what it did not tell must be read."""
+
+    ts_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotTaken:
     """The account was read whole."""
 
@@ -121,6 +136,8 @@ class TimerKind(StrEnum):
     STOP_CONFIRMATION = "stop_confirmation"  # key: position id
     RETRY_EXIT = "retry_exit"  # key: position id
     LOOKUP = "lookup"  # key: client order id
+    CANCEL = "cancel"  # key: client order id
+    PROTECT = "protect"  # key: position id
     RECONCILE = "reconcile"  # key: empty
 
 
@@ -189,6 +206,8 @@ Event = (
     | LookupFailed
     | FillSeen
     | IncomeSeen
+    | StreamLost
+    | StreamRestored
     | SnapshotTaken
     | SnapshotFailed
     | TimerFired

@@ -216,6 +216,7 @@ def engine_settings(config: Config, instruments: Mapping[str, Instrument]) -> En
         instruments=instruments,
         leverage=config.leverage,
         absence_is_proof=CAPABILITIES.absence_is_proof,
+        visibility_delay_ms=CAPABILITIES.visibility_delay_ms,
         sizing=SizingSettings(
             risk_ppm=ppm(sizing.risk_pct),
             cap_ppm=ppm(sizing.max_position_pct),
@@ -230,6 +231,7 @@ def engine_settings(config: Config, instruments: Mapping[str, Instrument]) -> En
             stop_confirmation_ms=execution.unprotected_timeout_ms,
             entry_ttl_ms=execution.entry_ttl_ms,
             reconcile_interval_ms=execution.reconcile_interval_s * SECOND_MS,
+            stop_spacing_ms=0 if CAPABILITIES.absence_is_proof else ExecutionSettings().stop_spacing_ms,
         ),
     )
 

@@ -3,8 +3,8 @@
 What belongs here: sending, cancelling, asking, reading the account. What does not: decisions about any of
 it (core), venue spellings (venues).
 
-Effects on one symbol are performed in order, different symbols side by side. A submit is attempted once;
-whatever is not an answer becomes Unknown.
+Effects on one order are performed in order, different orders side by side: a protective stop never waits for
+an entry that hangs. A submit is attempted once; whatever is not an answer in time becomes Unknown.
 """
 
 import asyncio
@@ -37,6 +37,8 @@ from trading_engine.runtime.timers import Timers
 ACCOUNT_LANE = ""
 FILL_OVERLAP_MS = 3_600_000
 SNAPSHOT_RETRY_MS = 5_000
+CALL_TIMEOUT_S = 10.0
+SNAPSHOT_TIMEOUT_S = 30.0
 
 Post = Callable[[Event], None]
 
@@ -53,6 +55,7 @@ class Executor:
         self._lanes: dict[str, deque[Effect]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._failure: BaseException | None = None
+        self.on_failure: Callable[[BaseException], None] | None = None  # told at once; `idle` raises it in any case
 
     def attach(self, pump: Pump) -> None:
         """The pump that answers go to; the two know each other, so one is made first."""
@@ -68,10 +71,10 @@ class Executor:
         if isinstance(effect, SetTimer):
             self._timers.set(effect.at_ms, effect.kind, effect.key)
             return
-        lane = ACCOUNT_LANE if isinstance(effect, TakeSnapshot) else _symbol(effect)
+        lane = _lane(effect)
         queue = self._lanes.setdefault(lane, deque())
-        if isinstance(effect, TakeSnapshot) and effect in queue:
-            return
+        if isinstance(effect, TakeSnapshot | LookUpOrder) and effect in queue:
+            return  # the question is on its way
         queue.append(effect)
         if lane not in self._tasks:
             self._tasks[lane] = _named_task(self._run(lane), f"executor:{lane or 'account'}")
@@ -89,9 +92,16 @@ class Executor:
             while queue and self._failure is None:
                 await self._perform(queue.popleft())
         except BaseException as error:  # noqa: BLE001 - kept for idle(), which ends the process with it
-            self._failure = error
+            self._fail(error)
         finally:
             del self._tasks[lane]
+            if not queue:
+                del self._lanes[lane]
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+        if self.on_failure is not None:
+            self.on_failure(error)
 
     async def _perform(self, effect: Effect) -> None:
         match effect:
@@ -119,7 +129,10 @@ class Executor:
             return SubmitExpired(now_ms, request.client_order_id)
         self._hit("send.before")
         try:
-            outcome = await self._venue.submit(request)
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                outcome = await self._venue.submit(request)
+        except TimeoutError:
+            outcome = Unknown(f"no answer within {CALL_TIMEOUT_S:g} s")
         except Exception as error:  # noqa: BLE001 - an adapter's bug after the first byte is an unknown outcome
             logger.exception("submit of {} raised", request.client_order_id)
             outcome = Unknown(f"{type(error).__name__} in the adapter")
@@ -134,7 +147,10 @@ class Executor:
     async def _cancel(self, effect: CancelOrder) -> Event:
         self._hit("cancel.before")
         try:
-            outcome = await self._venue.cancel(effect.symbol, effect.client_order_id, effect.venue_order_id)
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                outcome = await self._venue.cancel(effect.symbol, effect.client_order_id, effect.venue_order_id)
+        except TimeoutError:
+            outcome = Unknown(f"no answer within {CALL_TIMEOUT_S:g} s")
         except Exception as error:  # noqa: BLE001 - as above
             logger.exception("cancel of {} raised", effect.client_order_id)
             outcome = Unknown(f"{type(error).__name__} in the adapter")
@@ -143,16 +159,18 @@ class Executor:
 
     async def _look_up(self, effect: LookUpOrder) -> Event:
         try:
-            report = await self._venue.order(effect.symbol, effect.client_order_id)
-        except VenueUnavailable as error:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                report = await self._venue.order(effect.symbol, effect.client_order_id)
+        except (VenueUnavailable, TimeoutError) as error:
             return LookupFailed(self._clock.now_ms(), effect.client_order_id, str(error))
         return OrderLookedUp(self._clock.now_ms(), OrderLookup(effect.client_order_id, report))
 
     async def _snapshot(self) -> Event:
         assert self._pump is not None  # noqa: S101 - as above
         try:
-            snapshot = await take_snapshot(self._venue, self._pump.state.book, self._clock.now_ms())
-        except VenueUnavailable as error:
+            async with asyncio.timeout(SNAPSHOT_TIMEOUT_S):
+                snapshot = await take_snapshot(self._venue, self._pump.state.book, self._clock.now_ms())
+        except (VenueUnavailable, TimeoutError) as error:
             now_ms = self._clock.now_ms()
             self._timers.set(now_ms + SNAPSHOT_RETRY_MS, TimerKind.RECONCILE, "")
             return SnapshotFailed(now_ms, str(error))
@@ -179,8 +197,14 @@ async def take_snapshot(venue: Venue, book: Book, now_ms: int) -> VenueSnapshot:
     return VenueSnapshot(now_ms, open_orders, tuple(lookups), fills, incomes, positions, balance)
 
 
-def _symbol(effect: PlaceOrder | CancelOrder | LookUpOrder) -> str:
-    return effect.request.symbol if isinstance(effect, PlaceOrder) else effect.symbol
+def _lane(effect: PlaceOrder | CancelOrder | LookUpOrder | TakeSnapshot) -> str:
+    match effect:
+        case PlaceOrder():
+            return effect.request.client_order_id
+        case CancelOrder() | LookUpOrder():
+            return effect.client_order_id
+        case TakeSnapshot():
+            return ACCOUNT_LANE
 
 
 def _named_task(coroutine: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:

@@ -4,6 +4,7 @@ What belongs here: keeping and yielding them. What does not: what they mean (cor
 """
 
 import heapq
+from collections.abc import Callable
 
 from trading_engine.domain.events import TimerFired, TimerKind
 
@@ -12,6 +13,7 @@ class Timers:
     """A later timer of the same kind and key replaces the earlier one."""
 
     def __init__(self) -> None:
+        self.on_set: Callable[[int], None] | None = None  # told each new instant, where somebody sleeps until then
         self._at: dict[tuple[TimerKind, str], int] = {}
         self._heap: list[tuple[int, TimerKind, str]] = []
 
@@ -19,6 +21,14 @@ class Timers:
         """Fire at `at_ms`."""
         self._at[kind, key] = at_ms
         heapq.heappush(self._heap, (at_ms, kind, key))
+        if self.on_set is not None:
+            self.on_set(at_ms)
+
+    @property
+    def next_ms(self) -> int | None:
+        """When the next timer is due, None where there is none."""
+        self._drop_replaced()
+        return self._heap[0][0] if self._heap else None
 
     def is_due(self, now_ms: int) -> bool:
         """Whether `pop_due` is worth a call; cheap, and true at times for a timer that was replaced."""

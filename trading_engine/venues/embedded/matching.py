@@ -30,7 +30,7 @@ from trading_engine.venues.embedded.account import (
 )
 
 DONE = 1_000_000
-_POINTS = 4
+POINTS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +95,10 @@ class Kernel:
 
     # ── time ────────────────────────────────────────────────────────────────
 
-    def play(self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate]) -> Iterator[Happening]:
-        """Match one batch; what happens is yielded after it was made durable.
+    def play(
+        self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate], points: int = POINTS
+    ) -> Iterator[Happening]:
+        """Match one batch up to a number of points of its path; what happens is yielded after it was made durable.
 
         A batch that was played before is skipped, one that was begun goes on where it stopped.
         """
@@ -109,19 +111,29 @@ class Kernel:
             yield from self._fund(settlements)
             progress.funded_ms = max(progress.funded_ms, open_ms)
             progress.stage = 1
-            if self._is_idle():
+            if points == POINTS and self._is_idle():
                 self._pass_by(candles)
                 return
             self._renew(candles)
         stage = 1
-        for point in range(_POINTS):
+        for point in range(points):
             for candle in candles:
                 if stage >= progress.stage:
                     progress.stage = stage
-                    progress.now_ms = open_ms + point * candle.interval_ms // _POINTS
+                    progress.now_ms = open_ms + point * candle.interval_ms // POINTS
                     yield from self._walk(candle, point)
                 stage += 1
-        self._finish_batch(candles)
+        if points < POINTS:
+            progress.stage = stage
+        else:
+            self._finish_batch(candles)
+
+    def settle(self, symbol: str, now_ms: int) -> Iterator[Happening]:
+        """Trade what can trade at the present price: what a live exchange does the moment an order arrives."""
+        self.account.progress.now_ms = now_ms
+        last = self._point(symbol).last
+        if last:
+            yield from self._segment(symbol, last)
 
     def _is_idle(self) -> bool:
         return not self.account.orders and not any(held.sign for held in self.account.positions.values())

@@ -7,6 +7,7 @@ not: any matching. Plain sqlite3: five small tables of JSON rows that only this 
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -37,6 +38,38 @@ CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL
 
 def _no_hit(name: str) -> None:
     del name
+
+
+class AccountMemory(Protocol):
+    """What an exchange needs of its memory."""
+
+    def load(self) -> Account | None:
+        """The account as of the last durable change, None for a new one."""
+        ...
+
+    def write(self, account: Account, change: Change) -> None:
+        """Make a change durable."""
+        ...
+
+    def order(self, client_order_id: str) -> ExchangeOrder | None:
+        """An order in any state."""
+        ...
+
+    def is_known(self, client_order_id: str) -> bool:
+        """Whether an id has ever been used."""
+        ...
+
+    def trades_since(self, since_ms: int) -> list[TradeRow]:
+        """Executions at or after an instant, oldest first."""
+        ...
+
+    def incomes_since(self, since_ms: int) -> list[IncomeRow]:
+        """Funding and deposits at or after an instant, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Release what it holds."""
+        ...
 
 
 class Memory:

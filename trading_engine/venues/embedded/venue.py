@@ -18,8 +18,8 @@ from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState, 
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
 from trading_engine.ports import Capabilities, VenueEvent, VenueSink
 from trading_engine.venues.embedded.account import Account, Contract, ExchangeOrder, Kind, Progress, Status, Terms
-from trading_engine.venues.embedded.matching import Change, Happening, IncomeRow, Kernel, TradeRow
-from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.matching import POINTS, Change, Happening, IncomeRow, Kernel, TradeRow
+from trading_engine.venues.embedded.memory import AccountMemory
 
 CAPABILITIES = Capabilities(
     order_types=frozenset(OrderType),
@@ -52,7 +52,7 @@ class EmbeddedVenue:
 
     def __init__(
         self,
-        memory: Memory,
+        memory: AccountMemory,
         instruments: Sequence[Instrument],
         terms: Terms,
         deposit: Decimal,
@@ -85,9 +85,25 @@ class EmbeddedVenue:
         """How far the exchange has matched."""
         return self._kernel.account.progress
 
-    def play(self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate]) -> Iterator[VenueEvent]:
-        """Match one batch of candles, pausing after each happening."""
-        for happening in self._kernel.play(open_ms, candles, settlements):
+    @property
+    def account_state(self) -> Account:
+        """Everything the exchange holds now, for who judges it from outside."""
+        return self._kernel.account
+
+    def instrument(self, symbol: str) -> Instrument:
+        """The facts of a symbol."""
+        return self._instruments[symbol]
+
+    def play(
+        self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate], points: int = POINTS
+    ) -> Iterator[VenueEvent]:
+        """Match one batch of candles up to a number of points of its path, pausing after each happening."""
+        for happening in self._kernel.play(open_ms, candles, settlements, points):
+            yield self._event(happening)
+
+    def settle(self, symbol: str, now_ms: int) -> Iterator[VenueEvent]:
+        """Trade what can trade at the present price, for a driver whose time moves by itself."""
+        for happening in self._kernel.settle(symbol, now_ms):
             yield self._event(happening)
 
     def catch_up(self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate]) -> int:

@@ -1,0 +1,192 @@
+"""What goes wrong, where and when: drawn from a seed, or written down.
+
+What belongs here: the faults, the sites they can happen at, and the plans that choose. What does not: what a
+fault does (network, world).
+
+A site is a place that is passed again and again ("submit.stop", "stream.fill", "commit"); the n-th visit may
+meet one fault. A `SeededPlan` draws for each visit, a `WrittenPlan` holds exactly the named ones.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+class Fault(StrEnum):
+    """One way in which a visit goes wrong."""
+
+    LOST_REQUEST = "lost_request"  # never arrives; the caller hears nothing
+    LOST_REPLY = "lost_reply"  # is carried out; the caller hears nothing
+    LATE = "late"  # is carried out after the caller has given up
+    SLOW = "slow"  # is answered, seconds later
+    NO_ANSWER = "no_answer"  # is carried out; the call never returns
+    TWICE = "twice"  # arrives twice
+    SERVER_ERROR = "server_error"  # is carried out; answered by an error that proves nothing
+    REFUSED = "refused"  # is refused, with proof
+    RATE_LIMITED = "rate_limited"  # is refused before it was looked at
+    STALE = "stale"  # is answered with what was true a while ago
+    DROP = "drop"  # a stream event is never told
+    DUPLICATE = "duplicate"  # is told twice
+    DELAY = "delay"  # is told seconds later, after others
+    DISCONNECT = "disconnect"  # the stream is gone for a while
+    OUTAGE = "outage"  # nothing of the venue can be reached for a while
+    COMMIT_FAILS = "commit_fails"  # nothing was written
+    COMMIT_UNSURE = "commit_unsure"  # was written, and an error was reported
+    DEATH = "death"  # the process is gone at this very place
+    STOP_FILE = "stop_file"  # an operator puts the STOP file, and resumes later
+    TERMINATE = "terminate"  # the process is asked to end
+    STOP_CANCELED = "stop_canceled"  # somebody cancels a resting stop at the venue
+
+
+WRITE_FAULTS = (
+    Fault.LOST_REQUEST,
+    Fault.LOST_REPLY,
+    Fault.LATE,
+    Fault.SLOW,
+    Fault.NO_ANSWER,
+    Fault.TWICE,
+    Fault.SERVER_ERROR,
+    Fault.REFUSED,
+    Fault.RATE_LIMITED,
+)
+READ_FAULTS = (Fault.LOST_REPLY, Fault.SLOW, Fault.NO_ANSWER, Fault.STALE, Fault.RATE_LIMITED)
+STREAM_FAULTS = (Fault.DROP, Fault.DUPLICATE, Fault.DELAY)
+COMMIT_FAULTS = (Fault.COMMIT_FAILS, Fault.COMMIT_UNSURE)
+MOMENTS = (
+    Fault.DISCONNECT,
+    Fault.OUTAGE,
+    Fault.DEATH,
+    Fault.STOP_FILE,
+    Fault.TERMINATE,
+    Fault.STOP_CANCELED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How often what goes wrong, as probabilities per visit; `moments` is the mean number in a simulated hour."""
+
+    write: float = 0.0
+    read: float = 0.0
+    stream: float = 0.0
+    commit: float = 0.0
+    death: float = 0.0
+    candle: float = 0.0
+    moments: float = 0.0
+    kinds: tuple[Fault, ...] = MOMENTS
+
+
+PROFILES: Mapping[str, Profile] = {
+    "calm": Profile(),
+    "network": Profile(
+        write=0.15, read=0.04, stream=0.08, candle=0.03, moments=6, kinds=(Fault.DISCONNECT, Fault.OUTAGE)
+    ),
+    "crashes": Profile(death=0.004, moments=6, kinds=(Fault.DEATH, Fault.TERMINATE)),
+    "storage": Profile(commit=0.02, moments=2, kinds=(Fault.DEATH,)),
+    "everything": Profile(write=0.08, read=0.02, stream=0.05, commit=0.003, death=0.002, candle=0.02, moments=8),
+}
+
+
+class Plan(Protocol):
+    """Decides about visits."""
+
+    def at(self, site: str) -> Fault | None:
+        """The fault of this visit, None for an undisturbed one."""
+        ...
+
+    def moments(self, span_ms: int) -> list[tuple[int, Fault]]:
+        """What happens at an instant rather than a visit: (milliseconds from the start, fault)."""
+        ...
+
+    def end(self) -> None:
+        """Nothing goes wrong from now on."""
+        ...
+
+
+_KINDS_BY_SITE: Mapping[str, tuple[Fault, ...]] = {
+    "submit": WRITE_FAULTS,
+    "cancel": tuple(fault for fault in WRITE_FAULTS if fault is not Fault.TWICE),
+    "read": READ_FAULTS,
+    "stream": STREAM_FAULTS,
+    "candle": STREAM_FAULTS,
+    "commit": COMMIT_FAULTS,
+    "die": (Fault.DEATH,),
+}
+
+
+def faults_at(site: str) -> tuple[Fault, ...]:
+    """What can go wrong at a site; its name begins with one of the known kinds and a dot."""
+    return _KINDS_BY_SITE[site.partition(".")[0]]
+
+
+@dataclass(slots=True)
+class SeededPlan:
+    """Draws each visit's fault from its own random numbers."""
+
+    profile: Profile
+    rng: random.Random
+    counts: Counter[str] = field(default_factory=Counter)
+    is_over: bool = False
+
+    def at(self, site: str) -> Fault | None:
+        """The fault of this visit, None for most."""
+        if self.is_over:
+            return None
+        kind = site.partition(".")[0]
+        chance = self._chance(kind)
+        if not chance or self.rng.random() >= chance:
+            return None
+        return self.rng.choice(_KINDS_BY_SITE[kind])
+
+    def _chance(self, kind: str) -> float:
+        profile = self.profile
+        match kind:
+            case "submit" | "cancel":
+                return profile.write
+            case "read":
+                return profile.read
+            case "stream":
+                return profile.stream
+            case "candle":
+                return profile.candle
+            case "commit":
+                return profile.commit
+            case _:
+                return profile.death
+
+    def moments(self, span_ms: int) -> list[tuple[int, Fault]]:
+        """Instants spread evenly over the span."""
+        wanted = self.profile.moments * span_ms / 3_600_000
+        count = int(wanted) + (self.rng.random() < wanted % 1)
+        found = [(self.rng.randrange(span_ms), self.rng.choice(self.profile.kinds)) for _ in range(count)]
+        return sorted(found, key=lambda item: item[0])
+
+    def end(self) -> None:
+        """Nothing goes wrong from now on."""
+        self.is_over = True
+
+
+@dataclass(slots=True)
+class WrittenPlan:
+    """Exactly the faults that were written down: (site, visit counted from 1) → fault."""
+
+    faults: Mapping[tuple[str, int], Fault]
+    instants: tuple[tuple[int, Fault], ...] = ()
+    visits: Counter[str] = field(default_factory=Counter)
+    is_over: bool = False
+
+    def at(self, site: str) -> Fault | None:
+        """The fault written down for this visit."""
+        self.visits[site] += 1
+        return None if self.is_over else self.faults.get((site, self.visits[site]))
+
+    def moments(self, span_ms: int) -> list[tuple[int, Fault]]:
+        """The instants written down that lie in the span."""
+        return [(at_ms, fault) for at_ms, fault in self.instants if at_ms < span_ms]
+
+    def end(self) -> None:
+        """Nothing goes wrong from now on."""
+        self.is_over = True

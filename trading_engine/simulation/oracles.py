@@ -1,0 +1,183 @@
+"""What must hold, watched from outside the engine; numbered as in docs/invariants.md.
+
+What belongs here: judgements on exchange, rows and time. What does not: causing anything.
+
+Time bounds count undisturbed time only: every injected fault, death, outage or start puts the clock back.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from trading_engine.core.state import Book
+from trading_engine.domain.control import Level
+from trading_engine.domain.ids import Purpose, parse_client_order_id
+from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.money import from_e8
+from trading_engine.domain.orders import OrderRequest, OrderState
+from trading_engine.simulation.exchange import SimulatedExchange
+from trading_engine.venues.embedded.account import ExchangeOrder, Kind, Status
+
+COVER_MS = 6_000  # five seconds and the latency of a round trip
+EXACT_MS = 75_000  # a reconciliation period, and the above
+STOPS_PER_MINUTE = 60
+CALLS_PER_MINUTE = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A promise that was broken."""
+
+    invariant: str
+    text: str
+    at_ms: int
+
+
+@dataclass(slots=True)
+class Oracles:
+    """Watches one world. `violations` holds the first breach of each invariant."""
+
+    exchange: SimulatedExchange
+    now_ms: Callable[[], int]
+    violations: list[Violation] = field(default_factory=list)
+    calm_ms: int = 0
+    stop_committed_ms: int | None = None
+    rows: set[str] = field(default_factory=set)
+    sent: set[str] = field(default_factory=set)
+    accepted_entries: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _uncovered: dict[str, int] = field(default_factory=dict)
+    _inexact: dict[str, int] = field(default_factory=dict)
+    _stops_ms: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+
+    def breach(self, invariant: str, text: str) -> None:
+        """Note a violation, once an invariant."""
+        if not any(found.invariant == invariant for found in self.violations):
+            self.violations.append(Violation(invariant, text, self.now_ms()))
+
+    def disturb(self, lasts_ms: int = 0) -> None:
+        """Something was done to the engine: judge up to now, and give it time anew."""
+        self.look()
+        self.calm_ms = max(self.calm_ms, self.now_ms() + lasts_ms)
+
+    # ── at the moment a request leaves ──────────────────────────────────────
+
+    def on_sent(self, request: OrderRequest) -> None:
+        """I1 a committed row before each byte; I2 one id once; I3 no entry after a stop; I11 stops a minute."""
+        order_id = request.client_order_id
+        if order_id not in self.rows:
+            self.breach("I1", f"{order_id} was sent without a committed row")
+        key = parse_client_order_id(order_id)
+        if key is None:
+            self.breach("I1", f"{order_id} is not one of our ids")
+            return
+        if key.purpose is not Purpose.ENTRY and not request.reduce_only:
+            self.breach("I2", f"{order_id} could open a position")
+        if order_id in self.sent:
+            self.breach("I2", f"{order_id} was sent twice")
+        self.sent.add(order_id)
+        if key.purpose is Purpose.ENTRY and self.stop_committed_ms is not None:
+            self.breach("I3", f"entry {order_id} was sent after the kill switch was raised")
+        if key.purpose is Purpose.STOP:
+            recent = [at for at in self._stops_ms[request.symbol] if at > self.now_ms() - 60_000]
+            self._stops_ms[request.symbol] = [*recent, self.now_ms()]
+            if len(recent) >= STOPS_PER_MINUTE:
+                self.breach("I11", f"{len(recent) + 1} stop orders on {request.symbol} within a minute")
+
+    # ── whenever something has changed ──────────────────────────────────────
+
+    def look(self) -> None:
+        """I4 one entry a position; I5 every position covered in time; I6 exactly, and by one stop, soon after."""
+        now_ms = self.now_ms()
+        account = self.exchange.venue.account_state
+        for symbol, held in account.positions.items():
+            orders = [order for order in account.orders.values() if order.symbol == symbol]
+            stops = [order for order in orders if order.kind is Kind.STOP and order.sign == -held.sign]
+            cover = sum(order.remaining for order in stops)
+            is_closing = any(
+                order.kind is Kind.MARKET or order.status is Status.WORKING
+                for order in orders
+                if order.reduce_only and order.sign == -held.sign
+            )
+            self._time(self._uncovered, symbol, held.steps and cover < held.steps and not is_closing, COVER_MS, "I5")
+            is_inexact = cover != held.steps or len(stops) > 1
+            self._time(self._inexact, symbol, held.steps and is_inexact and not is_closing, EXACT_MS, "I6")
+        self._entries(now_ms)
+
+    def _time(self, since: dict[str, int], symbol: str, is_bad: object, most_ms: int, invariant: str) -> None:
+        now_ms = self.now_ms()
+        begun_ms = since.get(symbol)
+        if begun_ms is not None:
+            lasted_ms = now_ms - max(begun_ms, self.calm_ms)
+            if lasted_ms > most_ms:
+                self.breach(invariant, f"{symbol} has not been {_LACKS[invariant]} for {lasted_ms} undisturbed ms")
+        if not is_bad:
+            since.pop(symbol, None)
+        elif begun_ms is None:
+            since[symbol] = now_ms
+
+    def _entries(self, now_ms: int) -> None:
+        del now_ms
+        for order in self.exchange.memory.orders.values():
+            key = parse_client_order_id(order.client_order_id)
+            if key is not None and key.purpose is Purpose.ENTRY:
+                accepted = self.accepted_entries[key.position_number]
+                accepted.add(order.client_order_id)
+                if len(accepted) > 1:
+                    self.breach("I4", f"position {key.position_number} has the entries {', '.join(sorted(accepted))}")
+
+    # ── when everything is quiet ────────────────────────────────────────────
+
+    def settle(self, book: Book, *, frozen_expected: bool, level_expected: bool) -> None:
+        """I7 nothing undecided; I8 local = venue; I9 flat means no order left; I10 ledger = wallet."""
+        self._undecided(book, frozen_expected=frozen_expected, level_expected=level_expected)
+        self._compare(book)
+        wallet = from_e8(self.exchange.venue.progress.wallet_e8)
+        if book.ledger.balance != wallet:
+            self.breach("I10", f"ledger {book.ledger.balance}, wallet {wallet}")
+
+    def _undecided(self, book: Book, *, frozen_expected: bool, level_expected: bool) -> None:
+        for order in book.orders.values():
+            if order.state.is_unresolved:
+                self.breach("I7", f"{order.client_order_id} is still {order.state}")
+            elif order.is_live and order.cancel_requested:
+                self.breach("I7", f"{order.client_order_id} is to be cancelled and still {order.state}")
+        for position in book.positions.values():
+            if position.state is PositionState.PENDING:
+                self.breach("I7", f"{position.position_id} is still PENDING")
+        if book.frozen and not frozen_expected:
+            self.breach("I7", f"frozen without cause: {dict(book.frozen)}")
+        if book.control.level is not Level.RUN and not level_expected:
+            self.breach("I7", f"at {book.control.level} without cause: {book.control.reason}")
+
+    def _compare(self, book: Book) -> None:
+        account = self.exchange.venue.account_state
+        for symbol, held in account.positions.items():
+            position = book.position_on(symbol)
+            ours = Decimal(0) if position is None else position.quantity * position.side.sign
+            instrument = self.exchange.venue.instrument(symbol)
+            theirs = instrument.steps_to_quantity(held.steps) * held.sign
+            if ours != theirs:
+                self.breach("I8", f"{symbol}: we hold {ours}, the venue {theirs}")
+        local = {order.client_order_id: order for order in book.orders.values()}
+        for order_id, order in account.orders.items():
+            row = local.get(order_id)
+            owner = account.positions.get(order.symbol)
+            if order_id not in self.rows:
+                self.breach("I1", f"{order_id} rests without a row")
+            elif owner is None or not owner.steps:
+                self.breach("I9", f"{order_id} rests on {order.symbol}, which is flat")
+            elif row is None or not row.is_live:
+                self.breach("I8", f"{order_id} rests, we have it as {row.state if row else 'gone'}")
+        for order_id, row in local.items():
+            if row.state in (OrderState.ACKED, OrderState.PARTIAL) and order_id not in account.orders:
+                self.breach("I8", f"{order_id} is {row.state} with us, not open at the venue")
+
+
+_LACKS = {"I5": "covered by its stops", "I6": "covered exactly, by one stop,"}
+
+
+def is_entry(order: ExchangeOrder) -> bool:
+    """An order that opens."""
+    key = parse_client_order_id(order.client_order_id)
+    return key is not None and key.purpose is Purpose.ENTRY
