@@ -42,6 +42,11 @@ class TakeSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchFills:
+    """Read the executions since the watermark: a report has named one that the stream did not tell."""
+
+
+@dataclass(frozen=True, slots=True)
 class SetTimer:
     """Wake the core at `at_ms`; one timer a (kind, key), a later one replaces it."""
 
@@ -50,4 +55,4 @@ class SetTimer:
     key: str = ""
 
 
-Effect = PlaceOrder | CancelOrder | LookUpOrder | TakeSnapshot | SetTimer
+Effect = PlaceOrder | CancelOrder | LookUpOrder | FetchFills | TakeSnapshot | SetTimer

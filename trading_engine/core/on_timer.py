@@ -5,7 +5,7 @@ What belongs here: what a timer means. What does not: keeping timers (runtime).
 
 from trading_engine.core import on_venue, protect
 from trading_engine.core.draft import Draft
-from trading_engine.core.effects import Effect, LookUpOrder, SetTimer, TakeSnapshot
+from trading_engine.core.effects import Effect, FetchFills, LookUpOrder, SetTimer, TakeSnapshot
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Book
 from trading_engine.domain.events import TimerFired, TimerKind
@@ -28,6 +28,8 @@ def on_timer(draft: Draft, event: TimerFired) -> None:
     elif event.kind is TimerKind.PROTECT:
         if event.key in draft.book.positions:
             protect.tend(draft, event.key)
+    elif event.kind is TimerKind.FILLS:
+        draft.effect(FetchFills())
     elif event.kind is TimerKind.CANCEL:
         on_venue.cancel_again(draft, event.key)
     elif event.kind is TimerKind.LOOKUP:

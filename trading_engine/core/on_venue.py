@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from trading_engine.core import kill, protect
 from trading_engine.core.draft import Draft
-from trading_engine.core.effects import CancelOrder, LookUpOrder, SetTimer, TakeSnapshot
+from trading_engine.core.effects import CancelOrder, FetchFills, LookUpOrder, SetTimer, TakeSnapshot
 from trading_engine.core.on_command import raise_level
 from trading_engine.domain import money
 from trading_engine.domain.control import Level
@@ -176,7 +176,7 @@ def merge_report(draft: Draft, report: OrderReport) -> None:
     merged = merge(order, report)
     if merged.reported_filled > merged.filled:
         # Reports carry no fills: they are read since the watermark, a moment later where they lag behind.
-        draft.effect(SetTimer(draft.ts_ms + draft.settings.execution.poll_ms, TimerKind.RECONCILE))
+        draft.effect(SetTimer(draft.ts_ms + draft.settings.execution.poll_ms, TimerKind.FILLS))
     if merged == order:
         return
     _update(draft, merged)
@@ -268,6 +268,14 @@ def _vanished(draft: Draft, order: Order) -> None:
     protect.tend(draft, order.position_id)
 
 
+def on_fills_read(draft: Draft, fills: tuple[Fill, ...]) -> None:
+    """Book what was missed, in the order it happened; what a report has named and nobody shows is asked for again."""
+    for fill in sorted(fills, key=lambda fill: fill.ts_ms):
+        on_fill(draft, fill, is_whole_story=True)
+    if any(order.reported_filled > order.filled for order in draft.book.orders.values()):
+        draft.effect(SetTimer(draft.ts_ms + draft.settings.execution.poll_ms, TimerKind.FILLS))
+
+
 def on_fill(draft: Draft, fill: Fill, *, is_whole_story: bool = False) -> None:
     """Book an execution, once, to the position it belongs to.
 
@@ -293,7 +301,7 @@ def on_fill(draft: Draft, fill: Fill, *, is_whole_story: bool = False) -> None:
             return
     if fill.side is closing_side(position.side) and fill.quantity > position.quantity:
         if not is_whole_story and not draft.settings.absence_is_proof:
-            draft.effect(TakeSnapshot())
+            draft.effect(FetchFills())
             return
         fill, excess = split_fill(fill, position.quantity)
         if fill.quantity:

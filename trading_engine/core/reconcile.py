@@ -36,8 +36,10 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
         protect.tend(draft, position_id)
     _compare_positions(draft, snapshot)
     _compare_wallet(draft, snapshot)
-    if draft.market.doubts or any(order.reported_filled > order.filled for order in draft.book.orders.values()):
+    if draft.market.doubts:
         _look_again(draft)
+    if any(order.reported_filled > order.filled for order in draft.book.orders.values()):
+        draft.effect(SetTimer(draft.ts_ms + draft.settings.execution.poll_ms, TimerKind.FILLS))
     is_current = draft.market.is_connected and snapshot.ts_ms >= draft.market.connected_ms
     draft.see(is_synced=is_current, reconciled_ms=draft.ts_ms)
 

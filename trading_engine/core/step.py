@@ -20,6 +20,7 @@ from trading_engine.domain.events import (
     CandlesClosed,
     Event,
     FillSeen,
+    FillsRead,
     IncomeSeen,
     LookupFailed,
     OrderLookedUp,
@@ -74,6 +75,8 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one 
             on_market.on_candles(draft, event)
         case FillSeen():
             on_venue.on_fill(draft, event.fill)
+        case FillsRead():
+            on_venue.on_fills_read(draft, event.fills)
         case IncomeSeen():
             on_venue.on_income(draft, event.income)
         case OrderReported():

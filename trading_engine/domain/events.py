@@ -91,6 +91,14 @@ class FillSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class FillsRead:
+    """The executions since the watermark, oldest first."""
+
+    ts_ms: int
+    fills: tuple[Fill, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class IncomeSeen:
     """Funding or another wallet change was reported."""
 
@@ -138,6 +146,7 @@ class TimerKind(StrEnum):
     LOOKUP = "lookup"  # key: client order id
     CANCEL = "cancel"  # key: client order id
     PROTECT = "protect"  # key: position id
+    FILLS = "fills"  # key: empty
     RECONCILE = "reconcile"  # key: empty
 
 
@@ -205,6 +214,7 @@ Event = (
     | OrderLookedUp
     | LookupFailed
     | FillSeen
+    | FillsRead
     | IncomeSeen
     | StreamLost
     | StreamRestored

@@ -10,17 +10,18 @@ an entry that hangs. A submit is attempted once; whatever is not an answer in ti
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 from loguru import logger
 
-from trading_engine.core.effects import CancelOrder, Effect, LookUpOrder, PlaceOrder, SetTimer, TakeSnapshot
+from trading_engine.core.effects import CancelOrder, Effect, FetchFills, LookUpOrder, PlaceOrder, SetTimer, TakeSnapshot
 from trading_engine.core.state import Book
 from trading_engine.domain.control import Level
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.events import (
     CancelAnswered,
     Event,
+    FillsRead,
     LookupFailed,
     OrderLookedUp,
     SnapshotFailed,
@@ -34,12 +35,15 @@ from trading_engine.ports import Clock, Venue
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.timers import Timers
 
-ACCOUNT_LANE = ""
+ACCOUNT_LANE = "account"
+FILLS_LANE = "fills"
 FILL_OVERLAP_MS = 3_600_000
 SNAPSHOT_RETRY_MS = 5_000
 CALL_TIMEOUT_S = 10.0
-SNAPSHOT_TIMEOUT_S = 30.0
+READ_TIMEOUT_S = 4.0  # short: behind an answer that does not come a position may wait for its stop
+FILLS_RETRY_MS = 1_000
 
+T = TypeVar("T")
 Post = Callable[[Event], None]
 
 
@@ -73,11 +77,11 @@ class Executor:
             return
         lane = _lane(effect)
         queue = self._lanes.setdefault(lane, deque())
-        if isinstance(effect, TakeSnapshot | LookUpOrder) and effect in queue:
+        if isinstance(effect, TakeSnapshot | FetchFills | LookUpOrder) and effect in queue:
             return  # the question is on its way
         queue.append(effect)
         if lane not in self._tasks:
-            self._tasks[lane] = _named_task(self._run(lane), f"executor:{lane or 'account'}")
+            self._tasks[lane] = _named_task(self._run(lane), f"executor:{lane}")
 
     async def idle(self) -> None:
         """Wait for every lane, those begun meanwhile included; an exception in one is raised here."""
@@ -111,6 +115,8 @@ class Executor:
                 self._post(await self._cancel(effect))
             case LookUpOrder():
                 self._post(await self._look_up(effect))
+            case FetchFills():
+                await self._fetch_fills()
             case TakeSnapshot():
                 self._post(await self._snapshot())
             case SetTimer():  # set at dispatch
@@ -159,18 +165,25 @@ class Executor:
 
     async def _look_up(self, effect: LookUpOrder) -> Event:
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
-                report = await self._venue.order(effect.symbol, effect.client_order_id)
-        except (VenueUnavailable, TimeoutError) as error:
+            report = await _bounded(self._venue.order(effect.symbol, effect.client_order_id))
+        except VenueUnavailable as error:
             return LookupFailed(self._clock.now_ms(), effect.client_order_id, str(error))
         return OrderLookedUp(self._clock.now_ms(), OrderLookup(effect.client_order_id, report))
+
+    async def _fetch_fills(self) -> None:
+        assert self._pump is not None  # noqa: S101 - as above
+        try:
+            fills = await _bounded(self._venue.fills_since(_watermark_ms(self._pump.state.book)))
+        except VenueUnavailable:
+            self._timers.set(self._clock.now_ms() + FILLS_RETRY_MS, TimerKind.FILLS, "")
+            return
+        self._post(FillsRead(self._clock.now_ms(), tuple(fills)))
 
     async def _snapshot(self) -> Event:
         assert self._pump is not None  # noqa: S101 - as above
         try:
-            async with asyncio.timeout(SNAPSHOT_TIMEOUT_S):
-                snapshot = await take_snapshot(self._venue, self._pump.state.book, self._clock.now_ms())
-        except (VenueUnavailable, TimeoutError) as error:
+            snapshot = await take_snapshot(self._venue, self._pump.state.book, self._clock.now_ms())
+        except VenueUnavailable as error:
             now_ms = self._clock.now_ms()
             self._timers.set(now_ms + SNAPSHOT_RETRY_MS, TimerKind.RECONCILE, "")
             return SnapshotFailed(now_ms, str(error))
@@ -182,27 +195,42 @@ async def take_snapshot(venue: Venue, book: Book, now_ms: int) -> VenueSnapshot:
 
     Positions are read before fills: a fill between the two reads is then booked, not missing.
     """
-    since_ms = max(book.ledger.last_booked_ms - FILL_OVERLAP_MS, 0)
-    open_orders = tuple(await venue.open_orders())
+    since_ms = _watermark_ms(book)
+    open_orders = tuple(await _bounded(venue.open_orders()))
     shown = {report.client_order_id for report in open_orders}
     lookups = [
-        OrderLookup(order.client_order_id, await venue.order(order.symbol, order.client_order_id))
+        OrderLookup(order.client_order_id, await _bounded(venue.order(order.symbol, order.client_order_id)))
         for order in book.orders.values()
         if order.is_live and order.client_order_id not in shown
     ]
-    positions = tuple(await venue.positions())
-    fills = tuple(await venue.fills_since(since_ms))
-    incomes = tuple(await venue.incomes_since(since_ms))
-    balance = await venue.balance()
+    positions = tuple(await _bounded(venue.positions()))
+    fills = tuple(await _bounded(venue.fills_since(since_ms)))
+    incomes = tuple(await _bounded(venue.incomes_since(since_ms)))
+    balance = await _bounded(venue.balance())
     return VenueSnapshot(now_ms, open_orders, tuple(lookups), fills, incomes, positions, balance)
 
 
-def _lane(effect: PlaceOrder | CancelOrder | LookUpOrder | TakeSnapshot) -> str:
+def _watermark_ms(book: Book) -> int:
+    return max(book.ledger.last_booked_ms - FILL_OVERLAP_MS, 0)
+
+
+async def _bounded(read: Coroutine[object, object, T]) -> T:
+    """The answer of a read, VenueUnavailable where it does not come in time."""
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            return await read
+    except TimeoutError:
+        raise VenueUnavailable(f"no answer within {READ_TIMEOUT_S:g} s") from None
+
+
+def _lane(effect: PlaceOrder | CancelOrder | LookUpOrder | FetchFills | TakeSnapshot) -> str:
     match effect:
         case PlaceOrder():
             return effect.request.client_order_id
         case CancelOrder() | LookUpOrder():
             return effect.client_order_id
+        case FetchFills():
+            return FILLS_LANE
         case TakeSnapshot():
             return ACCOUNT_LANE
 

@@ -10,6 +10,7 @@ from trading_engine.core.effects import Effect
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import EngineState
 from trading_engine.core.step import step
+from trading_engine.domain.errors import InvariantBroken
 from trading_engine.domain.events import CandlesClosed, Event
 from trading_engine.domain.records import DayClosed, EquitySampled, Record
 from trading_engine.ports import Commit, Store
@@ -26,7 +27,8 @@ OnCommitted = Callable[[int, tuple[Record, ...]], None]
 class Pump:
     """Owns the state. `handle` is synchronous: no event can come between a decision and its commit.
 
-    A commit that fails raises; the step's result is dropped with it and nothing has left the process.
+    A step or a commit that fails raises; its result is dropped with it and nothing has left the process. From
+    then on every event is refused: whether the commit became durable is not known, and only a restart can tell.
     """
 
     def __init__(
@@ -48,9 +50,19 @@ class Pump:
         self._on_idle_checkpoint = on_idle_checkpoint
         self._uncommitted_candles = 0
         self._waiting: list[Record] = []
+        self._failure: BaseException | None = None
 
     def handle(self, event: Event) -> None:
         """Take in one event; what follows from it is durable before anything is done about it."""
+        if self._failure is not None:
+            raise InvariantBroken("an event came after the engine had failed") from self._failure
+        try:
+            self._handle(event)
+        except BaseException as error:
+            self._failure = error
+            raise
+
+    def _handle(self, event: Event) -> None:
         result = step(self.state, event, self.settings)
         records = result.records
         if records and not all(isinstance(record, _CAN_WAIT) for record in records):

@@ -10,7 +10,7 @@ start without a reachable venue keeps the entry gate shut, looks again, and mana
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from trading_engine.core import on_timer
 from trading_engine.domain.control import Level
@@ -199,18 +199,26 @@ class Session:
         await self._idle(SHUTDOWN_BUDGET_S)
         if self._flatten:
             await self._flat(FLATTEN_BUDGET_S)
+        self._raise_failure()
         parts.pump.handle(RunFinished(parts.clock.now_ms(), self._identity.run_id, reason))
 
     async def _idle(self, budget_s: float) -> None:
-        try:
-            async with asyncio.timeout(budget_s):
-                await self._parts.executor.idle()
-        except TimeoutError:
-            return  # what has no answer by now is a row that the next start asks after
+        """Wait for calls in flight; what has no answer in time is a row that the next start asks after."""
+        idle = asyncio.ensure_future(self._parts.executor.idle())
+        ends: set[asyncio.Future[Any]] = {idle, self._over}
+        await asyncio.wait(ends, timeout=budget_s, return_when=asyncio.FIRST_COMPLETED)
+        idle.cancel()
+        await asyncio.wait({idle})
+        self._raise_failure()
+        if not idle.cancelled():
+            idle.result()
 
     async def _flat(self, budget_s: float) -> None:
         until = self._loop.time() + budget_s
         while self._parts.pump.state.book.positions and self._loop.time() < until:
-            await asyncio.sleep(STOP_POLL_S)
-            if self._over.done():
-                self._over.result()
+            await asyncio.wait({self._over}, timeout=STOP_POLL_S)
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._over.done():
+            self._over.result()

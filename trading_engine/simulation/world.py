@@ -49,12 +49,12 @@ from trading_engine.simulation.market import MINUTE_MS, SimulatedBrain, Simulate
 from trading_engine.simulation.network import Network, NetworkFeed, NetworkVenue, ProcessDeath
 from trading_engine.simulation.oracles import Oracles, Violation
 from trading_engine.store.audit import audit
-from trading_engine.store.sql_store import SqlStore, StoreFailed
+from trading_engine.store.sql_store import AFTER_COMMIT, SqlStore, StoreFailed
 from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.facts import known_instrument
 
 WALL_MS = 1_735_689_600_000  # 2025-01-01: where virtual time zero lies on the calendar
-QUIET_MS = 6 * MINUTE_MS
+QUIET_MS = 6 * MINUTE_MS + 25_000  # ends between two points of a candle, with nothing on the way
 STOP_POLL_S = 5.0
 SYMBOLS = ("BTCUSDT", "SOLUSDT")
 START_TICKS = {"BTCUSDT": 500_000, "SOLUSDT": 15_000}
@@ -354,8 +354,8 @@ class FencedStore:
         fault = owner.world.fault("commit")
         if fault is Fault.COMMIT_FAILS:
             raise StoreFailed("disk I/O error (simulated)")
+        owner.pending = commit
         seq = self._store.commit(commit)
-        owner.on_committed(commit)
         if fault is Fault.COMMIT_UNSURE:
             raise StoreFailed("disk I/O error after the write (simulated)")
         return seq
@@ -377,6 +377,7 @@ class Incarnation:
         self._session: sessions.Session | None = None
         self._pump: pumps.Pump | None = None
         self.path = "./STOP"
+        self.pending: Commit | None = None
 
     # ── being one ───────────────────────────────────────────────────────────
 
@@ -450,6 +451,8 @@ class Incarnation:
     def hit(self, name: str) -> None:
         """A crash point was reached."""
         self.fence()
+        if name == AFTER_COMMIT and self.pending is not None:
+            self._on_committed(self.pending)
         self.world.crash_points[name] += 0
         if self.world.fault(f"die.{name}") is Fault.DEATH:
             self.world.crash_points[name] += 1
@@ -483,7 +486,7 @@ class Incarnation:
         if self.is_dead:
             raise ProcessDeath("fenced")
 
-    def on_committed(self, commit: Commit) -> None:
+    def _on_committed(self, commit: Commit) -> None:
         """Rows exist from here on."""
         world = self.world
         world.last_book = commit.book
