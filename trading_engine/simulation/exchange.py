@@ -74,6 +74,8 @@ class SimulatedExchange:
     """One account at an exchange whose minutes pass on the running loop.
 
     on_event     told everything that happens, at once: the stream's source
+    on_accepted  told the id of each order that was taken
+    on_canceled  told symbol and id of each order that the engine has cancelled
     on_candles   told the candles of each minute when it is over
     now_ms       the exchange's clock
     """
@@ -93,6 +95,8 @@ class SimulatedExchange:
         self.memory = VolatileMemory()
         self.venue = EmbeddedVenue(self.memory, instruments, terms, deposit, now_ms(), "simulated")
         self.on_event: Callable[[VenueEvent], None] = lambda _event: None
+        self.on_accepted: Callable[[str], None] = lambda _order_id: None
+        self.on_canceled: Callable[[str, str], None] = lambda _symbol, _order_id: None
         self.on_candles: Callable[[tuple[Candle, ...]], None] = lambda _candles: None
         self._visible_ms: dict[str, int] = {}
         self._held: list[tuple[int, tuple[VenuePosition, ...]]] = []
@@ -128,6 +132,7 @@ class SimulatedExchange:
         outcome: Outcome = _now(self.venue.submit(request))
         if isinstance(outcome, Accepted):
             self._visible_ms[request.client_order_id] = self._now_ms() + visible_after_ms
+            self.on_accepted(request.client_order_id)
             # An acknowledgement carries no fill, whatever the order does the moment after.
             outcome = Accepted(replace(outcome.report, filled=outcome.report.filled * 0, state=OrderState.ACKED))
             self.on_event(OrderReported(self._now_ms(), outcome.report))

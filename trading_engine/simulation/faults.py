@@ -86,6 +86,9 @@ PROFILES: Mapping[str, Profile] = {
     ),
     "crashes": Profile(death=0.004, moments=6, kinds=(Fault.DEATH, Fault.TERMINATE)),
     "storage": Profile(commit=0.02, moments=2, kinds=(Fault.DEATH,)),
+    "stops": Profile(
+        write=0.05, death=0.001, moments=20, kinds=(Fault.STOP_FILE, Fault.DEATH, Fault.TERMINATE, Fault.STOP_FILE)
+    ),
     "everything": Profile(write=0.08, read=0.02, stream=0.05, commit=0.003, death=0.002, candle=0.02, moments=8),
 }
 

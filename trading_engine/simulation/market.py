@@ -31,7 +31,7 @@ class Weather:
     minute_ppm: int = 1_500
     gap_chance: float = 0.01
     gap_ppm: int = 15_000
-    entry_chance: float = 0.25
+    entry_chance: float = 0.1
 
 
 class SimulatedMarket:

@@ -20,7 +20,7 @@ from trading_engine.domain.ids import parse_client_order_id
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
 from trading_engine.domain.orders import OrderReport, OrderRequest
-from trading_engine.domain.reports import Balance, Outcome, Rejected, Unknown, VenuePosition
+from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
 from trading_engine.ports import CandleSink, VenueEvent, VenueSink
 from trading_engine.simulation.exchange import REMOTE, SimulatedExchange, describe
 from trading_engine.simulation.faults import Fault
@@ -165,11 +165,18 @@ class NetworkVenue:
         """Ask for a cancel."""
         del venue_order_id
         self._fence()
-        return await self._write("cancel", lambda: self._network.exchange.cancel(symbol, client_order_id))
+        return await self._write("cancel", lambda: self._cancel(symbol, client_order_id))
+
+    def _cancel(self, symbol: str, client_order_id: str) -> Outcome:
+        exchange = self._network.exchange
+        outcome = exchange.cancel(symbol, client_order_id)
+        if isinstance(outcome, Accepted):
+            exchange.on_canceled(symbol, client_order_id)
+        return outcome
 
     async def _write(self, site: str, act: Callable[[], Outcome]) -> Outcome:
         network = self._network
-        fault = self._world.fault(site, GIVE_UP_MS + 10_000)
+        fault = self._world.fault(site, GIVE_UP_MS + 2_000)
         network.calls.append(self._world.now_ms())
         if not network.is_reachable or fault is Fault.LOST_REQUEST:
             await self._sleep(GIVE_UP_MS)
@@ -238,7 +245,7 @@ class NetworkVenue:
         """Ask at the moment of arrival; `ask` is told up to which instant the answer may know."""
         self._fence()
         network = self._network
-        fault = self._world.fault(site, 10_000)
+        fault = self._world.fault(site, GIVE_UP_MS + 2_000)
         network.calls.append(self._world.now_ms())
         if not network.is_reachable or fault is Fault.LOST_REPLY:
             await self._sleep(GIVE_UP_MS)

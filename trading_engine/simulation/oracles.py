@@ -17,12 +17,11 @@ from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import from_e8
 from trading_engine.domain.orders import OrderRequest, OrderState
 from trading_engine.simulation.exchange import SimulatedExchange
-from trading_engine.venues.embedded.account import ExchangeOrder, Kind, Status
+from trading_engine.venues.embedded.account import Kind, Status
 
 COVER_MS = 6_000  # five seconds and the latency of a round trip
 EXACT_MS = 75_000  # a reconciliation period, and the above
 STOPS_PER_MINUTE = 60
-CALLS_PER_MINUTE = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,9 @@ class Oracles:
     stop_committed_ms: int | None = None
     rows: set[str] = field(default_factory=set)
     sent: set[str] = field(default_factory=set)
-    accepted_entries: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    must_be_flat: bool = False
+    _entries: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _unflattened: dict[str, int] = field(default_factory=dict)
     _uncovered: dict[str, int] = field(default_factory=dict)
     _inexact: dict[str, int] = field(default_factory=dict)
     _stops_ms: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -87,8 +88,7 @@ class Oracles:
     # ── whenever something has changed ──────────────────────────────────────
 
     def look(self) -> None:
-        """I4 one entry a position; I5 every position covered in time; I6 exactly, and by one stop, soon after."""
-        now_ms = self.now_ms()
+        """I5 every position covered in time; I6 exactly, and by one stop, soon after."""
         account = self.exchange.venue.account_state
         for symbol, held in account.positions.items():
             orders = [order for order in account.orders.values() if order.symbol == symbol]
@@ -102,7 +102,29 @@ class Oracles:
             self._time(self._uncovered, symbol, held.steps and cover < held.steps and not is_closing, COVER_MS, "I5")
             is_inexact = cover != held.steps or len(stops) > 1
             self._time(self._inexact, symbol, held.steps and is_inexact and not is_closing, EXACT_MS, "I6")
-        self._entries(now_ms)
+            is_kept = held.steps and self.must_be_flat and not is_closing
+            self._time(self._unflattened, symbol, is_kept, COVER_MS, "I3")
+
+    def on_accepted(self, client_order_id: str) -> None:
+        """I4 one accepted entry a position."""
+        key = parse_client_order_id(client_order_id)
+        if key is None or key.purpose is not Purpose.ENTRY:
+            return
+        accepted = self._entries[key.position_number]
+        accepted.add(client_order_id)
+        if len(accepted) > 1:
+            self.breach("I4", f"position {key.position_number} has the entries {', '.join(sorted(accepted))}")
+
+    def on_canceled(self, symbol: str, client_order_id: str) -> None:
+        """I5: a cancel of ours never takes a position's last cover away."""
+        key = parse_client_order_id(client_order_id)
+        account = self.exchange.venue.account_state
+        held = account.positions.get(symbol)
+        if key is None or key.purpose is not Purpose.STOP or held is None or not held.steps:
+            return
+        others = [order for order in account.orders.values() if order.symbol == symbol and order.sign == -held.sign]
+        if not any(order.kind in (Kind.STOP, Kind.MARKET) or order.status is Status.WORKING for order in others):
+            self.breach("I5", f"{symbol} was left without a stop when {client_order_id} was cancelled")
 
     def _time(self, since: dict[str, int], symbol: str, is_bad: object, most_ms: int, invariant: str) -> None:
         now_ms = self.now_ms()
@@ -115,16 +137,6 @@ class Oracles:
             since.pop(symbol, None)
         elif begun_ms is None:
             since[symbol] = now_ms
-
-    def _entries(self, now_ms: int) -> None:
-        del now_ms
-        for order in self.exchange.memory.orders.values():
-            key = parse_client_order_id(order.client_order_id)
-            if key is not None and key.purpose is Purpose.ENTRY:
-                accepted = self.accepted_entries[key.position_number]
-                accepted.add(order.client_order_id)
-                if len(accepted) > 1:
-                    self.breach("I4", f"position {key.position_number} has the entries {', '.join(sorted(accepted))}")
 
     # ── when everything is quiet ────────────────────────────────────────────
 
@@ -174,10 +186,5 @@ class Oracles:
                 self.breach("I8", f"{order_id} is {row.state} with us, not open at the venue")
 
 
-_LACKS = {"I5": "covered by its stops", "I6": "covered exactly, by one stop,"}
+_LACKS = {"I3": "flattened", "I5": "covered by its stops", "I6": "covered exactly, by one stop,"}
 
-
-def is_entry(order: ExchangeOrder) -> bool:
-    """An order that opens."""
-    key = parse_client_order_id(order.client_order_id)
-    return key is not None and key.purpose is Purpose.ENTRY

@@ -13,6 +13,7 @@ import random
 import shutil
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -53,9 +54,11 @@ from trading_engine.store.sql_store import AFTER_COMMIT, SqlStore, StoreFailed
 from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.facts import known_instrument
 
-WALL_MS = 1_735_689_600_000  # 2025-01-01: where virtual time zero lies on the calendar
+WALL_MS = 1_735_688_100_000  # 2024-12-31 23:35: virtual time zero; midnight falls into every seed
 QUIET_MS = 6 * MINUTE_MS + 25_000  # ends between two points of a candle, with nothing on the way
 STOP_POLL_S = 5.0
+MIDNIGHT_MS = 1_735_689_600_000 - WALL_MS
+_MIDNIGHT_CHANCE = 0.3
 SYMBOLS = ("BTCUSDT", "SOLUSDT")
 START_TICKS = {"BTCUSDT": 500_000, "SOLUSDT": 15_000}
 DEPOSIT = Decimal(10_000)
@@ -191,6 +194,8 @@ class World:
             list(self.settings.instruments.values()), terms, DEPOSIT, market, self.now_ms
         )
         self.oracles = Oracles(self.exchange, self.now_ms)
+        self.exchange.on_accepted = self.oracles.on_accepted
+        self.exchange.on_canceled = self.oracles.on_canceled
         self.network = Network(self, self.exchange, self.settings.execution.recv_window_ms)
         self.brain = SimulatedBrain(scenario.seed, scenario.weather)
         self.exchange.on_candles = self._on_candles
@@ -202,7 +207,7 @@ class World:
 
         self.exchange.on_event = watched
         clockwork = asyncio.ensure_future(self.exchange.run())
-        for at_ms, fault in self.plan.moments(scenario.troubled_ms):
+        for at_ms, fault in self._moments():
             self.network.later(at_ms, lambda fault=fault: self._moment(fault))  # type: ignore[misc]
         self.network.later(scenario.troubled_ms, self._begin_quiet)
         until_ms = self.now_ms() + scenario.troubled_ms + QUIET_MS
@@ -216,6 +221,13 @@ class World:
                 await asyncio.sleep(pause_ms / 1000)
         clockwork.cancel()
         self._judge()
+
+    def _moments(self) -> list[tuple[int, Fault]]:
+        """What the plan holds for this span; now and then something happens around midnight, too."""
+        moments = self.plan.moments(self.scenario.troubled_ms)
+        if moments and self.rng.random() < _MIDNIGHT_CHANCE:
+            moments.append((MIDNIGHT_MS - self.rng.randint(0, 15_000), moments[0][1]))
+        return moments
 
     def _on_candles(self, candles: tuple[Candle, ...]) -> None:
         self.oracles.look()
@@ -254,7 +266,7 @@ class World:
             case Fault.STOP_FILE:
                 self.demand = self.rng.choice(("block", "flatten"))
                 self.was_stopped = True
-                self.network.later(lasts_ms, self._remove_stop)
+                self.network.later(3 * lasts_ms, self._remove_stop)
             case Fault.STOP_CANCELED:
                 self._cancel_a_stop()
             case _:
@@ -299,15 +311,33 @@ class World:
             if not check.ok:
                 self.oracles.breach("I15", f"audit: {check.name}: {check.detail}")
         self._compare_fills()
+        self._compare_days()
+        self._compare_verdicts()
 
     def _compare_fills(self) -> None:
         """I10: each execution of the exchange is one row, and no row is invented."""
-        with sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True) as connection:
+        with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True)) as connection:
             rows = Counter(name.rstrip("+") for (name,) in connection.execute("SELECT trade_id FROM fills"))
-        connection.close()
         trades = Counter(f"{row.number:09d}" for row in self.exchange.memory.trades)
         if set(rows) != set(trades):
             self.oracles.breach("I10", f"fills differ: {sorted(set(rows) ^ set(trades))[:5]}")
+
+    def _compare_verdicts(self) -> None:
+        """I2: what counts as refused or never sent was never taken by the exchange."""
+        with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True)) as connection:
+            dead = connection.execute("SELECT client_order_id FROM orders WHERE state IN ('REJECTED', 'VOID')")
+            wrong = [name for (name,) in dead if name in self.exchange.memory.orders]
+        if wrong:
+            self.oracles.breach("I2", f"taken for dead, but accepted: {wrong[:3]}")
+
+    def _compare_days(self) -> None:
+        """I16: money belongs to the day on which the venue says it moved."""
+        with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True)) as connection:
+            wrong = connection.execute(
+                "SELECT source_id, ts, day FROM pnl WHERE day <> strftime('%Y-%m-%d', ts / 1000, 'unixepoch')"
+            ).fetchall()
+        if wrong:
+            self.oracles.breach("I16", f"booked to the wrong day: {wrong[:3]}")
 
     def _result(self) -> Result:
         return Result(
@@ -353,11 +383,11 @@ class FencedStore:
         owner.fence()
         fault = owner.world.fault("commit")
         if fault is Fault.COMMIT_FAILS:
-            raise StoreFailed("disk I/O error (simulated)")
+            raise StoreFailed(f"disk I/O error {_SIMULATED}")
         owner.pending = commit
         seq = self._store.commit(commit)
         if fault is Fault.COMMIT_UNSURE:
-            raise StoreFailed("disk I/O error after the write (simulated)")
+            raise StoreFailed(f"disk I/O error after the write {_SIMULATED}")
         return seq
 
     def close(self) -> None:
@@ -398,6 +428,8 @@ class Incarnation:
             how = f"died ({death})"
         except StoreFailed as error:
             how = f"failed: {error}"
+            if _SIMULATED not in how:
+                world.oracles.breach("I13", how)
         except Exception as error:  # noqa: BLE001 - an engine that fails by itself is a finding
             how = f"failed: {type(error).__name__}: {error}"
             world.oracles.breach("I13", how)
@@ -496,6 +528,7 @@ class Incarnation:
             elif isinstance(record, ControlChanged):
                 is_raised = record.level is not Level.RUN
                 world.oracles.stop_committed_ms = world.now_ms() if is_raised else None
+                world.oracles.must_be_flat = record.level is Level.FLATTEN
 
 
 def _brief(record: Record) -> str:
@@ -504,4 +537,5 @@ def _brief(record: Record) -> str:
 
 
 _LONGEST = 260
+_SIMULATED = "(simulated)"
 

@@ -11,6 +11,7 @@ switched off, because it runs DDL and SELECT outside of transactions; BEGIN is r
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -110,6 +111,7 @@ def _unsound(path: Path, findings: list[str]) -> ConfigInvalid:
     )
 
 
+@lru_cache(maxsize=8)  # an engine keeps the statements it has compiled, and no connection
 def _create(path: Path, mode: str, pragmas: tuple[str, ...], begin: str) -> Engine:
     # Each connection is closed when it is given back: nothing holds a snapshot or a lock behind our back.
     engine = create_engine("sqlite+pysqlite://", creator=lambda: open_raw(path, mode), poolclass=NullPool)
