@@ -288,13 +288,19 @@ def retry_exit_at_ms(draft: Draft, position_id: str) -> int:
 
 
 def _finish(draft: Draft, position: Position) -> None:
-    """Flat: cancel what is left, and close when the venue holds no order of ours any more."""
+    """Flat: cancel what is left, and close when the venue holds no order of ours any more.
+
+    The stops go last: an entry that has not ended may have filled again without our knowing.
+    """
     if position.state is PositionState.OPEN:
         reason = position.close_reason or CloseReason.TARGET
         draft.advance(position.position_id, Trigger.BEGIN_CLOSE, "flat", reason)
     rows = draft.book.orders_of(position.position_id)
+    entry = draft.book.entry_of(position.position_id)
+    has_ended = entry is None or entry.is_settled
     for row in rows:
-        cancel(draft, row, "position is flat")
+        if has_ended or row.purpose is not Purpose.STOP:
+            cancel(draft, row, "position is flat")
     if not any(row.is_live or not row.is_settled for row in rows):  # a fill that was reported is still to come
         draft.advance(position.position_id, Trigger.FLAT, "flat and no order left")
         _announce_close(draft, draft.position(position.position_id))
