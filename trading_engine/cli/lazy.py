@@ -44,6 +44,7 @@ COMMANDS: dict[str, Entry] = {
     "resume": _entry("control_commands", "resume_app", ACT, "Release the kill switch and trade again."),
     "config": _entry("config_commands", "config_app", CARE, "Show a configuration, or describe every key."),
     "db": _entry("db_commands", "db_app", CARE, "Migrate, check, back up and restore the database."),
+    "simulate": _entry("simulate_command", "simulate_app", CARE, "Prove the engine in worlds where everything fails."),
     "alerts": _entry("alerts_commands", "alerts_app", CARE, "Send a test message to every channel."),
 }
 

@@ -79,10 +79,31 @@ class SimulatedMarket:
         )
 
 
+STRATEGY = "simulated"
+
+
+class ScriptedBrain:
+    """One long entry and one exit signal, each on the candle of its minute: the same short story every time."""
+
+    def __init__(self, start_ms: int, entry_minute: int, exit_minute: int) -> None:
+        self._entry_ms = start_ms + entry_minute * MINUTE_MS
+        self._exit_ms = start_ms + exit_minute * MINUTE_MS
+        self.is_silent = False
+
+    def signals(self, candles: Sequence[Candle]) -> tuple[Signal, ...]:
+        """The signals on candles that closed at one instant."""
+        candle = candles[0]
+        at_ms = candle.open_time_ms
+        if at_ms == self._entry_ms and not self.is_silent:
+            stop = candle.close * 4_000 // 1_000_000
+            return (Signal(STRATEGY, candle.symbol, Side.LONG, 1.0, candle.close, stop, 2 * stop, at_ms, "entry"),)
+        if at_ms == self._exit_ms:
+            return (Signal(STRATEGY, candle.symbol, None, 1.0, candle.close, 0, 0, at_ms, "exit", exit_side=Side.LONG),)
+        return ()
+
+
 class SimulatedBrain:
     """Signals by chance: entries of either side with a stop and mostly a target, now and then an exit."""
-
-    STRATEGY = "simulated"
 
     def __init__(self, seed: int, weather: Weather) -> None:
         self._seed = seed
@@ -104,10 +125,10 @@ class SimulatedBrain:
         side = rng.choice((Side.LONG, Side.SHORT))
         if draw >= self._weather.entry_chance:
             return Signal(
-                self.STRATEGY, candle.symbol, None, 1.0, candle.close, 0, 0, candle.open_time_ms, "exit", exit_side=side
+                STRATEGY, candle.symbol, None, 1.0, candle.close, 0, 0, candle.open_time_ms, "exit", exit_side=side
             )
         stop = max(candle.close * rng.randint(2_000, 9_000) // 1_000_000, 4)
         target = stop * rng.choice((0, 1, 2, 3))
         return Signal(
-            self.STRATEGY, candle.symbol, side, rng.random(), candle.close, stop, target, candle.open_time_ms, "entry"
+            STRATEGY, candle.symbol, side, rng.random(), candle.close, stop, target, candle.open_time_ms, "entry"
         )

@@ -46,7 +46,7 @@ from trading_engine.runtime.timers import Timers
 from trading_engine.simulation.exchange import VISIBILITY_DELAY_MS, SimulatedExchange
 from trading_engine.simulation.faults import Fault, Plan
 from trading_engine.simulation.loop import VirtualLoop
-from trading_engine.simulation.market import MINUTE_MS, SimulatedBrain, SimulatedMarket, Weather
+from trading_engine.simulation.market import MINUTE_MS, STRATEGY, ScriptedBrain, SimulatedBrain, SimulatedMarket, Weather
 from trading_engine.simulation.network import Network, NetworkFeed, NetworkVenue, ProcessDeath
 from trading_engine.simulation.oracles import Oracles, Violation
 from trading_engine.store.audit import audit
@@ -55,7 +55,7 @@ from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.facts import known_instrument
 
 WALL_MS = 1_735_688_100_000  # 2024-12-31 23:35: virtual time zero; midnight falls into every seed
-QUIET_MS = 6 * MINUTE_MS + 25_000  # ends between two points of a candle, with nothing on the way
+END_MS = 25_000  # a simulation ends between two points of a candle, with nothing on the way
 STOP_POLL_S = 5.0
 MIDNIGHT_MS = 1_735_689_600_000 - WALL_MS
 _MIDNIGHT_CHANCE = 0.3
@@ -67,10 +67,17 @@ MOST_STARTS = 400
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What a world is made of besides its faults."""
+    """What a world is made of besides its faults.
+
+    troubled_ms, quiet_ms  how long things go wrong, and how long the engine then has to put itself in order
+    script                 minutes of one entry and one exit, None for signals by chance
+    """
 
     seed: int
+    symbols: tuple[str, ...] = SYMBOLS
     troubled_ms: int = 55 * MINUTE_MS
+    quiet_ms: int = 6 * MINUTE_MS
+    script: tuple[int, int] | None = None
     weather: Weather = field(default_factory=Weather)
     limits: LimitSettings = field(
         default_factory=lambda: LimitSettings(
@@ -98,7 +105,7 @@ class Result:
 def settings_of(scenario: Scenario) -> EngineSettings:
     """The engine's settings in a simulated world: everything that acts on orders is on."""
     instruments: dict[str, Instrument] = {}
-    for symbol in SYMBOLS:
+    for symbol in scenario.symbols:
         instrument = known_instrument(symbol)
         assert instrument is not None  # noqa: S101 - both are built in
         instruments[symbol] = instrument
@@ -112,7 +119,7 @@ def settings_of(scenario: Scenario) -> EngineSettings:
         absence_is_proof=False,
         visibility_delay_ms=VISIBILITY_DELAY_MS,
         sizing=SizingSettings(risk_ppm=5_000, cap_ppm=300_000),
-        exits=ExitSettings({SimulatedBrain.STRATEGY: plan}, exit_on_opposite=True, max_age_ms=20 * MINUTE_MS, close_on_max_age=True),
+        exits=ExitSettings({STRATEGY: plan}, exit_on_opposite=True, max_age_ms=20 * MINUTE_MS, close_on_max_age=True),
         limits=scenario.limits,
         execution=ExecutionSettings(reconcile_interval_ms=MINUTE_MS),
     )
@@ -197,7 +204,9 @@ class World:
         self.exchange.on_accepted = self.oracles.on_accepted
         self.exchange.on_canceled = self.oracles.on_canceled
         self.network = Network(self, self.exchange, self.settings.execution.recv_window_ms)
-        self.brain = SimulatedBrain(scenario.seed, scenario.weather)
+        self.brain: ScriptedBrain | SimulatedBrain = SimulatedBrain(scenario.seed, scenario.weather)
+        if scenario.script is not None:
+            self.brain = ScriptedBrain(WALL_MS, *scenario.script)
         self.exchange.on_candles = self._on_candles
         on_event = self.exchange.on_event
 
@@ -210,7 +219,7 @@ class World:
         for at_ms, fault in self._moments():
             self.network.later(at_ms, lambda fault=fault: self._moment(fault))  # type: ignore[misc]
         self.network.later(scenario.troubled_ms, self._begin_quiet)
-        until_ms = self.now_ms() + scenario.troubled_ms + QUIET_MS
+        until_ms = self.now_ms() + scenario.troubled_ms + scenario.quiet_ms + END_MS
         while self.now_ms() < until_ms and self.starts < MOST_STARTS and not self.oracles.violations:
             incarnation = Incarnation(self, until_ms)
             await incarnation.live()
