@@ -34,6 +34,7 @@ from trading_engine.domain.reports import OrderLookup, Unknown, VenueSnapshot
 from trading_engine.ports import Clock, Venue
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.timers import Timers
+from trading_engine.system import crash_points
 
 ACCOUNT_LANE = "account"
 FILLS_LANE = "fills"
@@ -42,6 +43,17 @@ SNAPSHOT_RETRY_MS = 5_000
 CALL_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 4.0  # short: behind an answer that does not come a position may wait for its stop
 FILLS_RETRY_MS = 1_000
+
+for _name in (
+    "send.before",
+    "send.after",
+    "cancel.before",
+    "cancel.after",
+    "lookup.after",
+    "fills.after",
+    "snapshot.after",
+):
+    crash_points.register(_name)
 
 T = TypeVar("T")
 Post = Callable[[Event], None]
@@ -168,6 +180,7 @@ class Executor:
             report = await _bounded(self._venue.order(effect.symbol, effect.client_order_id))
         except VenueUnavailable as error:
             return LookupFailed(self._clock.now_ms(), effect.client_order_id, str(error))
+        self._hit("lookup.after")
         return OrderLookedUp(self._clock.now_ms(), OrderLookup(effect.client_order_id, report))
 
     async def _fetch_fills(self) -> None:
@@ -177,6 +190,7 @@ class Executor:
         except VenueUnavailable:
             self._timers.set(self._clock.now_ms() + FILLS_RETRY_MS, TimerKind.FILLS, "")
             return
+        self._hit("fills.after")
         self._post(FillsRead(self._clock.now_ms(), tuple(fills)))
 
     async def _snapshot(self) -> Event:
@@ -187,6 +201,7 @@ class Executor:
             now_ms = self._clock.now_ms()
             self._timers.set(now_ms + SNAPSHOT_RETRY_MS, TimerKind.RECONCILE, "")
             return SnapshotFailed(now_ms, str(error))
+        self._hit("snapshot.after")
         return SnapshotTaken(self._clock.now_ms(), snapshot)
 
 

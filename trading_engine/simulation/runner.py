@@ -25,7 +25,7 @@ from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.simulation.faults import PROFILES, Plan, SeededPlan
 from trading_engine.simulation.mutants import MUTANTS, mutated
 from trading_engine.simulation.sequences import SCENARIO, Pair, plan_of
-from trading_engine.simulation.world import Result, Scenario, World
+from trading_engine.simulation.world import TIGHT_LIMITS, WIDE_LIMITS, Result, Scenario, World
 from trading_engine.store import migrate
 
 SEEDS_TO_FIND = 200
@@ -104,7 +104,7 @@ def timeline(seed: int, profile: str = "everything") -> list[str]:
     """Everything that happens in one seed, a line each."""
     _require_profile(profile)
     with _workshop() as shop:
-        return _lines(_live(shop, Scenario(seed), _seeded(seed, profile)).timeline)
+        return _lines(_live(shop, scenario_of(seed), _seeded(seed, profile)).timeline)
 
 
 def hunt(
@@ -173,7 +173,7 @@ def _spread(work: Callable[[Item], Done], items: Sequence[Item], jobs: int, chun
 
 
 def _run_seed(shop: Path, profile: str, seed: int) -> Result:
-    return _trim(_live(shop, Scenario(seed), _seeded(seed, profile)))
+    return _trim(_live(shop, scenario_of(seed), _seeded(seed, profile)))
 
 
 def _run_sequence(shop: Path, sequence: Sequence_) -> Result:
@@ -184,10 +184,15 @@ def _hunt_one(shop: Path, limit: int, index: int) -> Hunt:
     mutant = MUTANTS[index]
     with mutated(mutant):
         for seed in range(1, limit + 1):
-            result = _live(shop, Scenario(seed), _seeded(seed, mutant.profile))
+            result = _live(shop, scenario_of(seed), _seeded(seed, mutant.profile))
             if result.violations:
                 return Hunt(mutant.name, found=True, seeds_to_find=seed, invariant=result.violations[0].invariant)
     return Hunt(mutant.name, found=False, seeds_to_find=limit, invariant="")
+
+
+def scenario_of(seed: int) -> Scenario:
+    """Every fourth world has limits tight enough to trip."""
+    return Scenario(seed, limits=TIGHT_LIMITS if seed % 4 == 0 else WIDE_LIMITS)
 
 
 def _seeded(seed: int, profile: str) -> SeededPlan:

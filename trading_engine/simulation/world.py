@@ -19,6 +19,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
+from trading_engine.core import trips
 from trading_engine.core.project import prune
 from trading_engine.core.settings import (
     EngineSettings,
@@ -32,7 +33,7 @@ from trading_engine.core.settings import (
 from trading_engine.core.state import Book, EngineState
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import ResumeRequested
-from trading_engine.domain.ids import EPOCH_LENGTH, base36
+from trading_engine.domain.ids import EPOCH_LENGTH, Purpose, base36
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
 from trading_engine.domain.orders import OrderRequest
@@ -63,6 +64,18 @@ SYMBOLS = ("BTCUSDT", "SOLUSDT")
 START_TICKS = {"BTCUSDT": 500_000, "SOLUSDT": 15_000}
 DEPOSIT = Decimal(10_000)
 MOST_STARTS = 400
+CALLS_PER_MINUTE = 400
+
+
+WIDE_LIMITS = LimitSettings(daily_loss_ppm=500_000, drawdown_ppm=500_000, consecutive_losses=0, cooldown_ms=30_000)
+TIGHT_LIMITS = LimitSettings(
+    daily_loss_ppm=4_000,
+    drawdown_ppm=8_000,
+    flatten_on_drawdown=True,
+    consecutive_losses=3,
+    streak_pause_ms=10 * MINUTE_MS,
+    cooldown_ms=3 * MINUTE_MS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +92,7 @@ class Scenario:
     quiet_ms: int = 6 * MINUTE_MS
     script: tuple[int, int] | None = None
     weather: Weather = field(default_factory=Weather)
-    limits: LimitSettings = field(
-        default_factory=lambda: LimitSettings(
-            daily_loss_ppm=500_000, drawdown_ppm=500_000, consecutive_losses=0, cooldown_ms=30_000
-        )
-    )
+    limits: LimitSettings = field(default_factory=lambda: WIDE_LIMITS)
 
 
 @dataclass(slots=True)
@@ -322,6 +331,7 @@ class World:
         self._compare_fills()
         self._compare_days()
         self._compare_verdicts()
+        self._count_calls()
 
     def _compare_fills(self) -> None:
         """I10: each execution of the exchange is one row, and no row is invented."""
@@ -330,6 +340,16 @@ class World:
         trades = Counter(f"{row.number:09d}" for row in self.exchange.memory.trades)
         if set(rows) != set(trades):
             self.oracles.breach("I10", f"fills differ: {sorted(set(rows) ^ set(trades))[:5]}")
+
+    def _count_calls(self) -> None:
+        """I18: the venue is never asked more than its budget allows."""
+        calls, first = self.network.calls, 0
+        for at, call_ms in enumerate(calls):
+            while calls[first] <= call_ms - MINUTE_MS:
+                first += 1
+            if at - first + 1 > CALLS_PER_MINUTE:
+                self.oracles.breach("I18", f"{at - first + 1} calls within a minute")
+                return
 
     def _compare_verdicts(self) -> None:
         """I2: what counts as refused or never sent was never taken by the exchange."""
@@ -534,10 +554,21 @@ class Incarnation:
         for record in commit.records:
             if isinstance(record, OrderIntended):
                 world.oracles.rows.add(record.order.client_order_id)
+                if record.order.purpose is Purpose.ENTRY:
+                    self._judge_entry(commit, record.order.symbol)
             elif isinstance(record, ControlChanged):
                 is_raised = record.level is not Level.RUN
                 world.oracles.stop_committed_ms = world.now_ms() if is_raised else None
                 world.oracles.must_be_flat = record.level is Level.FLATTEN
+                world.was_stopped = True
+
+    def _judge_entry(self, commit: Commit, symbol: str) -> None:
+        """I17: no entry is intended while a limit of the rows forbids it."""
+        world = self.world
+        forbidden = trips.tripped(commit.book, world.settings, commit.ts_ms)
+        hit = sorted(limit for limit, scope in forbidden if scope in ("", symbol))
+        if hit:
+            world.oracles.breach("I17", f"an entry on {symbol} although {', '.join(hit)} has tripped")
 
 
 def _brief(record: Record) -> str:
