@@ -41,15 +41,21 @@ trading-engine simulate --mutants
 @simulate_app.command(epilog=_EPILOG)
 def simulate(
     *,
-    seeds: Annotated[str, typer.Option(metavar="A..B", help="One world a seed; a single number is one world.")] = "1..100",
+    seeds: Annotated[
+        str, typer.Option(metavar="A..B", help="One world a seed; a single number is one world.")
+    ] = "1..100",
     profile: Annotated[
         str, typer.Option(metavar="NAME", help="What goes wrong: everything, network, crashes, storage, stops or calm.")
     ] = "everything",
     jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Processes to use.")] = os.cpu_count() or 1,
-    show_timeline: Annotated[bool, typer.Option("--timeline", help="Print everything that happens in one seed.")] = False,
+    show_timeline: Annotated[
+        bool, typer.Option("--timeline", help="Print everything that happens in one seed.")
+    ] = False,
     sequences_of: Annotated[
         int,
-        typer.Option("--sequences", metavar="N", min=0, max=3, help="Every sequence of up to N faults over a short story."),
+        typer.Option(
+            "--sequences", metavar="N", min=0, max=3, help="Every sequence of up to N faults over a short story."
+        ),
     ] = 0,
     sample: Annotated[
         int, typer.Option(metavar="N", min=0, help="With --sequences: only N of them, spread by chance. 0 for all.")
@@ -125,7 +131,12 @@ def _show(report: Report, noun: str) -> None:
         table.say(out, f"{noun} {failure.name}: {failure.invariant}: {failure.text}", table.BAD)
         for text in failure.timeline:
             table.say(out, text, table.ASIDE)
-    columns = (Column("DIED AT"), Column("TIMES", is_number=True), Column("WENT WRONG"), Column("TIMES", is_number=True))
+    columns = (
+        Column("DIED AT"),
+        Column("TIMES", is_number=True),
+        Column("WENT WRONG"),
+        Column("TIMES", is_number=True),
+    )
     died = [(name, str(times)) for name, times in sorted(report.crash_points.items()) if times]
     wrong = [(name, str(times)) for name, times in sorted(report.faults.items())]
     length = max(len(died), len(wrong))
@@ -135,7 +146,9 @@ def _show(report: Report, noun: str) -> None:
         table.show(out, columns, [(*left, *right) for left, right in zip(died, wrong, strict=True)])
         table.say(out, "")
     hours = f"{report.simulated_hours:,.0f} simulated hours"
-    table.say(out, f"{count(report.seeds, noun)}, {hours}, {count(report.trades, 'fill')}, {count(report.starts, 'start')}")
+    table.say(
+        out, f"{count(report.seeds, noun)}, {hours}, {count(report.trades, 'fill')}, {count(report.starts, 'start')}"
+    )
     table.say(out, f"{report.seeds_per_s:.1f} {noun}s/s · journals {report.journal_hash[:16]}")
     broken = len(report.failures)
     if broken:
@@ -172,7 +185,11 @@ def _show_hunt(found: list[Hunt]) -> None:
     ]
     table.show(out, columns, rows)
     alive = sum(1 for one in found if not one.found)
-    table.say(out, f"{count(alive, 'mutant')} survived" if alive else "every mutant was noticed", table.BAD if alive else table.GOOD)
+    table.say(
+        out,
+        f"{count(alive, 'mutant')} survived" if alive else "every mutant was noticed",
+        table.BAD if alive else table.GOOD,
+    )
 
 
 @contextmanager

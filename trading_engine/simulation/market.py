@@ -75,7 +75,8 @@ class SimulatedMarket:
             return ()
         rng = random.Random(f"{self._seed}:funding:{open_ms}")  # noqa: S311 - a game
         return tuple(
-            FundingRate(symbol, open_ms, Decimal(rng.randint(-30, 30)).scaleb(-5)) for symbol in sorted(self._instruments)
+            FundingRate(symbol, open_ms, Decimal(rng.randint(-30, 30)).scaleb(-5))
+            for symbol in sorted(self._instruments)
         )
 
 

@@ -243,7 +243,12 @@ def _leftovers_stay() -> Restore:
             )
             draft.record(
                 OrderUpdated(
-                    order.client_order_id, report.state, order.reported_filled, order.venue_order_id, reason, draft.ts_ms
+                    order.client_order_id,
+                    report.state,
+                    order.reported_filled,
+                    order.venue_order_id,
+                    reason,
+                    draft.ts_ms,
                 )
             )
         else:
@@ -306,17 +311,31 @@ def _first_look_freezes() -> Restore:
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant("persist_after_send", "the row is committed after the order has left", _persist_after_send),
-    Mutant("fill_and_order_in_two_transactions", "a fill's row and its effect are committed apart", _two_transactions, "crashes"),
+    Mutant(
+        "fill_and_order_in_two_transactions",
+        "a fill's row and its effect are committed apart",
+        _two_transactions,
+        "crashes",
+    ),
     Mutant("no_fill_dedup", "a fill that is told twice is booked twice", _no_fill_dedup, "network"),
-    Mutant("on_after_failed_commit", "events are handled after a commit has failed", _goes_on_after_a_failed_commit, "storage"),
+    Mutant(
+        "on_after_failed_commit",
+        "events are handled after a commit has failed",
+        _goes_on_after_a_failed_commit,
+        "storage",
+    ),
     Mutant("day_of_processing", "a fill counts to the day it was heard of", _day_of_processing, "network"),
     Mutant("timeout_read_as_rejected", "no answer is taken for a refusal", _timeout_is_rejection, "network"),
     Mutant("absence_trusted_at_once", "one look-up without result proves absence", _absence_trusted_at_once),
-    Mutant("retry_with_new_id", "an entry without an answer is sent again under a new id", _retry_with_new_id, "network"),
+    Mutant(
+        "retry_with_new_id", "an entry without an answer is sent again under a new id", _retry_with_new_id, "network"
+    ),
     Mutant("failed_snapshot_read_as_flat", "a failed read counts as an empty one", _failed_read_is_empty, "network"),
     Mutant("cancel_is_final", "a cancel's answer is taken for the order's final state", _cancel_is_final, "network"),
     Mutant("no_boot_reconciliation", "a start trusts its database", _no_boot_reconciliation, "crashes"),
-    Mutant("stop_cancelled_before_replacement", "the old stop goes before the new one stands", _cancel_before_replacement),
+    Mutant(
+        "stop_cancelled_before_replacement", "the old stop goes before the new one stands", _cancel_before_replacement
+    ),
     Mutant("stop_not_resized", "a partial fill leaves the stop as it was", _stop_not_resized),
     Mutant("unprotected_is_tolerated", "a stop without an answer is waited for", _unprotected_is_tolerated, "network"),
     Mutant("leftovers_stay", "orders of a flat position are forgotten, not cancelled", _leftovers_stay, "calm"),

@@ -318,4 +318,3 @@ def _settle(reply: "asyncio.Future[Outcome]", outcome: Outcome) -> None:
 
 def _ignore(outcome: Outcome) -> None:
     del outcome
-

@@ -187,4 +187,3 @@ class Oracles:
 
 
 _LACKS = {"I3": "flattened", "I5": "covered by its stops", "I6": "covered exactly, by one stop,"}
-

@@ -92,12 +92,16 @@ def simulate(
         return _gather(partial(_run_seed, shop, profile), seeds, str, jobs, on_progress)
 
 
-def enumerate_sequences(
-    chosen: Sequence[Sequence_], jobs: int = 1, on_progress: Progress | None = None
-) -> Report:
+def enumerate_sequences(chosen: Sequence[Sequence_], jobs: int = 1, on_progress: Progress | None = None) -> Report:
     """Live through the short story once for each sequence of faults."""
     with _workshop() as shop:
         return _gather(partial(_run_sequence, shop), chosen, _sequence_name, jobs, on_progress)
+
+
+def live_sequence(sequence: Sequence_) -> Result:
+    """The short story with these faults, with everything that happened."""
+    with _workshop() as shop:
+        return _live(shop, SCENARIO, plan_of(sequence))
 
 
 def timeline(seed: int, profile: str = "everything") -> list[str]:
@@ -107,17 +111,21 @@ def timeline(seed: int, profile: str = "everything") -> list[str]:
         return _lines(_live(shop, scenario_of(seed), _seeded(seed, profile)).timeline)
 
 
-def hunt(
-    jobs: int = 1, limit: int = SEEDS_TO_FIND, on_progress: Progress | None = None
-) -> list[Hunt]:
+def hunt(jobs: int = 1, limit: int = SEEDS_TO_FIND, on_progress: Progress | None = None) -> list[Hunt]:
     """Search for each mutant the first seed that notices it."""
     found: list[Hunt] = []
     with _workshop() as shop:
-        for done in _spread(partial(_hunt_one, shop, limit), range(len(MUTANTS)), jobs, chunk=1):
+        for done in _spread(partial(_hunt_in, shop, limit), range(len(MUTANTS)), jobs, chunk=1):
             found.append(done)
             if on_progress is not None:
                 on_progress(len(found), len(MUTANTS))
     return found
+
+
+def hunt_one(index: int, limit: int = SEEDS_TO_FIND) -> Hunt:
+    """The same for the mutant at one place of the table."""
+    with _workshop() as shop:
+        return _hunt_in(shop, limit, index)
 
 
 def _require_profile(profile: str) -> None:
@@ -180,7 +188,7 @@ def _run_sequence(shop: Path, sequence: Sequence_) -> Result:
     return _trim(_live(shop, SCENARIO, plan_of(sequence)))
 
 
-def _hunt_one(shop: Path, limit: int, index: int) -> Hunt:
+def _hunt_in(shop: Path, limit: int, index: int) -> Hunt:
     mutant = MUTANTS[index]
     with mutated(mutant):
         for seed in range(1, limit + 1):

@@ -13,7 +13,7 @@ from trading_engine.simulation.faults import Fault, WrittenPlan
 from trading_engine.simulation.market import MINUTE_MS, Weather
 from trading_engine.simulation.world import Scenario
 
-STORY_SEED = 1
+STORY_SEED = 2
 SCENARIO = Scenario(
     STORY_SEED,
     symbols=("BTCUSDT",),

@@ -33,7 +33,7 @@ from trading_engine.core.settings import (
 from trading_engine.core.state import Book, EngineState
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import ResumeRequested
-from trading_engine.domain.ids import EPOCH_LENGTH, Purpose, base36
+from trading_engine.domain.ids import EPOCH_LENGTH, Purpose, base36, parse_client_order_id
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
 from trading_engine.domain.orders import OrderRequest
@@ -47,7 +47,14 @@ from trading_engine.runtime.timers import Timers
 from trading_engine.simulation.exchange import VISIBILITY_DELAY_MS, SimulatedExchange
 from trading_engine.simulation.faults import Fault, Plan
 from trading_engine.simulation.loop import VirtualLoop
-from trading_engine.simulation.market import MINUTE_MS, STRATEGY, ScriptedBrain, SimulatedBrain, SimulatedMarket, Weather
+from trading_engine.simulation.market import (
+    MINUTE_MS,
+    STRATEGY,
+    ScriptedBrain,
+    SimulatedBrain,
+    SimulatedMarket,
+    Weather,
+)
 from trading_engine.simulation.network import Network, NetworkFeed, NetworkVenue, ProcessDeath
 from trading_engine.simulation.oracles import Oracles, Violation
 from trading_engine.store.audit import audit
@@ -118,7 +125,9 @@ def settings_of(scenario: Scenario) -> EngineSettings:
         instrument = known_instrument(symbol)
         assert instrument is not None  # noqa: S101 - both are built in
         instruments[symbol] = instrument
-    plan = ExitPlan((PartialStep(700, 300_000), PartialStep(1_400, 400_000)), (TrailStep(1_000, 0), TrailStep(2_000, 1_000)))
+    plan = ExitPlan(
+        (PartialStep(700, 300_000), PartialStep(1_400, 400_000)), (TrailStep(1_000, 0), TrailStep(2_000, 1_000))
+    )
     return EngineSettings(
         venue="embedded",
         account="simulated",
@@ -206,9 +215,7 @@ class World:
         scenario = self.scenario
         market = SimulatedMarket(scenario.seed, self.settings.instruments, START_TICKS, scenario.weather)
         terms = Terms(leverage_milli=5_000)
-        self.exchange = SimulatedExchange(
-            list(self.settings.instruments.values()), terms, DEPOSIT, market, self.now_ms
-        )
+        self.exchange = SimulatedExchange(list(self.settings.instruments.values()), terms, DEPOSIT, market, self.now_ms)
         self.oracles = Oracles(self.exchange, self.now_ms)
         self.exchange.on_accepted = self.oracles.on_accepted
         self.exchange.on_canceled = self.oracles.on_canceled
@@ -466,6 +473,8 @@ class Incarnation:
         world.alive = None
         world.network.listener = None
         world.note("engine", how)
+        world.note("holds", _holdings(world.exchange))
+        world.note("rows", _rows(world.last_book))
         await self._bury(asyncio.all_tasks() - bystanders)
         if store is not None:
             store.close()
@@ -571,6 +580,36 @@ class Incarnation:
             world.oracles.breach("I17", f"an entry on {symbol} although {', '.join(hit)} has tripped")
 
 
+def _holdings(exchange: SimulatedExchange) -> str:
+    """What the exchange has, in a line."""
+    account = exchange.venue.account_state
+    held = [
+        f"{symbol} {exchange.venue.instrument(symbol).steps_to_quantity(one.steps) * one.sign}"
+        for symbol, one in account.positions.items()
+        if one.sign
+    ]
+    orders = [_purpose(order_id) for order_id in account.orders]
+    return f"{', '.join(held) or 'flat'}; orders: {', '.join(orders) or 'none'}"
+
+
+def _rows(book: Book | None) -> str:
+    """What the database has, in a line."""
+    if book is None or not book.positions:
+        return "no position"
+    states = [f"{one.symbol} {one.state} {one.quantity * one.side.sign}" for one in book.positions.values()]
+    orders = [f"{_purpose(one.client_order_id)} {one.state}" for one in book.orders.values() if one.is_live]
+    return f"{', '.join(states)}; orders: {', '.join(orders) or 'none live'}"
+
+
+def _purpose(order_id: str) -> str:
+    key = parse_client_order_id(order_id)
+    return (
+        "foreign"
+        if key is None
+        else f"{key.purpose}{key.leg + 1 if key.purpose is Purpose.PARTIAL else ''} {key.generation}"
+    )
+
+
 def _brief(record: Record) -> str:
     text = repr(record)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
@@ -578,4 +617,3 @@ def _brief(record: Record) -> str:
 
 _LONGEST = 260
 _SIMULATED = "(simulated)"
-
