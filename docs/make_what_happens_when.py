@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from trading_engine.simulation.faults import Fault  # noqa: E402 - the path comes first
-from trading_engine.simulation.runner import live_sequence  # noqa: E402 - as above
-from trading_engine.simulation.sequences import Pair  # noqa: E402 - as above
-from trading_engine.simulation.world import Result  # noqa: E402 - as above
+from trading_engine.simulation.faults import Fault
+from trading_engine.simulation.runner import live_sequence
+from trading_engine.simulation.sequences import Pair
+from trading_engine.simulation.world import Result
 
 PAGE = Path(__file__).parent / "operations" / "what-happens-when.md"
 POINTS = (

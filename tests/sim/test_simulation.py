@@ -29,7 +29,7 @@ def test_every_promise_is_kept_in_worlds_where_everything_fails(first: int) -> N
     assert report.trades
 
 
-@pytest.mark.parametrize("profile", ["calm", "network", "crashes", "storage", "stops"])
+@pytest.mark.parametrize("profile", ["calm", "network", "crashes", "storage", "stops", "midnight"])
 def test_every_promise_is_kept_under_one_kind_of_trouble(profile: str) -> None:
     """A single cause shows what a mixture hides."""
     report = runner.simulate(range(1, 7), profile)

@@ -45,7 +45,10 @@ def simulate(
         str, typer.Option(metavar="A..B", help="One world a seed; a single number is one world.")
     ] = "1..100",
     profile: Annotated[
-        str, typer.Option(metavar="NAME", help="What goes wrong: everything, network, crashes, storage, stops or calm.")
+        str,
+        typer.Option(
+            metavar="NAME", help="What goes wrong: everything, network, crashes, storage, stops, midnight or calm."
+        ),
     ] = "everything",
     jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Processes to use.")] = os.cpu_count() or 1,
     show_timeline: Annotated[

@@ -77,7 +77,8 @@ def boot_timers(book: Book, settings: EngineSettings, now_ms: int) -> tuple[Effe
             timers.append(SetTimer(at_ms, TimerKind.ENTRY_DEADLINE, order.client_order_id))
     for position in book.positions.values():
         if position.state is PositionState.OPEN:
-            timers.append(SetTimer(now_ms, TimerKind.PROTECT, position.position_id))
+            # The first snapshot brings its stop in order; where there is none to be had, this does.
+            timers.append(SetTimer(now_ms + execution.resend_ms, TimerKind.PROTECT, position.position_id))
         elif position.state is PositionState.CLOSING:
             timers.append(SetTimer(now_ms + execution.retry_exit_ms, TimerKind.RETRY_EXIT, position.position_id))
     return tuple(timers)

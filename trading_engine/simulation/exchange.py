@@ -124,6 +124,10 @@ class SimulatedExchange:
             self._held.append((self._now_ms(), held))
             del self._held[:-50]
 
+    def settle(self, symbol: str) -> None:
+        """Trade what can trade at the present price."""
+        self._publish(self.venue.settle(symbol, self._now_ms()))
+
     # ── requests, at the moment they arrive ─────────────────────────────────
 
     def submit(self, request: OrderRequest, visible_after_ms: int) -> Outcome:

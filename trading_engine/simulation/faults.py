@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+MIDNIGHT_MS = 1_500_000  # every simulation begins at 23:35
+
 
 class Fault(StrEnum):
     """One way in which a visit goes wrong."""
@@ -67,7 +69,11 @@ MOMENTS = (
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How often what goes wrong, as probabilities per visit; `moments` is the mean number in a simulated hour."""
+    """How often what goes wrong, as probabilities per visit.
+
+    moments              mean number in a simulated hour, of the `kinds`
+    has_midnight_outage  the venue cannot be reached from shortly before midnight until after it
+    """
 
     write: float = 0.0
     read: float = 0.0
@@ -77,6 +83,7 @@ class Profile:
     candle: float = 0.0
     moments: float = 0.0
     kinds: tuple[Fault, ...] = MOMENTS
+    has_midnight_outage: bool = False
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -89,6 +96,7 @@ PROFILES: Mapping[str, Profile] = {
     "stops": Profile(
         write=0.05, death=0.001, moments=20, kinds=(Fault.STOP_FILE, Fault.DEATH, Fault.TERMINATE, Fault.STOP_FILE)
     ),
+    "midnight": Profile(has_midnight_outage=True),
     "everything": Profile(write=0.08, read=0.02, stream=0.05, commit=0.003, death=0.002, candle=0.02, moments=8),
 }
 
@@ -165,6 +173,8 @@ class SeededPlan:
         wanted = self.profile.moments * span_ms / 3_600_000
         count = int(wanted) + (self.rng.random() < wanted % 1)
         found = [(self.rng.randrange(span_ms), self.rng.choice(self.profile.kinds)) for _ in range(count)]
+        if self.profile.has_midnight_outage:
+            found.append((MIDNIGHT_MS - self.rng.randint(20_000, 50_000), Fault.OUTAGE))
         return sorted(found, key=lambda item: item[0])
 
     def end(self) -> None:

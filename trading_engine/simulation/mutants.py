@@ -61,7 +61,7 @@ def _all(*restores: Restore) -> Restore:
     return restore
 
 
-def _swap(owner: Any, name: str, replacement: object) -> Restore:  # noqa: ANN401 - a module or a class
+def _swap(owner: Any, name: str, replacement: object) -> Restore:
     original = getattr(owner, name)
     setattr(owner, name, replacement)
     return lambda: setattr(owner, name, original)
@@ -113,7 +113,7 @@ def _goes_on_after_a_failed_commit() -> Restore:
 def _day_of_processing() -> Restore:
     original = on_venue._book  # noqa: SLF001 - as above
 
-    def wrong_day(draft: Draft, position: Position, fill: Any, order: Order | None) -> None:  # noqa: ANN401
+    def wrong_day(draft: Draft, position: Position, fill: Any, order: Order | None) -> None:
         mend = _swap(on_venue, "day_of", lambda _ts_ms, start_ms: day_of(draft.ts_ms, start_ms))
         try:
             original(draft, position, fill, order)
@@ -161,7 +161,7 @@ def _retry_with_new_id() -> Restore:
 def _failed_read_is_empty() -> Restore:
     original = executor._bounded  # noqa: SLF001
 
-    async def hopeful(read: Any) -> Any:  # noqa: ANN401
+    async def hopeful(read: Any) -> Any:
         name = read.__name__
         try:
             return await original(read)
@@ -228,7 +228,7 @@ def _stop_not_resized() -> Restore:
 
 def _unprotected_is_tolerated() -> Restore:
     return _all(
-        _swap(protect, "_wake_if_unanswered", lambda _draft, _position, _purpose: None),
+        _swap(protect, "_patience_ends_ms", lambda draft, _order, _rows: draft.ts_ms + 3_600_000),
         _swap(on_timer, "_stop_unconfirmed", lambda _draft, _position_id: None),
     )
 
@@ -278,7 +278,7 @@ def _stop_ignored_in_flight() -> Restore:
 def _level_forgotten_at_restart() -> Restore:
     original = loading.load_book
 
-    def amnesia(connection: Any) -> Any:  # noqa: ANN401
+    def amnesia(connection: Any) -> Any:
         book = original(connection)
         return replace(book, control=type(book.control)())
 
@@ -288,7 +288,7 @@ def _level_forgotten_at_restart() -> Restore:
 def _limits_forgotten_at_restart() -> Restore:
     original = loading.load_book
 
-    def amnesia(connection: Any) -> Any:  # noqa: ANN401
+    def amnesia(connection: Any) -> Any:
         book = original(connection)
         return replace(book, ledger=replace(book.ledger, closed=(), days=()))
 
@@ -298,7 +298,7 @@ def _limits_forgotten_at_restart() -> Restore:
 def _first_look_freezes() -> Restore:
     original = reconcile._compare_positions  # noqa: SLF001
 
-    def hasty(draft: Draft, snapshot: Any) -> None:  # noqa: ANN401
+    def hasty(draft: Draft, snapshot: Any) -> None:
         keep = draft.settings
         draft.settings = replace(keep, absence_is_proof=True)
         try:
@@ -324,7 +324,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _goes_on_after_a_failed_commit,
         "storage",
     ),
-    Mutant("day_of_processing", "a fill counts to the day it was heard of", _day_of_processing, "network"),
+    Mutant("day_of_processing", "a fill counts to the day it was heard of", _day_of_processing, "midnight"),
     Mutant("timeout_read_as_rejected", "no answer is taken for a refusal", _timeout_is_rejection, "network"),
     Mutant("absence_trusted_at_once", "one look-up without result proves absence", _absence_trusted_at_once),
     Mutant(

@@ -13,6 +13,7 @@ import random
 import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -45,7 +46,7 @@ from trading_engine.runtime import session as sessions
 from trading_engine.runtime.executor import Executor
 from trading_engine.runtime.timers import Timers
 from trading_engine.simulation.exchange import VISIBILITY_DELAY_MS, SimulatedExchange
-from trading_engine.simulation.faults import Fault, Plan
+from trading_engine.simulation.faults import MIDNIGHT_MS, Fault, Plan
 from trading_engine.simulation.loop import VirtualLoop
 from trading_engine.simulation.market import (
     MINUTE_MS,
@@ -62,11 +63,9 @@ from trading_engine.store.sql_store import AFTER_COMMIT, SqlStore, StoreFailed
 from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.facts import known_instrument
 
-WALL_MS = 1_735_688_100_000  # 2024-12-31 23:35: virtual time zero; midnight falls into every seed
+WALL_MS = 1_735_689_600_000 - MIDNIGHT_MS  # virtual time zero: midnight falls into every seed
 END_MS = 25_000  # a simulation ends between two points of a candle, with nothing on the way
 STOP_POLL_S = 5.0
-MIDNIGHT_MS = 1_735_689_600_000 - WALL_MS
-_MIDNIGHT_CHANCE = 0.3
 SYMBOLS = ("BTCUSDT", "SOLUSDT")
 START_TICKS = {"BTCUSDT": 500_000, "SOLUSDT": 15_000}
 DEPOSIT = Decimal(10_000)
@@ -98,6 +97,7 @@ class Scenario:
     troubled_ms: int = 55 * MINUTE_MS
     quiet_ms: int = 6 * MINUTE_MS
     script: tuple[int, int] | None = None
+    leverage: Decimal = Decimal(5)
     weather: Weather = field(default_factory=Weather)
     limits: LimitSettings = field(default_factory=lambda: WIDE_LIMITS)
 
@@ -133,7 +133,7 @@ def settings_of(scenario: Scenario) -> EngineSettings:
         account="simulated",
         asset="USDT",
         instruments=instruments,
-        leverage=Decimal(5),
+        leverage=scenario.leverage,
         absence_is_proof=False,
         visibility_delay_ms=VISIBILITY_DELAY_MS,
         sizing=SizingSettings(risk_ppm=5_000, cap_ppm=300_000),
@@ -144,7 +144,11 @@ def settings_of(scenario: Scenario) -> EngineSettings:
 
 
 class World:
-    """Runs one scenario under one plan. `folder` must be empty; `template` is a database without rows."""
+    """Runs one scenario under one plan. `folder` must be empty; `template` is a database without rows.
+
+    `on_ready` is called when exchange and network stand and no engine runs yet: the place for what only one
+    scenario needs.
+    """
 
     def __init__(self, scenario: Scenario, plan: Plan, folder: Path, template: Path) -> None:
         self.scenario = scenario
@@ -163,6 +167,7 @@ class World:
         self.was_stopped = self.may_be_frozen = False
         self.last_book: Book | None = None
         self.is_quiet = False
+        self.on_ready: Callable[[], None] | None = None
 
     # ── what network and incarnations ask of the world ──────────────────────
 
@@ -214,7 +219,7 @@ class World:
     async def _live(self) -> None:
         scenario = self.scenario
         market = SimulatedMarket(scenario.seed, self.settings.instruments, START_TICKS, scenario.weather)
-        terms = Terms(leverage_milli=5_000)
+        terms = Terms(leverage_milli=int(scenario.leverage * 1000))
         self.exchange = SimulatedExchange(list(self.settings.instruments.values()), terms, DEPOSIT, market, self.now_ms)
         self.oracles = Oracles(self.exchange, self.now_ms)
         self.exchange.on_accepted = self.oracles.on_accepted
@@ -231,8 +236,10 @@ class World:
             self.loop.call_soon(self.oracles.look)
 
         self.exchange.on_event = watched
+        if self.on_ready is not None:
+            self.on_ready()
         clockwork = asyncio.ensure_future(self.exchange.run())
-        for at_ms, fault in self._moments():
+        for at_ms, fault in self.plan.moments(scenario.troubled_ms):
             self.network.later(at_ms, lambda fault=fault: self._moment(fault))  # type: ignore[misc]
         self.network.later(scenario.troubled_ms, self._begin_quiet)
         until_ms = self.now_ms() + scenario.troubled_ms + scenario.quiet_ms + END_MS
@@ -246,13 +253,6 @@ class World:
                 await asyncio.sleep(pause_ms / 1000)
         clockwork.cancel()
         self._judge()
-
-    def _moments(self) -> list[tuple[int, Fault]]:
-        """What the plan holds for this span; now and then something happens around midnight, too."""
-        moments = self.plan.moments(self.scenario.troubled_ms)
-        if moments and self.rng.random() < _MIDNIGHT_CHANCE:
-            moments.append((MIDNIGHT_MS - self.rng.randint(0, 15_000), moments[0][1]))
-        return moments
 
     def _on_candles(self, candles: tuple[Candle, ...]) -> None:
         self.oracles.look()
@@ -273,7 +273,7 @@ class World:
             return
         self.faults[fault.value] += 1
         self.note("fault", f"{fault}")
-        lasts_ms = self.rng.choice((2_000, 15_000, 90_000))
+        lasts_ms = self.rng.choice((2_000, 15_000, 90_000, 90_000))
         match fault:
             case Fault.DISCONNECT:
                 self.oracles.disturb(lasts_ms)
