@@ -40,9 +40,10 @@ A process can die between any two steps: power, kernel, `kill -9`. This table is
 in BTCUSDT, filled in slices, with stop, targets and an exit by signal) in which the process dies at the place named
 on the left and is started again after a pause. A test fails when the table and the engine disagree.
 
-Orders are named by purpose and generation: "stop 2" is the second stop order of the position. *Place* is a hook in the code, with the number of its visit and what was going on; *exchange* and
-*database* say what each of them holds at that instant; *then* is what the next start does, with the seconds since
-that start, until the position is in order.
+How to read it: orders are named by purpose and generation, "stop 2" is the second stop order of the position.
+*Place* is a hook in the code, with the number of its visit and what was going on; *exchange* and *database* say what
+each of them holds at that instant; *then* is what the next start does, with the seconds since that start, until the
+position is in order.
 
 What never changes: a row is committed before each request, so nothing at the exchange is unknown to the database;
 an order without an answer stays UNKNOWN until the exchange proves what became of it; the stop rests at the exchange

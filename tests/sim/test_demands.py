@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,9 @@ from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderRequest, OrderType, TradeSide
 from trading_engine.simulation.faults import Fault, WrittenPlan
 from trading_engine.simulation.market import MINUTE_MS, Weather
+from trading_engine.simulation.scenario import Scenario
 from trading_engine.simulation.sequences import SCENARIO
-from trading_engine.simulation.world import Result, Scenario, World
+from trading_engine.simulation.world import Result, World
 from trading_engine.store import migrate
 from trading_engine.venues.embedded.account import Status
 
@@ -155,7 +157,7 @@ def test_no_stop_is_removed_before_its_successor_stands(live: Live) -> None:
     life = live()
     stops = [order_id for _, order_id in life.sent(Purpose.STOP)]
     assert 4 == len(stops)
-    for old, new in zip(stops, stops[1:], strict=False):
+    for old, new in pairwise(stops):
         acknowledged = life.told(f"order {new} ACKED", "exchange")[0]
         assert acknowledged < life.told(f"order {old} CANCELED", "exchange")[0]
 
@@ -208,7 +210,7 @@ def test_a_triggered_stop_has_no_limit_that_could_miss(live: Live) -> None:
 
 
 def test_a_stop_without_an_answer_is_asked_after_not_panicked_about(live: Live) -> None:
-    """Demand 10: a lost reply causes no market sale; the stop is found, or sent once more, and the position lives on."""
+    """Demand 10: a lost reply causes no market sale; the stop is found, or sent once more."""
     life = live({("submit.stop", 1): Fault.LOST_REPLY})
     assert ["signal"] == life.reasons
 

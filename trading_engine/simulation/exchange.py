@@ -201,7 +201,8 @@ def describe(event: VenueEvent) -> str:
     """One line for a timeline."""
     match event:
         case FillSeen(fill=fill):
-            return f"fill {fill.trade_id} {fill.symbol} {fill.side} {fill.quantity} at {fill.price} of {fill.client_order_id}"
+            what = f"{fill.symbol} {fill.side} {fill.quantity} at {fill.price}"
+            return f"fill {fill.trade_id} {what} of {fill.client_order_id}"
         case IncomeSeen(income=income):
             return f"{income.kind} {income.symbol} {income.amount}"
         case OrderReported(report=report):

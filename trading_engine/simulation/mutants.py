@@ -103,7 +103,7 @@ def _two_transactions() -> Restore:
 
 
 def _no_fill_dedup() -> Restore:
-    return _swap(project, "_with_key", lambda seen, key, ts_ms: seen)
+    return _swap(project, "_with_key", lambda seen, _key, _ts_ms: seen)
 
 
 def _goes_on_after_a_failed_commit() -> Restore:

@@ -24,8 +24,9 @@ from loguru import logger
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.simulation.faults import PROFILES, Plan, SeededPlan
 from trading_engine.simulation.mutants import MUTANTS, mutated
+from trading_engine.simulation.scenario import TIGHT_LIMITS, WIDE_LIMITS, Scenario
 from trading_engine.simulation.sequences import SCENARIO, Pair, plan_of
-from trading_engine.simulation.world import TIGHT_LIMITS, WIDE_LIMITS, Result, Scenario, World
+from trading_engine.simulation.world import Result, World
 from trading_engine.store import migrate
 
 SEEDS_TO_FIND = 200

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from trading_engine.simulation.faults import Fault, WrittenPlan
 from trading_engine.simulation.market import MINUTE_MS, Weather
-from trading_engine.simulation.world import Scenario
+from trading_engine.simulation.scenario import Scenario
 
 STORY_SEED = 2
 SCENARIO = Scenario(

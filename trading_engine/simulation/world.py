@@ -15,91 +15,40 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from trading_engine.core import trips
 from trading_engine.core.project import prune
-from trading_engine.core.settings import (
-    EngineSettings,
-    ExecutionSettings,
-    ExitPlan,
-    ExitSettings,
-    LimitSettings,
-    PartialStep,
-    SizingSettings,
-)
-from trading_engine.core.state import Book, EngineState
-from trading_engine.domain.control import Level
-from trading_engine.domain.events import ResumeRequested
-from trading_engine.domain.ids import EPOCH_LENGTH, Purpose, base36, parse_client_order_id
-from trading_engine.domain.instrument import Instrument
+from trading_engine.core.state import Book
 from trading_engine.domain.market import Candle
 from trading_engine.domain.orders import OrderRequest
-from trading_engine.domain.records import ControlChanged, OrderIntended, Record
-from trading_engine.ports import Commit, Loaded, VenueEvent
-from trading_engine.rules.exits import TrailStep
-from trading_engine.runtime import pump as pumps
-from trading_engine.runtime import session as sessions
-from trading_engine.runtime.executor import Executor
-from trading_engine.runtime.timers import Timers
-from trading_engine.simulation.exchange import VISIBILITY_DELAY_MS, SimulatedExchange
-from trading_engine.simulation.faults import MIDNIGHT_MS, Fault, Plan
+from trading_engine.ports import VenueEvent
+from trading_engine.simulation.exchange import SimulatedExchange
+from trading_engine.simulation.faults import Fault, Plan
+from trading_engine.simulation.incarnation import Incarnation
 from trading_engine.simulation.loop import VirtualLoop
 from trading_engine.simulation.market import (
     MINUTE_MS,
-    STRATEGY,
     ScriptedBrain,
     SimulatedBrain,
     SimulatedMarket,
-    Weather,
 )
-from trading_engine.simulation.network import Network, NetworkFeed, NetworkVenue, ProcessDeath
+from trading_engine.simulation.network import Network
 from trading_engine.simulation.oracles import Oracles, Violation
-from trading_engine.store.audit import audit
-from trading_engine.store.sql_store import AFTER_COMMIT, SqlStore, StoreFailed
-from trading_engine.venues.embedded.account import Terms
-from trading_engine.venues.embedded.facts import known_instrument
-
-WALL_MS = 1_735_689_600_000 - MIDNIGHT_MS  # virtual time zero: midnight falls into every seed
-END_MS = 25_000  # a simulation ends between two points of a candle, with nothing on the way
-STOP_POLL_S = 5.0
-SYMBOLS = ("BTCUSDT", "SOLUSDT")
-START_TICKS = {"BTCUSDT": 500_000, "SOLUSDT": 15_000}
-DEPOSIT = Decimal(10_000)
-MOST_STARTS = 400
-CALLS_PER_MINUTE = 400
-
-
-WIDE_LIMITS = LimitSettings(daily_loss_ppm=500_000, drawdown_ppm=500_000, consecutive_losses=0, cooldown_ms=30_000)
-TIGHT_LIMITS = LimitSettings(
-    daily_loss_ppm=4_000,
-    drawdown_ppm=8_000,
-    flatten_on_drawdown=True,
-    consecutive_losses=3,
-    streak_pause_ms=10 * MINUTE_MS,
-    cooldown_ms=3 * MINUTE_MS,
+from trading_engine.simulation.scenario import (
+    CALLS_PER_MINUTE,
+    DEPOSIT,
+    END_MS,
+    MOST_STARTS,
+    START_TICKS,
+    WALL_MS,
+    Scenario,
+    settings_of,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """What a world is made of besides its faults.
-
-    troubled_ms, quiet_ms  how long things go wrong, and how long the engine then has to put itself in order
-    script                 minutes of one entry and one exit, None for signals by chance
-    """
-
-    seed: int
-    symbols: tuple[str, ...] = SYMBOLS
-    troubled_ms: int = 55 * MINUTE_MS
-    quiet_ms: int = 6 * MINUTE_MS
-    script: tuple[int, int] | None = None
-    leverage: Decimal = Decimal(5)
-    weather: Weather = field(default_factory=Weather)
-    limits: LimitSettings = field(default_factory=lambda: WIDE_LIMITS)
+from trading_engine.store.audit import audit
+from trading_engine.store.sql_store import SqlStore
+from trading_engine.venues.embedded.account import Terms
 
 
 @dataclass(slots=True)
@@ -116,31 +65,6 @@ class Result:
     starts: int
     journal_hash: str
     timeline: list[tuple[int, str, str]]
-
-
-def settings_of(scenario: Scenario) -> EngineSettings:
-    """The engine's settings in a simulated world: everything that acts on orders is on."""
-    instruments: dict[str, Instrument] = {}
-    for symbol in scenario.symbols:
-        instrument = known_instrument(symbol)
-        assert instrument is not None  # noqa: S101 - both are built in
-        instruments[symbol] = instrument
-    plan = ExitPlan(
-        (PartialStep(700, 300_000), PartialStep(1_400, 400_000)), (TrailStep(1_000, 0), TrailStep(2_000, 1_000))
-    )
-    return EngineSettings(
-        venue="embedded",
-        account="simulated",
-        asset="USDT",
-        instruments=instruments,
-        leverage=scenario.leverage,
-        absence_is_proof=False,
-        visibility_delay_ms=VISIBILITY_DELAY_MS,
-        sizing=SizingSettings(risk_ppm=5_000, cap_ppm=300_000),
-        exits=ExitSettings({STRATEGY: plan}, exit_on_opposite=True, max_age_ms=20 * MINUTE_MS, close_on_max_age=True),
-        limits=scenario.limits,
-        execution=ExecutionSettings(reconcile_interval_ms=MINUTE_MS),
-    )
 
 
 class World:
@@ -400,220 +324,3 @@ def journal_hash(database: Path) -> str:
     finally:
         connection.close()
     return digest.hexdigest()
-
-
-class FencedStore:
-    """The real store in the hands of one incarnation: it may fail, and a dead hand writes nothing."""
-
-    def __init__(self, store: SqlStore, owner: "Incarnation") -> None:
-        self._store = store
-        self._owner = owner
-
-    def load(self) -> Loaded:
-        """The live book and the last checkpoint."""
-        return self._store.load()
-
-    def commit(self, commit: Commit) -> int:
-        """Write, unless the disk or death comes between."""
-        owner = self._owner
-        owner.fence()
-        fault = owner.world.fault("commit")
-        if fault is Fault.COMMIT_FAILS:
-            raise StoreFailed(f"disk I/O error {_SIMULATED}")
-        owner.pending = commit
-        seq = self._store.commit(commit)
-        if fault is Fault.COMMIT_UNSURE:
-            raise StoreFailed(f"disk I/O error after the write {_SIMULATED}")
-        return seq
-
-    def close(self) -> None:
-        """Release the file."""
-        self._store.close()
-
-
-class Incarnation:
-    """One process: from its start to its end, whichever way it ends."""
-
-    def __init__(self, world: World, until_ms: int) -> None:
-        self.world = world
-        self._until_ms = until_ms
-        self.is_dead = False
-        self.venue = NetworkVenue(world.network, world)
-        self.feed = NetworkFeed(world.network, world)
-        self._session: sessions.Session | None = None
-        self._pump: pumps.Pump | None = None
-        self.path = "./STOP"
-        self.pending: Commit | None = None
-
-    # ── being one ───────────────────────────────────────────────────────────
-
-    async def live(self) -> None:
-        """Start, run, end; nothing of it survives."""
-        world = self.world
-        world.starts += 1
-        world.note("engine", f"start {world.starts}")
-        bystanders = asyncio.all_tasks()
-        store: SqlStore | None = None
-        how = "stopped"
-        try:
-            store = SqlStore.open(world.database, venue="embedded", account="simulated", hit=self.hit)
-            world.alive = self
-            await self._run(FencedStore(store, self))
-        except ProcessDeath as death:
-            world.crashes += 1
-            how = f"died ({death})"
-        except StoreFailed as error:
-            how = f"failed: {error}"
-            if _SIMULATED not in how:
-                world.oracles.breach("I13", how)
-        except Exception as error:  # noqa: BLE001 - an engine that fails by itself is a finding
-            how = f"failed: {type(error).__name__}: {error}"
-            world.oracles.breach("I13", how)
-        self.is_dead = self.venue.is_dead = self.feed.is_dead = True
-        world.alive = None
-        world.network.listener = None
-        world.note("engine", how)
-        world.note("holds", _holdings(world.exchange))
-        world.note("rows", _rows(world.last_book))
-        await self._bury(asyncio.all_tasks() - bystanders)
-        if store is not None:
-            store.close()
-
-    async def _bury(self, tasks: set["asyncio.Task[object]"]) -> None:
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _run(self, store: FencedStore) -> None:
-        world = self.world
-        loaded = store.load()
-        if world.last_book is not None and loaded.book != prune(world.last_book):
-            world.oracles.breach("I14", "a restart gives another book than memory had")
-        epoch = base36(world.scenario.seed % 36**EPOCH_LENGTH, EPOCH_LENGTH)
-        book = loaded.book if loaded.book.epoch else replace(loaded.book, epoch=epoch)
-        timers = Timers()
-        executor = Executor(self.venue, world, timers, self.hit)
-        self._pump = pumps.Pump(
-            EngineState(book), world.settings, store, f"run-{world.starts}", executor.dispatch, self._told, lambda: None
-        )
-        executor.attach(self._pump)
-        parts = sessions.Parts(
-            self.venue, self.feed, world.brain, self._pump, executor, timers, world, self, Level.NO_ENTRY
-        )
-        identity = sessions.Identity(f"run-{world.starts}", "simulated", "paper", "0")
-        self._session = sessions.Session(parts, identity, stop_poll_s=STOP_POLL_S)
-        world.network.later(self._until_ms - world.now_ms(), self._end_of_world)
-        world.oracles.disturb(0)
-        await self._session.run()
-
-    def _end_of_world(self) -> None:
-        if self._session is not None and not self.is_dead:
-            self._session.stop("end of simulation")
-
-    def _told(self, ts_ms: int, records: tuple[Record, ...]) -> None:
-        del ts_ms
-        for record in records:
-            self.world.note("record", _brief(record))
-
-    # ── ways to end ─────────────────────────────────────────────────────────
-
-    def hit(self, name: str) -> None:
-        """A crash point was reached."""
-        self.fence()
-        if name == AFTER_COMMIT and self.pending is not None:
-            self._on_committed(self.pending)
-        self.world.crash_points[name] += 0
-        if self.world.fault(f"die.{name}") is Fault.DEATH:
-            self.world.crash_points[name] += 1
-            self.is_dead = self.venue.is_dead = self.feed.is_dead = True
-            raise ProcessDeath(name)
-
-    def die(self, where: str) -> None:
-        """The process is killed from outside."""
-        if self.is_dead or self._session is None:
-            return
-        self.world.crash_points[where] += 1
-        self.is_dead = self.venue.is_dead = self.feed.is_dead = True
-        self._session.fail(ProcessDeath(where))
-
-    def terminate(self) -> None:
-        """SIGTERM."""
-        if self._session is not None and not self.is_dead:
-            self._session.stop("SIGTERM")
-
-    def resume(self) -> None:
-        """An operator resumes over the control socket."""
-        if self._session is not None and not self.is_dead:
-            self._session.handle(ResumeRequested(self.world.now_ms(), "operator"))
-
-    def read(self) -> Literal["block", "flatten"] | None:
-        """The STOP file's content."""
-        return self.world.demand
-
-    def fence(self) -> None:
-        """A dead process does nothing."""
-        if self.is_dead:
-            raise ProcessDeath("fenced")
-
-    def _on_committed(self, commit: Commit) -> None:
-        """Rows exist from here on."""
-        world = self.world
-        world.last_book = commit.book
-        for record in commit.records:
-            if isinstance(record, OrderIntended):
-                world.oracles.rows.add(record.order.client_order_id)
-                if record.order.purpose is Purpose.ENTRY:
-                    self._judge_entry(commit, record.order.symbol)
-            elif isinstance(record, ControlChanged):
-                is_raised = record.level is not Level.RUN
-                world.oracles.stop_committed_ms = world.now_ms() if is_raised else None
-                world.oracles.must_be_flat = record.level is Level.FLATTEN
-                world.was_stopped = True
-
-    def _judge_entry(self, commit: Commit, symbol: str) -> None:
-        """I17: no entry is intended while a limit of the rows forbids it."""
-        world = self.world
-        forbidden = trips.tripped(commit.book, world.settings, commit.ts_ms)
-        hit = sorted(limit for limit, scope in forbidden if scope in ("", symbol))
-        if hit:
-            world.oracles.breach("I17", f"an entry on {symbol} although {', '.join(hit)} has tripped")
-
-
-def _holdings(exchange: SimulatedExchange) -> str:
-    """What the exchange has, in a line."""
-    account = exchange.venue.account_state
-    held = [
-        f"{symbol} {exchange.venue.instrument(symbol).steps_to_quantity(one.steps) * one.sign}"
-        for symbol, one in account.positions.items()
-        if one.sign
-    ]
-    orders = [_purpose(order_id) for order_id in account.orders]
-    return f"{', '.join(held) or 'flat'}; orders: {', '.join(orders) or 'none'}"
-
-
-def _rows(book: Book | None) -> str:
-    """What the database has, in a line."""
-    if book is None or not book.positions:
-        return "no position"
-    states = [f"{one.symbol} {one.state} {one.quantity * one.side.sign}" for one in book.positions.values()]
-    orders = [f"{_purpose(one.client_order_id)} {one.state}" for one in book.orders.values() if one.is_live]
-    return f"{', '.join(states)}; orders: {', '.join(orders) or 'none live'}"
-
-
-def _purpose(order_id: str) -> str:
-    key = parse_client_order_id(order_id)
-    return (
-        "foreign"
-        if key is None
-        else f"{key.purpose}{key.leg + 1 if key.purpose is Purpose.PARTIAL else ''} {key.generation}"
-    )
-
-
-def _brief(record: Record) -> str:
-    text = repr(record)
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
-
-
-_LONGEST = 260
-_SIMULATED = "(simulated)"
