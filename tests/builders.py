@@ -12,7 +12,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TypeVar
 
-from trading_engine.core.effects import Effect, PlaceOrder
+from trading_engine.core.effects import Effect, FetchFills, PlaceOrder, SetTimer
 from trading_engine.core.settings import EngineSettings, LimitSettings
 from trading_engine.core.state import Book, EngineState
 from trading_engine.core.step import StepResult, step
@@ -22,6 +22,7 @@ from trading_engine.domain.events import (
     CandlesClosed,
     Event,
     FillSeen,
+    FillsRead,
     IncomeSeen,
     LookupFailed,
     OrderLookedUp,
@@ -30,6 +31,8 @@ from trading_engine.domain.events import (
     SnapshotFailed,
     SnapshotTaken,
     StopRequested,
+    StreamLost,
+    StreamRestored,
     SubmitAnswered,
     SubmitExpired,
     TimerFired,
@@ -85,7 +88,7 @@ def make_instrument(symbol: str = BTC, **changes: object) -> Instrument:
 
 
 def make_settings(**changes: object) -> EngineSettings:
-    """Two symbols on the embedded venue; every limit at its default."""
+    """Two symbols at a venue behind a wire; every limit at its default. `absence_is_proof` brings it in process."""
     base = EngineSettings(
         venue=VENUE,
         account=ACCOUNT,
@@ -281,7 +284,7 @@ class Playbook:
 
     Every line is one event: `step` is run, its state adopted, its records and effects kept. `last` is the
     result of the latest line; `journal` holds all records, `performed` all effects, `orders` and
-    `positions` the latest form of every row that ever was.
+    `positions` the latest form of every row that ever was, `timers` what is still to fire.
     """
 
     def __init__(
@@ -294,6 +297,7 @@ class Playbook:
         self.performed: list[Effect] = []
         self.orders: dict[str, Order] = {}
         self.positions: dict[str, Position] = {}
+        self.timers: dict[tuple[TimerKind, str], int] = {}
         self.last = StepResult(self.state, self.state.book, (), ())
         self._trades = 0
         self._incomes = 0
@@ -308,6 +312,7 @@ class Playbook:
         self.state = self.last.state
         self.journal.extend(self.last.records)
         self.performed.extend(self.last.effects)
+        self.timers.update({(item.kind, item.key): item.at_ms for item in self.asked(SetTimer)})
         self.orders.update(self.last.book.orders)
         self.positions.update(self.last.book.positions)
         return self.last
@@ -362,11 +367,25 @@ class Playbook:
         """The row of an order that was sent, as it stands now."""
         return self.orders[placed.request.client_order_id]
 
+    def stops(self) -> list[Order]:
+        """The stop orders of the newest position, in the order in which they were intended."""
+        return self.book.orders_of(self.position.position_id, Purpose.STOP)
+
     # What happens
 
     def wait(self, milliseconds: int) -> None:
         """Let time pass without an event."""
         self.now += milliseconds
+
+    def pass_time(self, milliseconds: int) -> list[PlaceOrder]:
+        """Let time pass; timers that come due fire, the earliest first. What was placed meanwhile."""
+        until, before = self.now + milliseconds, len(self.performed)
+        while due := sorted((at_ms, kind, key) for (kind, key), at_ms in self.timers.items() if at_ms <= until):
+            at_ms, kind, key = due[0]
+            self.now = max(self.now, at_ms)
+            self.timer(kind, key)
+        self.now = until
+        return [effect for effect in self.performed[before:] if isinstance(effect, PlaceOrder)]
 
     def candles(
         self,
@@ -448,6 +467,10 @@ class Playbook:
 
     def foreign_fill(self, side: TradeSide, quantity: Number, price: Number = 100, **changes: object) -> StepResult:
         """An execution that no order of ours explains."""
+        return self.on(FillSeen(self.now, self.make_foreign_fill(side, quantity, price, **changes)))
+
+    def make_foreign_fill(self, side: TradeSide, quantity: Number, price: Number = 100, **changes: object) -> Fill:
+        """Somebody else's execution with a trade id of its own."""
         self._trades += 1
         fill = make_fill(
             trade_id=f"foreign-{self._trades}",
@@ -457,7 +480,7 @@ class Playbook:
             price=dec(price),
             ts_ms=self.now,
         )
-        return self.on(FillSeen(self.now, replace(fill, **changes)))  # type: ignore[arg-type]
+        return replace(fill, **changes)  # type: ignore[arg-type]
 
     def report(self, placed: PlaceOrder, state: OrderState, **changes: object) -> StepResult:
         """The user stream tells about the order."""
@@ -498,8 +521,32 @@ class Playbook:
         """The account could not be read."""
         return self.on(SnapshotFailed(self.now, "timeout"))
 
+    def absent(self, *placed: PlaceOrder, **changes: object) -> StepResult:
+        """The account was read whole, and the venue knows none of these orders."""
+        return self.snapshot(
+            lookups=tuple(OrderLookup(item.request.client_order_id, None) for item in placed), **changes
+        )
+
+    def stream_lost(self) -> StepResult:
+        """The venue stops telling."""
+        return self.on(StreamLost(self.now, "connection reset"))
+
+    def stream_restored(self) -> StepResult:
+        """The venue tells again."""
+        return self.on(StreamRestored(self.now))
+
+    def fills_read(self, *fills: Fill) -> StepResult:
+        """The executions since the watermark were read."""
+        return self.on(FillsRead(self.now, fills))
+
+    def fill_told(self, fill: Fill) -> StepResult:
+        """The stream tells of a fill; where the engine asks for the whole story, it gets this one."""
+        self.on(FillSeen(self.now, fill))
+        return self.fills_read(fill) if self.asked(FetchFills) else self.last
+
     def timer(self, kind: TimerKind, key: str = "") -> StepResult:
         """A timer fires."""
+        self.timers.pop((kind, key), None)
         return self.on(TimerFired(self.now, kind, key))
 
     def stop_file(self, level: Level = Level.NO_ENTRY) -> StepResult:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
-from trading_engine.core.state import Book
+from trading_engine.core.state import Book, ForeignHolding
 from trading_engine.domain.events import FillSeen, IncomeSeen, OrderReported, StreamLost, StreamRestored
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.instrument import Instrument
@@ -26,7 +26,6 @@ from trading_engine.domain.market import Candle
 from trading_engine.domain.orders import OrderReport, OrderRequest, OrderType
 from trading_engine.domain.records import Record
 from trading_engine.domain.reports import Balance, Outcome, VenuePosition
-
 
 CandleSink = Callable[[Sequence[Candle]], None]
 
@@ -77,6 +76,7 @@ class Checkpoint:
     cursor_ms   close time of the last candles that were processed
     marks         symbol and last close, as text
     liquidations  position id and estimated liquidation price, as text, where there is one
+    foreign       what somebody else holds at the venue; `foreign_orders` their open orders, each with its key
     """
 
     cursor_ms: int
@@ -87,6 +87,8 @@ class Checkpoint:
     limits: tuple[LimitStatus, ...]
     unrealized: str
     liquidations: tuple[tuple[str, str], ...] = ()
+    foreign: tuple[ForeignHolding, ...] = ()
+    foreign_orders: tuple[tuple[str, ForeignHolding], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

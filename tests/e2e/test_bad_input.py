@@ -24,6 +24,7 @@ from e2e_tools import (
 )
 
 from trading_engine.domain.time import MINUTE_MS
+from trading_engine.store.schema_version import HEAD
 
 ROWS = 50
 Columns = dict[str, list[int] | list[float]]
@@ -135,6 +136,9 @@ CASES = [
         2,
         ("--replay DOGEUSDT", "config.yaml", "SOLUSDT"),
     ),
+    Case(
+        "an option out of range", lambda folder: _run(folder, "--leverage", "0"), 2, ("leverage = 0", "from 1 to 125")
+    ),
     Case("no speed", lambda folder: _run(folder, "--speed", "0"), 2, ("--speed 0", "max", "above 0")),
     Case("real money", lambda folder: _run(folder, "--mode", "live"), 2, ("--mode live", "only paper")),
     Case("a state directory below a file", _below_a_file, 78, ("state directory", "file/state", "--state DIR")),
@@ -178,7 +182,7 @@ def test_a_database_of_a_newer_schema_is_left_alone(tmp_path: Path) -> None:
     before = files_of(state)
     status: Arguments = ["status", "--state", state]
     for command in (arguments, status):
-        _require_clear(call(*command), 78, ("engine.db", "newer schema", "9999", "0001"))
+        _require_clear(call(*command), 78, ("engine.db", "newer schema", "9999", HEAD))
     assert before == files_of(state)
 
 

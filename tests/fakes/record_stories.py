@@ -13,13 +13,14 @@ from trading_engine.core.project import apply, prune
 from trading_engine.core.state import Book
 from trading_engine.domain import money
 from trading_engine.domain.control import Level
-from trading_engine.domain.fills import Fill, Income, PnlKind
+from trading_engine.domain.fills import GAP_MARK, PART_MARK, Fill, Income, PnlKind
 from trading_engine.domain.ids import OrderKey, Purpose, derive_client_order_id, position_id
 from trading_engine.domain.lifecycle import PositionState, Trigger
 from trading_engine.domain.market import Side, Signal
 from trading_engine.domain.orders import Order, OrderState, OrderType, TimeInForce, closing_side, opening_side
 from trading_engine.domain.position import CloseReason, Position, gross_of
 from trading_engine.domain.records import (
+    AdjustmentBooked,
     AlertRaised,
     CancelIntended,
     ControlChanged,
@@ -211,7 +212,8 @@ class Story:
         )
         own = gross_of(position, fill)
         gross = own if opening or self._random.random() < 0.8 else own + Decimal("0.00000001")
-        self._add(FillApplied(fill, position.position_id, gross, own, day_of(fill.ts_ms)))
+        strangers = gross - own if position.number % 2 else Decimal(0)
+        self._add(FillApplied(fill, position.position_id, gross, own, day_of(fill.ts_ms), strangers))
 
     def _fill_entry(self) -> None:
         position = self._pick(PositionState.PENDING, PositionState.OPEN)
@@ -298,7 +300,12 @@ class Story:
         self._trades += 1
         at_ms = self.now_ms - self._random.choice([0, 0, DAY_MS])
         income = Income(VENUE, ACCOUNT, f"i{self._trades}", kind, symbol, amount, ASSET, at_ms)
-        self._add(IncomeBooked(income, owner, day_of(at_ms)))
+        if kind is PnlKind.ADJUSTMENT and self._trades % 2:
+            mark = PART_MARK if self._trades % 3 else f"{GAP_MARK}1"
+            key = f"{income.key}{mark}"
+            self._add(AdjustmentBooked(key, amount, ASSET, symbol, at_ms, day_of(at_ms), "operator", "a bonus"))
+        else:
+            self._add(IncomeBooked(income, owner, day_of(at_ms)))
 
     def _note(self) -> None:
         ledger = self._draft.ledger

@@ -28,7 +28,7 @@ class ScriptedVenue:
     submits     answers to the next submits, taken in order; an exception is raised
     cancels     likewise for cancels
     failing     names of reads that fail, with the exception they raise
-    gates       client order id → event that a submit or cancel of it waits for
+    gates       client order id, or name of a read → event that a submit, a cancel or the read waits for
     calls       (method, client order id or empty) of every call, in the order in which they began
     """
 
@@ -151,13 +151,14 @@ class ScriptedVenue:
         self._orders[client_order_id] = replace(order, state=OrderState.CANCELED, ts_ms=self.now_ms)
         return Accepted(self._orders[client_order_id])
 
-    async def _pass_gate(self, client_order_id: str) -> None:
-        gate = self.gates.get(client_order_id)
+    async def _pass_gate(self, name: str) -> None:
+        gate = self.gates.get(name)
         if gate is not None:
             await gate.wait()
 
-    def _read(self, name: str, client_order_id: str = "") -> None:
+    async def _read(self, name: str, client_order_id: str = "") -> None:
         self.calls.append((name, client_order_id))
+        await self._pass_gate(name)
         if name in self.failing:
             raise self.failing[name]
 
@@ -168,38 +169,38 @@ class ScriptedVenue:
     async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
         """The order in any state."""
         del symbol
-        self._read("order", client_order_id)
+        await self._read("order", client_order_id)
         return self._orders.get(client_order_id)
 
     async def open_orders(self) -> Sequence[OrderReport]:
         """Every open order."""
-        self._read("open_orders")
+        await self._read("open_orders")
         return [order for order in self._orders.values() if not order.state.is_terminal]
 
     async def fills_since(self, since_ms: int) -> Sequence[Fill]:
         """Fills at or after an instant."""
-        self._read("fills_since", str(since_ms))
+        await self._read("fills_since", str(since_ms))
         return [fill for fill in self._fills if fill.ts_ms >= since_ms]
 
     async def incomes_since(self, since_ms: int) -> Sequence[Income]:
         """The deposit."""
-        self._read("incomes_since", str(since_ms))
+        await self._read("incomes_since", str(since_ms))
         return [income for income in self._incomes if income.ts_ms >= since_ms]
 
     async def positions(self) -> Sequence[VenuePosition]:
         """What the test says is held."""
-        self._read("positions")
+        await self._read("positions")
         return list(self.held)
 
     async def balance(self) -> Balance:
         """The deposit."""
-        self._read("balance")
+        await self._read("balance")
         wallet = sum((income.amount for income in self._incomes), Decimal(0))
         return Balance("USDT", wallet, wallet)
 
     async def instruments(self) -> Sequence[Instrument]:
         """The configured instruments."""
-        self._read("instruments")
+        await self._read("instruments")
         return list(self._instruments.values())
 
     async def set_leverage(self, symbol: str, leverage: Decimal) -> Outcome:

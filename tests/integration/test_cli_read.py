@@ -128,6 +128,7 @@ def test_status_has_every_field_of_its_shape(run: Output, state: StateDir) -> No
         "last_decision": "2025-01-01T01:06:00.000Z",
         "last_reconcile": "2025-01-01T00:00:00.000Z",
         "gates": [{"symbol": BTC, "ok": True, "reasons": []}, {"symbol": ETH, "ok": True, "reasons": []}],
+        "foreign": [],
         "counts": {"positions": 4, "orders": 8, "fills": 3, "journal": 47},
     } == read(run, "status", state=state)
 
@@ -399,8 +400,76 @@ def test_a_tripped_limit_says_when_it_resets(run: Output, tmp_path: Path) -> Non
     assert (True, "2025-01-01T01:01:00.000Z") == (found["cooldown"]["tripped"], found["cooldown"]["resets_at"])
     lines = run("risk", state=state)[1].splitlines()
     (row,) = (line for line in lines if line.startswith(" cooldown"))
-    assert "TRIPPED until 2025-01-01 01:01:00" in row
+    assert "TRIPPED  2025-01-01 01:01:00" in row
     assert lines[-1].startswith(" tripped: cooldown")
+
+
+def test_risk_and_status_count_a_cooldown_alike(run: Output, tmp_path: Path) -> None:
+    """In whole minutes that are left, rounded up."""
+    state = fresh(tmp_path)
+    with opened(state) as store:
+        desk = Desk(store)
+        desk.stopped_out()
+        desk.wait(17 * MINUTE_MS + 20_000)
+        desk.save()
+    assert "cooldown: 43 min left of 60" in run("status", state=state)[1]
+    (row,) = (line for line in run("risk", state=state)[1].splitlines() if line.startswith(" cooldown"))
+    assert ["cooldown", "all", "—", "1h", "43m", "—", "TRIPPED"] == row.split()[:7]
+
+
+def test_a_floor_is_shown_as_one(run: Output, state: StateDir) -> None:
+    """The least balance is not something that is used up to its limit."""
+    (row,) = (line for line in run("risk", state=state)[1].splitlines() if line.startswith(" minimum_balance"))
+    assert ["minimum_balance", "all", "—", "min", "1,000.00", "8,950.00", "10.0", "%", "ok"] == row.split()[:9]
+
+
+def test_a_completed_losing_streak_explains_itself(run: Output, tmp_path: Path) -> None:
+    """The row that tripped it is not the count that goes on from there."""
+    state = fresh(tmp_path)
+    with opened(state) as store:
+        desk = Desk(store)
+        for _ in range(3):
+            desk.stopped_out()
+            desk.wait(HOUR_MS + MINUTE_MS)
+        desk.save()
+    (row,) = (line for line in run("risk", state=state)[1].splitlines() if line.startswith(" losing_streak"))
+    assert ["losing_streak", "all", "3", "3", "0", "100.0", "%", "TRIPPED"] == row.split()[:8]
+    assert row.endswith("row of 3 ended by P000003, 0 since")
+
+
+# on a narrow terminal
+
+
+@pytest.mark.parametrize(
+    ("command", "promised"),
+    [
+        ("status", ["equity", "balance", "drawdown", "may enter"]),
+        ("positions", ["QTY", "ENTRY", "MARK", "STOP", "TARGET", "PNL", "stop confirmed", "trend"]),
+        ("trades", ["ENTRY", "EXIT", "NET PNL", "REASON", "fees 0.00", "funding 0.00", "trend"]),
+        ("orders", ["PURPOSE", "FILLED", "PRICE", "STATE", "tetest000001s00001"]),
+        ("risk", ["SCOPE", "USED", "OF", "LEFT", "UNTIL", "computed from"]),
+        ("audit", ["journal rebuild equals projections"]),
+    ],
+)
+def test_nothing_vanishes_at_eighty_columns(
+    run: Output, state: StateDir, monkeypatch: pytest.MonkeyPatch, command: str, promised: list[str]
+) -> None:
+    """Every promised figure is there, and no line is wider than the window."""
+    monkeypatch.setenv("COLUMNS", "80")
+    printed = run(command, state=state)[1]
+    assert [] == [word for word in promised if word not in printed], printed
+    assert [] == [line for line in printed.splitlines() if len(line) > 80]
+
+
+def test_the_summary_fits_eighty_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, state: StateDir
+) -> None:
+    """With every column of its groups."""
+    monkeypatch.setenv("COLUMNS", "80")
+    print_summary(state.root)
+    printed = capsys.readouterr().out
+    assert "WON %  FEES  FUNDING  NET PNL  MEAN R" in printed
+    assert [] == [line for line in printed.splitlines() if len(line) > 80]
 
 
 # what holds for all
@@ -484,14 +553,15 @@ def test_the_summary_tells_what_a_run_has_come_to(
         " max drawdown      −50.00  −0.50 %",
         " trades              1     0 won, 1 lost, win rate 0 %, profit factor 0.00",
         "",
-        " STRATEGY  SYMBOL   TRADES  WON  WIN RATE  FEES  FUNDING  NET PNL  MEAN R",
-        " trend     BTCUSDT       1    0     0.0 %  0.00     0.00   −50.00   −1.00",
+        " STRATEGY  SYMBOL   TRADES  WON  WON %  FEES  FUNDING  NET PNL  MEAN R",
+        " trend     BTCUSDT       1    0    0.0  0.00     0.00   −50.00   −1.00",
         "",
         " OPEN     SIDE   QTY  ENTRY  STOP     PNL",
         " ETHUSDT  long  9.95      —    95    —     pending",
         " BTCUSDT  long  9.95    100    95  +24.88  open",
         "",
         " 4 signals: 4 taken",
+        f" look closer: trading-engine trades --state {state.root} (also positions, orders, risk, audit)",
     ] == lines[:-1]
     assert lines[-1].startswith(" 1 position left open, 1 pending entry · up to 2025-01-01 01:07:00 UTC")
 
@@ -515,6 +585,6 @@ def test_a_restored_backup_is_locked_until_it_is_resumed(
     found = read(run, "status", state=state)
     assert ("locked", "LOCKED") == (found["state"], found["kill_switch"]["level"])
     assert 0 == main(["resume", "--actor", "me", "--state", str(state.root)])
-    assert "resumed (kill switch was at LOCKED)" in capsys.readouterr().out
+    assert "resumed (kill switch was at LOCKED), also: cooldown had tripped" in capsys.readouterr().out
     assert "RUN" == read(run, "status", state=state)["kill_switch"]["level"]
     assert read(run, "audit", state=state)["ok"]

@@ -46,6 +46,7 @@ def test_a_run_ends_with_the_data_and_a_summary(folder: Path) -> None:
     assert f"up to 2025-01-01 06:40:00 UTC · state in {folder / 'state'}" in lines[-1]
     again = call(folder, "run", "--config", "demo.yaml", "--speed", "max", "--seed", "7")
     assert (0, done.stdout) == (again.returncode, again.stdout)
+    assert again.stderr.startswith("warning: nothing new: ")
     shown = call(folder, "status", "--json")
     assert "stopped" == json.loads(shown.stdout)["state"]
 

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,12 +22,12 @@ from trading_engine.store.tables import metadata
 
 NOW_MS = 1_746_360_000_250
 
-SECOND = """
+NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 branch_labels = None
 depends_on = None
 
@@ -36,8 +37,8 @@ def upgrade() -> None:
         batch.add_column(sa.Column("note", sa.Text(), nullable=False, server_default=""))
     op.execute("CREATE TABLE added (x INTEGER)")
 """
-BROKEN = SECOND + '    op.execute("INSERT INTO nowhere VALUES (1)")\n'
-ORPHANING = SECOND + "    op.execute(\"UPDATE orders SET position_id = 'P999999' WHERE rowid = 1\")\n"
+BROKEN = NEXT + '    op.execute("INSERT INTO nowhere VALUES (1)")\n'
+ORPHANING = NEXT + "    op.execute(\"UPDATE orders SET position_id = 'P999999' WHERE rowid = 1\")\n"
 
 
 @pytest.fixture
@@ -46,8 +47,8 @@ def scripts(tmp_path: Path) -> Path:
     origin = migrate.scripts_dir()
     copy = tmp_path / "scripts"
     (copy / "versions").mkdir(parents=True)
-    for name in ("env.py", "script.py.mako", "versions/0001_first.py"):
-        (copy / name).write_text((origin / name).read_text())
+    for path in (origin / "env.py", origin / "script.py.mako", *sorted((origin / "versions").glob("*.py"))):
+        (copy / path.relative_to(origin)).write_text(path.read_text())
     return copy
 
 
@@ -142,11 +143,11 @@ def test_a_kill_while_a_database_is_changed_leaves_the_old_schema(tmp_path: Path
     """With every row, and the next attempt succeeds."""
     path, _ = told(tmp_path)
     fills = _query(path, "SELECT * FROM fills")
-    (scripts / "versions" / "0002.py").write_text(SECOND)
+    (scripts / "versions" / "0003.py").write_text(NEXT)
     _killed(path, migrate.INSIDE_MIGRATION, scripts)
-    assert "0001" == migrate.current(path)
+    assert "0002" == migrate.current(path)
     assert fills == _query(path, "SELECT * FROM fills")
-    assert "0002" == migrate.upgrade(path, NOW_MS, scripts=scripts)
+    assert "0003" == migrate.upgrade(path, NOW_MS, scripts=scripts)
 
 
 def _killed(path: Path, point: str, scripts: Path | None = None) -> None:
@@ -168,22 +169,49 @@ def test_an_upgrade_keeps_children_rows_and_makes_a_backup(tmp_path: Path, scrip
     """Rebuilding a parent table deletes nothing, because foreign keys are off meanwhile."""
     path, _ = told(tmp_path)
     before = [_query(path, f"SELECT * FROM {table}") for table in ("orders", "fills", "pnl")]
-    (scripts / "versions" / "0002.py").write_text(SECOND)
-    assert "0002" == migrate.upgrade(path, NOW_MS, scripts=scripts)
+    (scripts / "versions" / "0003.py").write_text(NEXT)
+    assert "0003" == migrate.upgrade(path, NOW_MS, scripts=scripts)
     assert before == [_query(path, f"SELECT * FROM {table}") for table in ("orders", "fills", "pnl")]
     assert [("",)] == _query(path, "SELECT DISTINCT note FROM positions")
     copy = tmp_path / "backups" / "engine-20250504T120000.250Z.db"
-    assert "0001" == migrate.current(copy)
+    assert "0002" == migrate.current(copy)
+
+
+def test_positions_and_fills_of_the_first_schema_come_through(tmp_path: Path, scripts: Path) -> None:
+    """Every row as it was, with nothing adopted and nothing deleveraged; keys, indexes and guards as in a new file."""
+    (scripts / "versions" / "0002_adopted_positions.py").unlink()
+    path, old = told(tmp_path)[0], tmp_path / "old" / "engine.db"
+    old.parent.mkdir()
+    assert "0001" == migrate.upgrade(old, NOW_MS, scripts=scripts)
+    tables = ("positions", "orders", "fills", "pnl")
+    columns = {
+        table: ", ".join(str(row[1]) for row in _query(old, f"PRAGMA table_info({table})")) for table in tables
+    }
+    copies = [f"INSERT INTO {table} ({columns[table]}) SELECT {columns[table]} FROM new.{table}" for table in tables]
+    meddle(old, f"ATTACH '{path}' AS new", *copies)
+    before = {table: _query(old, f"SELECT {columns[table]} FROM {table}") for table in tables}
+    assert all(before.values())
+    assert schema_version.HEAD == migrate.upgrade(old, NOW_MS)
+    assert before == {table: _query(old, f"SELECT {columns[table]} FROM {table}") for table in tables}
+    assert [("0",)] == _query(old, "SELECT DISTINCT adopted_quantity FROM positions")
+    assert [(0,)] == _query(old, "SELECT DISTINCT is_adl FROM fills")
+    assert [] == _query(old, "PRAGMA foreign_key_check")
+    schemas = []
+    for file in (fresh(tmp_path, "new.db"), old):
+        with closing(sqlite3.connect(file)) as connection:
+            schemas.append(_schema(connection))
+    assert schemas[0] == schemas[1]
+    assert "0001" == migrate.current(old.parent / "backups" / "engine-20250504T120000.250Z.db")
 
 
 @pytest.mark.parametrize(("revision", "message"), [(BROKEN, "the migration failed"), (ORPHANING, "missing rows")])
 def test_a_failed_upgrade_changes_nothing(tmp_path: Path, scripts: Path, revision: str, message: str) -> None:
     """Not even the table that was added before the failure."""
     path, _ = told(tmp_path)
-    (scripts / "versions" / "0002.py").write_text(revision)
+    (scripts / "versions" / "0003.py").write_text(revision)
     with pytest.raises(ConfigInvalid, match=message):
         migrate.upgrade(path, NOW_MS, scripts=scripts)
-    assert "0001" == migrate.current(path)
+    assert "0002" == migrate.current(path)
     assert [] == _query(path, "SELECT name FROM sqlite_master WHERE name IN ('added', '_alembic_tmp_positions')")
 
 

@@ -4,9 +4,11 @@ What belongs here: option types with their help, and parsing of what typer does 
 what a command does with them.
 """
 
+import getpass
 import math
 import os
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -94,6 +96,27 @@ def parse_time(option: str, text: str) -> int:
         return parse_iso(text)
     except (ValueError, OverflowError):
         raise usage(f"{option} {text} is not a date or time (as 2025-05-04 or 2025-05-04T13:30, UTC)") from None
+
+
+def user() -> str:
+    """The name that the journal keeps for who gave a command."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def require_answer(*, yes: bool) -> None:
+    """A usage error where a question would have nobody to answer it."""
+    if not yes and not sys.stdin.isatty():
+        raise usage("nobody can be asked here (no terminal); give --yes")
+
+
+def ask(question: str, *, yes: bool) -> None:
+    """Go on after a yes on a terminal, or with `--yes`."""
+    require_answer(yes=yes)
+    if not yes:
+        typer.confirm(question, abort=True, err=True)
 
 
 def check_seed(seed: int | None) -> int | None:

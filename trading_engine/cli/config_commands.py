@@ -65,8 +65,9 @@ def schema() -> None:
 def validate(*, config: ConfigOption, replay: ReplayOption = None, funding: FundingOption = None) -> int:
     """Check configuration, strategies and data files; nothing is written.
 
-    Exits with 0 where it would run, with 78 where it would not. Warnings say what
-    is odd but allowed: gaps, prices off the tick, levels beyond the target.
+    Exits with 0 where it would run, with 78 where it would not or its alerts would
+    reach nobody. Warnings say what is odd but allowed: gaps, prices off the tick,
+    levels beyond the target.
     """
     from trading_engine.cli.findings import has_errors, print_findings  # noqa: PLC0415 - `config` does without
     from trading_engine.runtime.bootstrap import RunOptions, check  # noqa: PLC0415 - as above
@@ -78,5 +79,5 @@ def validate(*, config: ConfigOption, replay: ReplayOption = None, funding: Fund
     )
     found = check(options, os.environ)
     can_run = not has_errors(found)
-    print_findings(found, f"{config} {'can' if can_run else 'cannot'} run")
+    print_findings(found, f"{config} {'can run' if can_run else 'cannot run as it is meant'}")
     return DONE if can_run else EXIT_INVALID

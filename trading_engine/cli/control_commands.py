@@ -3,14 +3,13 @@
 What belongs here: finding out who is to be told, and the answer. What does not: what resuming does (core).
 """
 
-import getpass
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from trading_engine.cli.arguments import StateOption, state_of
+from trading_engine.cli.arguments import StateOption, state_of, user
 from trading_engine.cli.failure import NOT_RUNNING, REFUSED, CommandFailed
 from trading_engine.system.single_instance import holder
 from trading_engine.system.state_dir import StateDir
@@ -43,11 +42,12 @@ def resume(
 ) -> None:
     """Release the kill switch; the drawdown's peak and the losing streak count anew.
 
-    Also releases frozen symbols. Works while the engine is down. Refused (exit 3)
+    Also releases frozen symbols and a running pause (losing streak, cooldown); with
+    none of them it changes nothing. Works while the engine is down. Refused (exit 3)
     as long as the STOP file is there.
     """
     directory = state_of(state)
-    who = actor or _user()
+    who = actor or user()
     if holder(directory.lock) is not None:
         typer.echo(_ask_engine(directory, who))
         return
@@ -71,17 +71,10 @@ def _ask_engine(directory: StateDir, actor: str) -> str:
 
 
 def _refuse_if_stopped(config: Path | None) -> None:
-    path = DEFAULT_STOP_FILE
+    path = DEFAULT_STOP_FILE.absolute()
     if config is not None:
         from trading_engine.config import load_config  # noqa: PLC0415 - most need no configuration
 
-        path = load_config(config, {}, os.environ, Path(".env")).kill_switch.file
+        path = load_config(config, {}, os.environ, Path(".env")).kill_switch.file.absolute()
     if StopFile(path).read() is not None:
         raise CommandFailed(f"{path} is still there; remove it, then resume", REFUSED)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"

@@ -10,12 +10,15 @@ import typer
 
 from trading_engine.cli.arguments import StateOption, state_of
 from trading_engine.cli.failure import USAGE, usage
+from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.store import backup as backups
 from trading_engine.store import schema_version
 from trading_engine.store.read_models import Reader
 from trading_engine.system.clock import SystemClock
 from trading_engine.system.single_instance import InstanceLock
 from trading_engine.system.state_dir import prepare
+from trading_engine.venues.embedded.memory import SCHEMA_VERSION as MEMORY_SCHEMA
+from trading_engine.venues.embedded.memory import Memory
 
 db_app = typer.Typer(
     rich_markup_mode="rich", add_completion=False, help="Migrate, check, back up and restore the database."
@@ -51,14 +54,28 @@ def migrate(state: StateOption = None) -> None:
 
 @db_app.command()
 def check(state: StateOption = None) -> None:
-    """Check pages, keys and schema of the database; `audit` checks what it says.
+    """Check pages, keys and schema of the databases; `audit` checks what they say.
 
-    Exits with 78 where it is damaged or of another schema.
+    Looks at engine.db and, where there is a paper account, at paper.db. Exits
+    with 78 where one is damaged or of another schema.
     """
-    path = state_of(state).database
+    directory = state_of(state)
+    path, paper = directory.database, directory.paper_database
     Reader.open(path).close()
     backups.verify(path)
     typer.echo(f"{path} is sound, schema {schema_version.HEAD}")
+    if paper.exists():
+        _check_paper(paper)
+        typer.echo(f"{paper} is sound, schema {MEMORY_SCHEMA}")
+
+
+def _check_paper(path: Path) -> None:
+    memory = Memory(path, read_only=True)
+    try:
+        if memory.load() is None:
+            raise ConfigInvalid(f"{path}: holds no account; `trading-engine db restore` brings a backup back")
+    finally:
+        memory.close()
 
 
 @db_app.command()
@@ -69,10 +86,17 @@ def backup(
         typer.Option("--output", metavar="DIR", help="Folder for the copy. Default: backups/ of the state."),
     ] = None,
 ) -> None:
-    """Make a verified copy of the database, also while the engine runs."""
+    """Make verified copies of engine.db and paper.db, also while the engine runs.
+
+    Both are of one moment; `db restore` takes the first and finds the second
+    beside it.
+    """
     directory = state_of(state)
-    target = backups.backup(directory.database, output or directory.backups, SystemClock().now_ms())
-    typer.echo(f"{target} ({target.stat().st_size:,} bytes, verified)")
+    path, paper = directory.database, directory.paper_database
+    made = backups.backup(path, output or directory.backups, SystemClock().now_ms(), paper)
+    for copy in (made, backups.copy_beside(made, path, paper)):
+        if copy is not None:
+            typer.echo(f"{copy} ({copy.stat().st_size:,} bytes, verified)")
 
 
 @db_app.command()
@@ -84,14 +108,22 @@ def restore(
 ) -> None:
     """Bring a backup back. The engine is LOCKED until `resume`.
 
-    The exchange knows more than a backup: compare with `reconcile --plan` before
-    you resume. Refused (exit 3) while an engine runs on the state directory.
+    The paper account of the same moment comes back with it, where `db backup` has
+    left it beside FILE. Compare with `reconcile --plan` before you resume. Refused
+    (exit 3) while an engine runs on the state directory.
     """
     if not file.is_file():
         raise usage(f"{file}: no such file; `db backup` makes copies, by default in backups/ of the state")
     backups.verify(file)
     directory = prepare(state_of(state))
     with InstanceLock(directory.lock):
-        epoch = backups.restore(file, directory.database, SystemClock().now_ms(), force=force)
+        beside = backups.copy_beside(file, directory.database, directory.paper_database)
+        epoch = backups.restore(
+            file, directory.database, SystemClock().now_ms(), force=force, companion=directory.paper_database
+        )
     typer.echo(f"{directory.database} restored from {file}, in the new epoch {epoch}")
+    if beside is not None:
+        typer.echo(f"{directory.paper_database} restored from {beside}")
+    elif directory.paper_database.exists():
+        typer.echo(f"{directory.paper_database} stays as it is: there is no copy of it beside {file}")
     typer.echo("LOCKED: compare with `trading-engine reconcile --plan`, then `trading-engine resume`")

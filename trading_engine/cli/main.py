@@ -6,9 +6,12 @@ What belongs here: what holds for every command. What does not: any command (laz
 import io
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +29,7 @@ NAME = "trading-engine"
 _DEBUG = "--debug"
 # Options that take several values: `--replay BTCUSDT=a.csv ETHUSDT=b.csv` is what people type.
 _PAIRS = ("--replay", "--funding")
+_STOPPABLE = "run"  # the command that ends in order on a signal
 _PAIR = re.compile(r"[A-Za-z0-9_-]+=.+")
 
 _EXAMPLES = """\
@@ -41,7 +45,7 @@ trading-engine trades --symbol BTCUSDT --since 2025-01-01 --json
 
 State lies in ./state unless --state DIR or $STATE_DIRECTORY says otherwise.
 Exit codes: 0 done, 1 findings, 2 usage, 3 refused for safety, 4 engine not
-running, 70 internal fault, 78 invalid configuration or database.
+running, 70 internal fault, 78 invalid configuration or database, 130 interrupted.
 """
 
 
@@ -98,10 +102,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(_repeated(argument for argument in arguments if argument != _DEBUG))
     command = typer.main.get_command(app)
     try:
-        done = command.main(args=arguments, prog_name=NAME, standalone_mode=False, obj=invocation)
+        with _stoppable(arguments):
+            done = command.main(args=arguments, prog_name=NAME, standalone_mode=False, obj=invocation)
+    except _Stopped as stopped:
+        _say(f"{NAME}: stopped by {stopped}")
+        return failure.DONE
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes an exit code
         return _explain(error, invocation)
     return done if isinstance(done, int) else failure.DONE
+
+
+class _Stopped(BaseException):
+    """SIGTERM or SIGINT outside of the engine's own loop: before it has begun, or after it has ended."""
+
+
+@contextmanager
+def _stoppable(arguments: Sequence[str]) -> Iterator[None]:
+    """While `run` starts and sums up, a signal is an orderly end like any later one; other commands just die."""
+    if arguments[:1] != [_STOPPABLE] or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _frame: object) -> None:
+        raise _Stopped(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _write_any_letter() -> None:

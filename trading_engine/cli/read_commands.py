@@ -103,12 +103,14 @@ def trades(
     )
     with reading(state_of(state)) as reader:
         found = reader.trades(wanted)
+        known = [] if found else reader.trades(TradeFilter(include_abandoned=True))
     if as_json:
         typer.echo(shapes.dump([shapes.trade(item) for item in found]))
         return
     from trading_engine.cli.tables import show_trades  # noqa: PLC0415 - JSON does without
 
-    show_trades(found)
+    symbols, strategies = ({item.symbol for item in known}, {item.strategy for item in known})
+    show_trades(found, [*_stranger("symbol", symbol, symbols), *_stranger("strategy", strategy, strategies)])
 
 
 @orders_app.command()
@@ -121,18 +123,28 @@ def orders(
     only_live: Annotated[bool, typer.Option("--open", help="Only orders that may still fill.")] = False,
 ) -> None:
     """Show orders, the last intended first, and what is known about each."""
+    symbols: set[str] = set()
     with reading(state_of(state)) as reader:
         if symbol is None and not only_live:
             found = reader.orders(limit)
         else:
-            wanted = (item for item in reader.orders() if symbol in (None, item.symbol))
+            everything = reader.orders()
+            symbols = {item.symbol for item in everything}
+            wanted = (item for item in everything if symbol in (None, item.symbol))
             found = list(islice((item for item in wanted if item.is_live or not only_live), limit))
     if as_json:
         typer.echo(shapes.dump([shapes.order(item) for item in found]))
         return
     from trading_engine.cli.tables import show_orders  # noqa: PLC0415 - JSON does without
 
-    show_orders(found)
+    show_orders(found, [] if found else _stranger("symbol", symbol, symbols))
+
+
+def _stranger(what: str, asked: str | None, known: set[str]) -> list[str]:
+    """Whether a filter names something that never occurred here, and what did: a misspelling shows."""
+    if asked is None or asked in known:
+        return []
+    return [f"{what} {asked} has never occurred here; there are {', '.join(sorted(known)) or 'none yet'}"]
 
 
 @risk_app.command()

@@ -1,20 +1,24 @@
-"""`reconcile --plan`: what reconciliation would find and do.
+"""`reconcile`: what reconciliation would find and do, and doing it while no engine runs.
 
-What belongs here: showing the plan. What does not: making it (runtime.offline), acting on it (the engine).
+What belongs here: options, the question, showing it. What does not: the plan (runtime.offline), the act (repair).
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trading_engine.cli import shapes, table
-from trading_engine.cli.arguments import JsonOption, StateOption, state_of
+from trading_engine.cli.arguments import JsonOption, StateOption, ask, require_answer, state_of, user
 from trading_engine.cli.config_commands import DEFAULT_CONFIG
-from trading_engine.cli.failure import usage
+from trading_engine.cli.failure import DONE, FINDINGS, usage
 from trading_engine.cli.table import Column
 from trading_engine.cli.text import DASH, count
+
+if TYPE_CHECKING:  # the runtime is loaded when the command acts
+    from trading_engine.runtime.offline import Difference
 
 reconcile_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
@@ -28,25 +32,80 @@ def reconcile(
         Path, typer.Option("--config", metavar="FILE", help="Configuration the engine runs with.")
     ] = DEFAULT_CONFIG,
     state: StateOption = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Print differences and actions without acting. Required.")
+    plan: Annotated[bool, typer.Option("--plan", help="Print differences and actions without acting.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Perform them; the engine must not run.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --apply: do not ask.")] = False,
+    book_gap: Annotated[
+        bool,
+        typer.Option("--book-gap", help="With --apply: accept what the wallet holds and nothing explains."),
     ] = False,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="With --book-gap: why, for the journal.")
+    ] = "accepted by the operator",
+    actor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="With --book-gap: who, for the journal. Default: the user's name.", show_default=False
+        ),
+    ] = None,
     as_json: JsonOption = False,
-) -> None:
-    """Print where this state and the exchange differ, and what the engine would do about it."""
-    if not plan:
-        raise usage(
-            "reconcile needs --plan: a running engine reconciles by itself, at its start, after every "
-            "reconnect and every execution.reconcile_interval_s"
-        )
+) -> int:
+    """Print where this state and the exchange differ, and what the engine would do about it.
+
+    --plan exits with 1 where they differ; the engine may run meanwhile. --apply
+    does, after a question, what the plan says, and exits with 0. It is refused
+    (exit 3) while an engine runs, for that one reconciles by itself.
+    """
+    _check(plan=plan, apply=apply, only_with_apply={"--yes": yes, "--book-gap": book_gap})
+    root = state_of(state).root
+    if apply:
+        require_answer(yes=yes)
+        return _apply(root, config, (actor or user(), reason) if book_gap else None, yes=yes, as_json=as_json)
     from trading_engine.runtime import offline  # noqa: PLC0415 - not for a usage error
 
-    differences = [asdict(item) for item in offline.plan(state_of(state).root, config)]
+    differences = offline.plan(root, config)
     if as_json:
-        typer.echo(shapes.dump({"differences": differences}))
-        return
+        typer.echo(shapes.dump({"differences": [asdict(item) for item in differences]}))
+    else:
+        _show(differences)
+    return FINDINGS if differences else DONE
+
+
+def _check(*, plan: bool, apply: bool, only_with_apply: Mapping[str, bool]) -> None:
+    if plan == apply:
+        raise usage(
+            "reconcile needs --plan or --apply: a running engine reconciles by itself, at its start, after every "
+            "reconnect and every execution.reconcile_interval_s"
+        )
+    for option, is_given in only_with_apply.items():
+        if is_given and not apply:
+            raise usage(f"{option} goes with --apply")
+
+
+def _apply(root: Path, config: Path, word: tuple[str, str] | None, *, yes: bool, as_json: bool) -> int:
+    from trading_engine.runtime import repair  # noqa: PLC0415 - as above
+
+    def agree(differences: "Sequence[Difference]") -> bool:
+        if not as_json:
+            _show(differences)
+        ask("do this?", yes=yes)
+        return True
+
+    done = repair.reconcile(root, config, agree, None if word is None else repair.GapWord(*word))
+    if as_json:
+        shown = {"differences": [asdict(item) for item in done.differences], "applied": True, "done": list(done.done)}
+        typer.echo(shapes.dump(shown))
+        return DONE
+    if not done.differences:
+        _show(())
+    for line in done.done:
+        typer.echo(f"done: {line}")
+    return DONE
+
+
+def _show(differences: "Sequence[Difference]") -> None:
     out = table.console()
     keys = ("kind", "symbol", "local", "venue", "action")
     if differences:
-        table.show(out, _COLUMNS, [[item[key] or DASH for key in keys] for item in differences])
+        table.show(out, _COLUMNS, [[getattr(item, key) or DASH for key in keys] for item in differences])
     table.say(out, f"{count(len(differences), 'difference')}" if differences else "state and exchange agree")

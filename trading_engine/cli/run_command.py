@@ -24,11 +24,13 @@ from trading_engine.cli.arguments import (
     parse_speed,
     state_of,
 )
+from trading_engine.cli.config_commands import EXIT_INVALID
 from trading_engine.cli.failure import DONE
 from trading_engine.domain.time import iso
 from trading_engine.runtime.app import RunOptions
 from trading_engine.runtime.app import run as run_engine
 from trading_engine.runtime.bootstrap import check
+from trading_engine.system.redaction import redact
 from trading_engine.system.state_dir import StateDir
 
 run_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
@@ -67,7 +69,8 @@ def run(
         int | None,
         typer.Option(
             metavar="N",
-            help="Synthetic market to draw where no candles are given. Default: demo.seed.",
+            help="Synthetic market to draw where no candles are given (default: demo.seed). On a new state it also"
+            " sets the epoch that order ids begin with, so that equal runs give equal ids.",
             show_default=False,
         ),
     ] = None,
@@ -105,22 +108,28 @@ def run(
 
 def _rehearse(options: RunOptions, state: StateDir) -> int:
     """Check everything a run would, then print the plan."""
-    from trading_engine.cli.findings import print_findings  # noqa: PLC0415 - a run does without
+    from trading_engine.cli.findings import has_errors, print_findings  # noqa: PLC0415 - a run does without
 
-    code = run_engine(options)
-    if code == DONE:
-        print_findings(check(options, os.environ), f"dry run: would run on {state.root}; nothing was sent")
-    return code
+    run_engine(options)
+    found = check(options, os.environ)
+    print_findings(found, f"dry run: would run on {state.root}; nothing was sent")
+    return EXIT_INVALID if has_errors(found) else DONE
 
 
 def _perform(options: RunOptions, state: StateDir) -> int:
     with _progress_bar(options.speed) as progress:
-        code = run_engine(replace(options, on_progress=progress))
+        code = run_engine(replace(options, on_progress=progress, on_notice=_warn))
     if code == DONE:
         from trading_engine.cli.summary import print_summary  # noqa: PLC0415 - not before the run is over
 
         print_summary(state.root)
     return code
+
+
+def _warn(text: str) -> None:
+    """What a person should know at the start, above the progress bar."""
+    sys.stderr.write(f"warning: {redact(text)}\n")
+    sys.stderr.flush()
 
 
 @contextmanager

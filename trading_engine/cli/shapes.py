@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from trading_engine.core.state import ForeignHolding
 from trading_engine.domain import money
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
@@ -151,6 +152,20 @@ def limit(item: LimitStatus) -> Row:
 def gates(items: Iterable[GateStatus]) -> list[Row]:
     """The gates of `status --json`."""
     return [{"symbol": item.symbol, "ok": item.ok, "reasons": list(item.reasons)} for item in items]
+
+
+def foreign(holdings: Iterable[ForeignHolding], orders: Iterable[ForeignHolding]) -> list[Row]:
+    """What is at the exchange and not the engine's; an order that only reduces adds a quantity of 0."""
+    return [_stranger("position", item) for item in holdings] + [_stranger("order", item) for item in orders]
+
+
+def _stranger(kind: str, item: ForeignHolding) -> Row:
+    return {
+        "kind": kind,
+        "symbol": item.symbol,
+        "quantity": money.text(item.quantity),
+        "notional": money.text(money.round_money(item.notional)),
+    }
 
 
 def inputs_of(limits: Sequence[LimitStatus], name: str) -> Mapping[str, str]:

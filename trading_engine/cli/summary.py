@@ -3,6 +3,9 @@
 What belongs here: the summary's lines. What does not: the sums (tally), the queries (store).
 """
 
+import os
+import shlex
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
@@ -15,11 +18,12 @@ from trading_engine.cli.table import Cell, Column
 from trading_engine.cli.tally import Tally, by_group, deepest_fall, tally
 from trading_engine.cli.text import DASH, count
 from trading_engine.cli.views import Overview, reading
+from trading_engine.core.state import Ledger
 from trading_engine.domain import money
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
 from trading_engine.store.read_models import EquityPoint, PositionView, SignalView, Trade
-from trading_engine.system.state_dir import StateDir
+from trading_engine.system.state_dir import StateDir, resolve
 
 _FIGURES = (Column(""), Column("", is_number=True), Column(""))
 _GROUPS = (
@@ -27,7 +31,7 @@ _GROUPS = (
     Column("SYMBOL"),
     Column("TRADES", is_number=True),
     Column("WON", is_number=True),
-    Column("WIN RATE", is_number=True),
+    Column("WON %", is_number=True),
     Column("FEES", is_number=True, gives_way=1),
     Column("FUNDING", is_number=True, gives_way=2),
     Column("NET PNL", is_number=True),
@@ -50,11 +54,11 @@ def print_summary(state_dir: Path) -> None:
     with reading(state) as reader:
         overview = Overview.of(reader, state)
         trades, curve, signals = reader.trades(), reader.equity(), reader.signals()
-        start = reader.ledger().start_balance
+        ledger = reader.ledger()
     out = table.console()
     sums = tally(trades)
     table.say(out, "")
-    _show_figures(out, overview, start, sums, curve)
+    _show_figures(out, overview, ledger, sums, curve)
     if trades:
         table.say(out, "")
         _show_groups(out, trades, sums)
@@ -63,7 +67,20 @@ def print_summary(state_dir: Path) -> None:
         table.show(out, _OPEN, [_open_row(view, overview) for view in overview.live])
     table.say(out, "")
     _show_signals(out, signals)
+    table.say(out, f"look closer: {_command()} trades{_state_option(state)} (also positions, orders, risk, audit)")
     table.say(out, f"{_left(overview)} · up to {text.moment(overview.now_ms)} UTC · state in {state.root}")
+
+
+def _command() -> str:
+    """How a person calls the command line here: by name where it is installed, otherwise by the script beside it."""
+    script = Path(__file__).resolve().parents[2] / "run.sh"
+    if Path(sys.argv[0]).name != "__main__.py" or not script.is_file():
+        return "trading-engine"
+    return "./run.sh" if script.parent == Path.cwd() else str(script)
+
+
+def _state_option(state: StateDir) -> str:
+    return "" if state.root == resolve(None, os.environ).root else f" --state {shlex.quote(str(state.root))}"
 
 
 def _left(overview: Overview) -> str:
@@ -75,7 +92,8 @@ def _left(overview: Overview) -> str:
     return ", ".join(parts)
 
 
-def _show_figures(out: Console, overview: Overview, start: Decimal, sums: Tally, curve: Sequence[EquityPoint]) -> None:
+def _show_figures(out: Console, overview: Overview, ledger: Ledger, sums: Tally, curve: Sequence[EquityPoint]) -> None:
+    start = ledger.start_balance
     gained = money.ratio((overview.equity - start) * 100, start) if start > 0 else ZERO
     fall = deepest_fall([start, *(point.equity for point in reversed(curve)), overview.equity])
     made = f"gross {text.signed(sums.gross)}, fees {text.amount(sums.fees)}, funding {text.signed(sums.funding)}"
@@ -83,10 +101,27 @@ def _show_figures(out: Console, overview: Overview, start: Decimal, sums: Tally,
         ["start balance", text.amount(start), ""],
         ["final balance", text.amount(overview.balance), f"equity {text.amount(overview.equity)}, {_pct(gained)}"],
         ["net PnL", table.pnl(sums.net), made],
+        *_not_of_trades(overview, ledger, sums),
         ["max drawdown", text.signed(fall.amount), text.percent(fall.percent, 2)],
         ["trades", text.number(Decimal(sums.trades)), _won(sums)],
     ]
     table.show(out, _FIGURES, rows, has_heading=False)
+
+
+def _not_of_trades(overview: Overview, ledger: Ledger, sums: Tally) -> list[list[Cell | str]]:
+    """What else has changed the balance, so that start, net PnL and these lines add up to its end."""
+    live = [view.position for view in overview.live]
+    so_far = sum((item.net_pnl for item in live), ZERO)
+    rest = ledger.balance - ledger.start_balance - sums.net - so_far
+    rows: list[list[Cell | str]] = []
+    if so_far:
+        fees, funding = sum((item.fees for item in live), ZERO), sum((item.funding for item in live), ZERO)
+        gross = sum((item.gross_pnl for item in live), ZERO)
+        parts = f"booked so far: gross {text.signed(gross)}, fees {text.amount(fees)}, funding {text.signed(funding)}"
+        rows.append(["open positions", table.pnl(so_far), parts])
+    if rest:
+        rows.append(["other bookings", table.pnl(rest), "deposits, withdrawals, and what no position caused"])
+    return rows
 
 
 def _won(sums: Tally) -> str:
@@ -115,7 +150,7 @@ def _group_row(strategy: str, symbol: str, sums: Tally) -> list[Cell | str]:
         symbol,
         text.number(Decimal(sums.trades)),
         text.number(Decimal(sums.wins)),
-        DASH if sums.win_rate_pct is None else text.percent(sums.win_rate_pct),
+        DASH if sums.win_rate_pct is None else text.percent(sums.win_rate_pct).removesuffix(" %"),
         text.amount(sums.fees),
         text.signed(sums.funding),
         table.pnl(sums.net),

@@ -15,10 +15,12 @@ from trading_engine.cli.table import Cell, Column
 from trading_engine.cli.tally import tally
 from trading_engine.cli.text import DASH, count
 from trading_engine.cli.views import HALTED, LOCKED, RUNNING, Overview
+from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.orders import Order, OrderState
 from trading_engine.domain.position import Position
+from trading_engine.domain.time import MINUTE_MS
 from trading_engine.ports import GateStatus, LimitStatus
 from trading_engine.store.read_models import PositionView, Trade
 from trading_engine.system.clock import SystemClock
@@ -31,14 +33,14 @@ _POSITIONS = (
     Column("SIDE"),
     Column("QTY", is_number=True),
     Column("ENTRY", is_number=True),
-    Column("MARK", is_number=True, gives_way=3),
+    Column("MARK", is_number=True, gives_way=1),
     Column("STOP", is_number=True),
-    Column("TARGET", is_number=True, gives_way=2),
+    Column("TARGET", is_number=True),
     Column("PNL", is_number=True),
     Column("R", is_number=True),
-    Column("AGE", gives_way=1),
+    Column("AGE", gives_way=2),
     Column("STRATEGY", gives_way=4),
-    Column(""),
+    Column("", gives_way=3),
 )
 _TRADES = (
     Column("CLOSED"),
@@ -77,6 +79,7 @@ _RISK = (
     Column("LEFT", is_number=True),
     Column("USED %", is_number=True),
     Column(""),
+    Column("UNTIL"),
     Column("COMPUTED FROM", gives_way=2),
 )
 
@@ -103,6 +106,11 @@ def show_status(overview: Overview) -> None:
         verdict = Cell("no entries:", table.ATTENTION) if reasons else Cell("may enter", table.GOOD)
         why = ["; ".join(reasons)] if reasons else []
         table.say(out, table.line(", ".join(symbols), verdict, *why))
+    for what, items in (("position", overview.foreign), ("order", overview.foreign_orders)):
+        for item in items:
+            worth = f"{money.text(item.quantity)}, worth {text.amount(item.notional)}"
+            size = worth if item.quantity else "reduces only"
+            table.say(out, table.line(item.symbol, Cell(f"{what} of somebody else:", table.ATTENTION), size))
     seen = overview.checkpoint
     if seen is not None:
         times = f"last candle {text.moment(seen.cursor_ms)} · last reconcile {text.moment(seen.reconciled_ms)}"
@@ -125,22 +133,22 @@ def show_positions(found: Sequence[PositionView], overview: Overview) -> None:
     table.say(out, verdict.append(" · ").append_text(_verdict(overview)))
 
 
-def show_trades(found: Sequence[Trade]) -> None:
-    """Print closed positions and their sums."""
+def show_trades(found: Sequence[Trade], hints: Sequence[str] = ()) -> None:
+    """Print closed positions and their sums, or why there may be none."""
     out = table.console()
     if found:
         table.show(out, _TRADES, [_trade_row(item) for item in found])
     sums = tally(found)
     if not sums.trades:
-        table.say(out, "no trades")
+        table.say(out, "; ".join(["no trades", *hints]))
         return
     rate = f"win rate {text.short_percent(sums.win_rate_pct)}" if sums.win_rate_pct is not None else ""
     parts = f"fees {text.amount(sums.fees)} · funding {text.signed(sums.funding)}"
     table.say(out, table.line(f"{count(sums.trades, 'trade')} · {rate} · net", table.pnl(sums.net), f"· {parts}"))
 
 
-def show_orders(found: Sequence[Order]) -> None:
-    """Print orders and how many are not settled."""
+def show_orders(found: Sequence[Order], hints: Sequence[str] = ()) -> None:
+    """Print orders and how many are not settled, or why there may be none."""
     out = table.console()
     if found:
         table.show(out, _ORDERS, [_order_row(item) for item in found])
@@ -149,6 +157,8 @@ def show_orders(found: Sequence[Order]) -> None:
     doubt = f"{unclear} not confirmed by the exchange yet" if unclear else "none in doubt"
     style = table.ATTENTION if unclear else ""
     table.say(out, table.line(f"{count(len(found), 'order')} · {live} live ·", Cell(doubt, style)))
+    for hint in hints:
+        table.say(out, hint)
 
 
 def show_risk(overview: Overview) -> None:
@@ -230,33 +240,45 @@ def _order_row(item: Order) -> list[Cell | str]:
 def _limit_row(item: LimitStatus, now_ms: int) -> list[Cell | str]:
     value, threshold = Decimal(item.value), Decimal(item.threshold)
     used_pct = Decimal(item.used_pct)
+    until = ""
     if not threshold:
         verdict, style = "off", table.ASIDE
     elif item.tripped:
-        until = f" until {text.moment(item.resets_at_ms)}" if item.resets_at_ms > now_ms else " until resumed"
-        verdict, style = f"TRIPPED{until}", table.BAD
+        verdict, style = "TRIPPED", table.BAD
+        until = text.moment(item.resets_at_ms) if item.resets_at_ms > now_ms else "resumed"
     else:
         verdict, style = "ok", table.ATTENTION if used_pct >= _NEARLY else ""
     is_pause = item.limit == "cooldown"  # its value is what is left of it
-    left = value if is_pause else value - threshold if item.limit == "minimum_balance" else threshold - value
+    is_floor = item.limit == "minimum_balance"  # its value is what must not come down to the threshold
+    left = value if is_pause else value - threshold if is_floor else threshold - value
+    of = _in_unit(item.limit, threshold)
     return [
         item.limit,
         item.scope or "all",
-        DASH if is_pause else _in_unit(item.limit, value),
-        _in_unit(item.limit, threshold) if threshold else DASH,
+        DASH if is_pause or is_floor else _in_unit(item.limit, value),
+        DASH if not threshold else f"min {of}" if is_floor else of,
         _in_unit(item.limit, left) if threshold else DASH,
         Cell(text.percent(used_pct), style) if threshold and not is_pause else DASH,
         Cell(verdict, style),
-        Cell(", ".join(f"{name} {_shown(name, part)}" for name, part in item.computed_from), table.ASIDE),
+        Cell(until, style),
+        Cell(", ".join(_computed_from(item)), table.ASIDE),
     ]
+
+
+def _computed_from(item: LimitStatus) -> list[str]:
+    shown = {name: _shown(name, part) for name, part in item.computed_from}
+    if item.limit == "losing_streak" and item.tripped:
+        # The row that tripped it is complete: the count that goes on from there is another one.
+        return [f"row of {item.value} ended by {shown.get('tripped_by', DASH)}", f"{shown['losses_in_row']} since"]
+    return [f"{name} {value}" for name, value in shown.items()]
 
 
 _NEARLY = 80  # percent used from which a limit asks for attention
 
 
 def _in_unit(limit: str, value: Decimal) -> str:
-    if limit == "cooldown":
-        return text.duration(int(value)) if value > 0 else "0"
+    if limit == "cooldown":  # whole minutes, as the reason in `status` counts them
+        return text.duration(-(-int(value) // MINUTE_MS) * MINUTE_MS) if value > 0 else "0"
     if limit in {"losing_streak", "max_positions"}:
         return text.number(value)
     if limit == "leverage":

@@ -12,6 +12,7 @@ from decimal import Decimal
 from trading_engine import __version__
 from trading_engine.cli import shapes
 from trading_engine.cli.shapes import Row
+from trading_engine.core.state import ForeignHolding
 from trading_engine.domain import money
 from trading_engine.domain.control import Control, Level
 from trading_engine.domain.lifecycle import PositionState
@@ -122,6 +123,16 @@ class Overview:
         return self.checkpoint.gates if self.checkpoint else ()
 
     @property
+    def foreign(self) -> tuple[ForeignHolding, ...]:
+        """What somebody else holds at the exchange."""
+        return self.checkpoint.foreign if self.checkpoint else ()
+
+    @property
+    def foreign_orders(self) -> tuple[ForeignHolding, ...]:
+        """Open orders of somebody else."""
+        return tuple(item for _, item in self.checkpoint.foreign_orders) if self.checkpoint else ()
+
+    @property
     def open_positions(self) -> int:
         """Positions with exposure."""
         return sum(view.position.state is not PositionState.PENDING for view in self.live)
@@ -165,6 +176,7 @@ class Overview:
             "last_decision": shapes.time(seen.decided_ms) if seen else None,
             "last_reconcile": shapes.time(seen.reconciled_ms) if seen else None,
             "gates": shapes.gates(self.gates),
+            "foreign": shapes.foreign(self.foreign, self.foreign_orders),
             "counts": {
                 "positions": self.counts.positions,
                 "orders": self.counts.orders,

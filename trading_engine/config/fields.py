@@ -85,7 +85,7 @@ class Within:
         if number is None or not self._holds(number):
             raise mistake(f"is not {self.expected}")
         if self.finest is not None and number % self.finest:
-            raise mistake(f"is finer than {self.finest}, the smallest step")
+            raise mistake(f"is finer than {self.finest:f}, the smallest step")
         return int(number) if self.whole else number
 
     def _holds(self, number: Decimal) -> bool:
@@ -161,7 +161,12 @@ def percent_or_zero(most: int = 100) -> Within:
 
 Percent = Annotated[Decimal, percent()]
 PercentOrZero = Annotated[Decimal, percent_or_zero()]
-Amount = Annotated[Decimal, Within("an amount above 0", above=0)]
+Amount = Annotated[Decimal, Within("an amount above 0, up to 1,000,000,000,000", above=0, most=10**12)]
+Money = Annotated[
+    Decimal,
+    # Money is counted in whole 1e-8, and products of it must fit 64 bits.
+    Within("an amount of money above 0, up to 1,000,000,000", above=0, most=10**9, finest=Decimal("0.00000001")),
+]
 Multiple = Annotated[Decimal, Within("a number above 0, up to 1000", above=0, most=1_000)]
 Leverage = Annotated[Decimal, Within("a leverage from 1 to 125", least=1, most=125)]
 Flag = StrictBool

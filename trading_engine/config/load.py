@@ -16,6 +16,8 @@ from trading_engine.config.source import dotted, read_source
 from trading_engine.domain.errors import ConfigInvalid
 
 _COMMAND_LINE = "command line"
+_USAGE = 2
+_INVALID = 78
 
 
 def load_config(
@@ -30,7 +32,7 @@ def load_config(
     dotenv_path   read where it exists; `environ` wins over it
 
     Raises ConfigInvalid with one line for each mistake, all of them at once; mistakes in overrides name
-    the command line instead of the file.
+    the command line instead of the file, and are mistakes of usage where there are no others.
     """
     source = read_source(path, {**read_dotenv(dotenv_path), **environ})
     problems = [(location, f"{dotted(location)} {text}".strip()) for location, text in source.problems]
@@ -45,7 +47,9 @@ def load_config(
         found = explain(Config, error, source.references)
         problems += [(location, line) for location, line in found if location not in unread]
     if config is None or problems:
-        raise ConfigInvalid("\n".join(_named(path, overrides, line) for _, line in problems))
+        lines = [_named(path, overrides, line) for _, line in problems]
+        is_usage = all(line.startswith(_COMMAND_LINE) for line in lines)
+        raise ConfigInvalid("\n".join(lines), exit_code=_USAGE if is_usage else _INVALID)
     return config
 
 

@@ -19,6 +19,7 @@ from trading_engine.config.fields import (
     Amount,
     Flag,
     Leverage,
+    Money,
     Multiple,
     Name,
     Percent,
@@ -59,7 +60,7 @@ def _not_ascending(levels: list[Decimal]) -> list[str]:
 class StrategyConfig(Section):
     """One strategy and where it trades."""
 
-    name: Annotated[Name, Field(description="Name of a strategy, as `strategy list` shows it.")]
+    name: Annotated[Name, Field(description="Name of a strategy: trend_vwap or multi_timeframe_long.")]
     symbols: Annotated[
         tuple[Symbol, ...] | None,
         Field(description="Symbols it trades; null for all of the top-level list."),
@@ -94,7 +95,7 @@ class SizingConfig(Section):
         Field(description="Notional of one position, percent of equity; at most 40."),
     ] = Decimal(20)
     max_position_money: Annotated[
-        Amount | None, Field(description="Notional of one position, money; null for no such bound.")
+        Money | None, Field(description="Notional of one position, money; null for no such bound.")
     ] = None
 
 
@@ -186,7 +187,7 @@ class RiskConfig(Section):
         Field(description="Loss of a day, percent of its starting balance, that ends entries for that day."),
     ] = Decimal(5)
     max_daily_loss_money: Annotated[
-        Amount | None, Field(description="The same as an amount; null for none. The tighter one counts.")
+        Money | None, Field(description="The same as an amount; null for none. The tighter one counts.")
     ] = None
     day_start: Annotated[TimeOfDay, Field(description='When a trading day begins, UTC, as "HH:MM".')] = "00:00"
     max_drawdown_pct: Annotated[
@@ -260,6 +261,26 @@ class ExecutionConfig(Section):
     ] = 300
 
 
+_Foreign = Literal["ignore", "freeze", "adopt", "flatten"]
+
+
+class ReconciliationConfig(Section):
+    """What becomes of positions at the venue that are not the engine's own."""
+
+    default: Annotated[
+        _Foreign,
+        Field(
+            description="For every traded symbol: ignore (left alone, counted as exposure), freeze (no entries until "
+            "resumed), adopt (taken over with a stop) or flatten (closed at the market)."
+        ),
+    ] = "freeze"
+    symbols: Annotated[dict[Symbol, _Foreign], Field(description="By symbol, where it is another than default.")] = {}
+    adopt_stop_pct: Annotated[
+        Annotated[Decimal, fields.percent(50)],
+        Field(description="Distance from the venue's mark price to the stop of an adopted position, percent."),
+    ] = Decimal(2)
+
+
 class KillSwitchConfig(Section):
     """The file that stops the engine without asking it."""
 
@@ -286,7 +307,7 @@ class InstrumentConfig(Section):
     step: Annotated[Amount | None, Field(description="Quantity step, base coin.")] = None
     min_quantity: Annotated[Amount | None, Field(description="Smallest order, base coin.")] = None
     max_quantity: Annotated[Amount | None, Field(description="Largest order, base coin.")] = None
-    min_notional: Annotated[Amount | None, Field(description="Smallest opening order, money.")] = None
+    min_notional: Annotated[Money | None, Field(description="Smallest opening order, money.")] = None
     max_leverage: Annotated[Leverage | None, Field(description="Highest leverage.")] = None
     maintenance_pct: Annotated[Percent | None, Field(description="Maintenance margin, percent of notional.")] = None
 
@@ -294,7 +315,7 @@ class InstrumentConfig(Section):
 class PaperConfig(Section):
     """The embedded exchange."""
 
-    balance: Annotated[Amount, Field(description="Balance that a new account starts with, money.")] = Decimal(1_000)
+    balance: Annotated[Money, Field(description="Balance that a new account starts with, money.")] = Decimal(1_000)
     taker_fee_pct: Annotated[PercentOrZero, Field(description="Fee of a market order, percent.")] = Decimal("0.06")
     maker_fee_pct: Annotated[PercentOrZero, Field(description="Fee of a resting order, percent.")] = Decimal("0.02")
     slippage_pct: Annotated[
@@ -387,6 +408,9 @@ class Config(Section):
     exits: Annotated[ExitsConfig, Field(description="Partial profits, trailing, age.")] = ExitsConfig()
     risk: Annotated[RiskConfig, Field(description="Limits that stop entries.")] = RiskConfig()
     execution: Annotated[ExecutionConfig, Field(description="Deadlines of orders and comparisons.")] = ExecutionConfig()
+    reconciliation: Annotated[
+        ReconciliationConfig, Field(description="Positions at the venue that are not the engine's own.")
+    ] = ReconciliationConfig()
     kill_switch: Annotated[KillSwitchConfig, Field(description="The stop file.")] = KillSwitchConfig()
     on_shutdown: Annotated[
         Literal["keep", "flatten"],
@@ -433,6 +457,20 @@ class Config(Section):
             lines += _sizing_above_limits(sizing, value)
         if lines:
             raise mistakes(lines)
+        return value
+
+    @field_validator("reconciliation")
+    @classmethod
+    def _policies_are_of_traded_symbols(cls, value: ReconciliationConfig, info: ValidationInfo) -> ReconciliationConfig:
+        """What is not traded is always ignored: a policy for it would do nothing."""
+        known = info.data.get("symbols")
+        idle = [
+            f"reconciliation.symbols.{symbol} is not one of the top-level symbols; what is not traded is left alone"
+            for symbol in value.symbols
+            if known is not None and symbol not in known
+        ]
+        if idle:
+            raise mistakes(idle)
         return value
 
     @field_validator("paper")

@@ -7,7 +7,7 @@ not: the rules themselves (rules), exits (on_market, protect).
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trading_engine.core import gates, protect, risk, units
+from trading_engine.core import foreign, gates, protect, risk, units
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import PlaceOrder, SetTimer
 from trading_engine.core.risk import Judged, Proposal
@@ -50,6 +50,7 @@ def _decide(draft: Draft, signal: Signal, *, may_enter: bool) -> None:
         draft.record(SignalSeen(signal, Fate.STALE, "its candle is not the latest any more"))
         return
     reasons = gates.entry_gates(draft.state, draft.settings, signal.symbol, draft.ts_ms)
+    reasons += foreign.reasons_against(draft.market, signal)
     if reasons:
         draft.record(SignalSeen(signal, Fate.GATED, "; ".join(reasons)))
         return
@@ -93,7 +94,7 @@ def _size(draft: Draft, signal: Signal) -> _Sized | str:
 
 def _sizing_input(draft: Draft, instrument: Instrument, signal: Signal) -> SizingInput:
     settings = draft.settings.sizing
-    available = risk.available_margin(draft.book, draft.marks)
+    available = risk.available_margin(draft.book, draft.marks, draft.market.strangers)
     return SizingInput(
         balance_e8=max(units.e8_down(draft.book.ledger.balance), 0),
         risk_ppm=settings.risk_ppm,
@@ -133,7 +134,9 @@ def _enter(draft: Draft, signal: Signal, sized: _Sized) -> None:
     )
     order = protect.entry_order(draft, position)
     proposal = Proposal(signal.symbol, sized.quantity, sized.price, sized.stop_price)
-    approval = risk.approve_entry(draft.book, draft.marks, draft.settings, proposal, order.client_order_id)
+    approval = risk.approve_entry(
+        draft.book, draft.marks, draft.settings, proposal, order.client_order_id, draft.market.strangers
+    )
     if isinstance(approval, Judged):
         draft.record(SignalSeen(signal, Fate.REFUSED, approval.reason))
         return

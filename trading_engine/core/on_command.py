@@ -6,11 +6,21 @@ What belongs here: stop, resume, start and end of a run. What does not: how the 
 from trading_engine.core import kill, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import TakeSnapshot
+from trading_engine.domain import money
 from trading_engine.domain.control import Level
-from trading_engine.domain.events import ResumeRequested, RunBegan, RunEnding, RunFinished, StopRequested
+from trading_engine.domain.events import GapAccepted, ResumeRequested, RunBegan, RunEnding, RunFinished, StopRequested
+from trading_engine.domain.fills import GAP_MARK
 from trading_engine.domain.position import CloseReason
-from trading_engine.domain.records import ControlChanged, LimitsRebased, RunEnded, RunStarted
+from trading_engine.domain.records import (
+    AdjustmentBooked,
+    ControlChanged,
+    DifferenceFound,
+    LimitsRebased,
+    RunEnded,
+    RunStarted,
+)
 from trading_engine.domain.severity import Severity
+from trading_engine.domain.time import day_of
 
 
 def raise_level(draft: Draft, level: Level, reason: str, actor: str) -> None:
@@ -33,6 +43,21 @@ def on_resume(draft: Draft, event: ResumeRequested) -> None:
     draft.record(LimitsRebased(draft.ts_ms, event.actor))
     draft.alert(Severity.WARNING, "control:RUN", f"trading resumed by {event.actor}")
     draft.effect(TakeSnapshot())
+
+
+def on_gap_accepted(draft: Draft, event: GapAccepted) -> None:
+    """What the wallet holds more or less than the ledger is booked as no result of trading; no gap, no booking."""
+    ledger = draft.book.ledger
+    gap = money.subtract(event.wallet, ledger.balance)
+    if not gap:
+        return
+    settings = draft.settings
+    key = f"{settings.venue}:{settings.account}{GAP_MARK}{ledger.bookings + 1}"
+    day = day_of(event.ts_ms, settings.limits.day_start_ms)
+    here, there = money.text(ledger.balance), money.text(event.wallet)
+    draft.record(DifferenceFound("wallet", "", here, there, f"{money.text(gap)} booked as an adjustment"))
+    draft.record(AdjustmentBooked(key, gap, settings.asset, "", event.ts_ms, day, event.actor, event.reason))
+    draft.see(wallet_gap=money.ZERO, told_gap=money.ZERO)
 
 
 def on_run_began(draft: Draft, event: RunBegan) -> None:

@@ -10,15 +10,15 @@ answer after the send window proves absence.
 from dataclasses import replace
 from decimal import Decimal
 
-from trading_engine.core import kill, protect
+from trading_engine.core import foreign, kill, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, FetchFills, LookUpOrder, SetTimer, TakeSnapshot
 from trading_engine.core.on_command import raise_level
 from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import TimerKind
-from trading_engine.domain.fills import Fill, Income, PnlKind
-from trading_engine.domain.ids import OrderKey, Purpose, parse_client_order_id, position_id
+from trading_engine.domain.fills import PART_MARK, Fill, Income, PnlKind
+from trading_engine.domain.ids import Purpose, is_emergency_order_id, parse_client_order_id, position_id
 from trading_engine.domain.lifecycle import PositionState, Trigger
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import (
@@ -288,28 +288,24 @@ def on_fill(draft: Draft, fill: Fill, *, is_whole_story: bool = False) -> None:
     position = draft.book.positions.get(order.position_id) if order else None
     if position is not None and position.state is PositionState.CLOSED:
         position = None  # closed earlier in this very step: as late as after it
-    key = parse_client_order_id(fill.client_order_id)
+    is_told = is_whole_story or draft.settings.absence_is_proof
     if position is None:
-        if key is not None and not fill.is_liquidation:
-            if key.epoch != draft.book.epoch or key.position_number >= draft.book.next_position:
-                _lock_on_unknown_origin(draft, fill)
-            else:
-                _late_fill(draft, fill, key)
-            return
-        position = _closed_from_outside(draft, fill)
-        if position is None:
-            return
+        key = parse_client_order_id(fill.client_order_id)
+        if key is None or fill.is_liquidation:
+            _from_outside(draft, fill, is_told=is_told)
+        elif key.epoch != draft.book.epoch or key.position_number >= draft.book.next_position:
+            _lock_on_unknown_origin(draft, fill)
+        else:
+            _late_fill(draft, fill, position_id(key.position_number))
+        return
     if fill.side is closing_side(position.side) and fill.quantity > position.quantity:
-        if not is_whole_story and not draft.settings.absence_is_proof:
+        if not is_told:
             draft.effect(FetchFills())
             return
         fill, excess = split_fill(fill, position.quantity)
         if fill.quantity:
             _book(draft, position, fill, order)
-        if key is None:
-            _not_ours(draft, excess)
-        else:
-            _late_fill(draft, excess, key)
+        _late_fill(draft, excess, position.position_id)
         return
     _book(draft, position, fill, order)
 
@@ -331,7 +327,7 @@ def split_fill(fill: Fill, quantity: Decimal) -> tuple[Fill, Fill]:
         fill,
         quantity=fill.quantity - quantity,
         fee=money.subtract(fill.fee, fee),
-        trade_id=f"{fill.trade_id}+" if quantity else fill.trade_id,
+        trade_id=f"{fill.trade_id}{PART_MARK}" if quantity else fill.trade_id,
         realized_pnl=None,
     )
     return first, second
@@ -340,10 +336,13 @@ def split_fill(fill: Fill, quantity: Decimal) -> tuple[Fill, Fill]:
 def _book(draft: Draft, position: Position, fill: Fill, order: Order | None) -> None:
     own_gross = gross_of(position, fill)
     is_opening = fill.side is opening_side(position.side)
-    gross = money.ZERO if is_opening else own_gross if fill.realized_pnl is None else fill.realized_pnl
+    keeps_own = foreign.keeps_own_figures(draft, position)
+    is_ours = keeps_own or fill.realized_pnl is None
+    gross = money.ZERO if is_opening else own_gross if is_ours else fill.realized_pnl or money.ZERO
     day = day_of(fill.ts_ms, draft.settings.limits.day_start_ms)
-    draft.record(FillApplied(fill, position.position_id, gross, own_gross, day))
-    if gross != own_gross:
+    adjustment = foreign.strangers_part(fill, gross) if keeps_own else money.ZERO
+    draft.record(FillApplied(fill, position.position_id, gross, own_gross, day, adjustment))
+    if gross != own_gross and not foreign.is_rounding(position, gross - own_gross):
         ours, theirs = money.text(own_gross), money.text(gross)
         text = f"{fill.symbol}: the venue books {theirs} for trade {fill.trade_id}, our arithmetic gives {ours}"
         draft.record(DifferenceFound("pnl", fill.symbol, ours, theirs, "the venue's figure is booked"))
@@ -369,7 +368,11 @@ def _move_on(draft: Draft, position: Position, fill: Fill, order: Order | None) 
 
 def _close_reason(position: Position, fill: Fill, order: Order | None) -> CloseReason | None:
     if order is None:
-        return CloseReason.LIQUIDATION if fill.is_liquidation else CloseReason.EXTERNAL
+        if fill.quantity < position.quantity:
+            return None  # what is left goes on, behind a smaller stop
+        if fill.is_liquidation:
+            return CloseReason.LIQUIDATION
+        return CloseReason.ADL if fill.is_adl else CloseReason.EXTERNAL
     if order.purpose is Purpose.STOP:
         return CloseReason.STOP if order.trigger_price == position.initial_stop else CloseReason.TRAILING
     if order.purpose is Purpose.TARGET:
@@ -384,29 +387,37 @@ def _announce_open(draft: Draft, position: Position, fill: Fill) -> None:
     draft.alert(Severity.INFO, f"opened:{position.position_id}", text)
 
 
-def _closed_from_outside(draft: Draft, fill: Fill) -> Position | None:
-    """The position that a liquidation or a person's order reduced; a foreign fill otherwise freezes the symbol."""
+def _from_outside(draft: Draft, fill: Fill, *, is_told: bool) -> None:
+    """A liquidation or a person's order: what of it closes our position is booked there, the rest is not ours.
+
+    A stream may tell it before the entry that it closes, so without the whole story nothing is taken for foreign.
+    """
     position = draft.book.position_on(fill.symbol)
-    if position is not None and position.quantity and fill.side is closing_side(position.side):
-        kind = "liquidation" if fill.is_liquidation else "a fill that is not ours"
-        text = f"{fill.symbol}: {kind} of {money.text(fill.quantity)} at {money.text(fill.price)} reduced the position"
-        draft.alert(Severity.CRITICAL, f"outside:{fill.key}", text)
-        return position
-    _not_ours(draft, fill)
-    return None
+    ours = foreign.part_of_ours(draft, fill, position)
+    if ours < fill.quantity and not is_told:
+        draft.effect(FetchFills())
+        return
+    if position is None or not ours:
+        foreign.on_fill(draft, fill)
+        return
+    mine, rest = (fill, None) if ours == fill.quantity else split_fill(fill, ours)
+    text = f"{fill.symbol}: {_cause(fill)} of {money.text(ours)} at {money.text(fill.price)} reduced the position"
+    draft.alert(Severity.CRITICAL, f"outside:{fill.key}", text)
+    _book(draft, position, mine, None)
+    if rest is not None:
+        foreign.on_fill(draft, rest)
 
 
-def _not_ours(draft: Draft, fill: Fill) -> None:
-    """What somebody else has opened is never touched; the symbol takes no entries beside it."""
-    if fill.symbol in draft.settings.instruments and fill.symbol not in draft.book.frozen:
-        draft.record(SymbolFrozen(fill.symbol, f"fill {fill.trade_id} is not ours"))
-        text = f"{fill.symbol}: a fill that is not ours; no entries until `trading-engine resume`"
-        draft.alert(Severity.CRITICAL, f"frozen:{fill.symbol}", text)
+def _cause(fill: Fill) -> str:
+    if fill.is_liquidation:
+        return "liquidation"
+    if fill.is_adl:
+        return "auto-deleveraging"
+    return "the emergency close" if is_emergency_order_id(fill.client_order_id) else "a fill that is not ours"
 
 
-def _late_fill(draft: Draft, fill: Fill, key: OrderKey) -> None:
+def _late_fill(draft: Draft, fill: Fill, origin: str) -> None:
     """A fill of ours after its position closed never reopens it: what it left is closed at once."""
-    origin = position_id(key.position_number)
     text = f"{fill.symbol}: late fill {fill.trade_id} of {origin}; closing what it opened"
     if draft.book.position_on(fill.symbol) is not None:
         if fill.symbol not in draft.book.frozen:
@@ -449,6 +460,10 @@ def on_income(draft: Draft, income: Income) -> None:
             owner = held.position_id
         else:
             owner = _last_closed(draft, income)
+        is_traded = not income.symbol or income.symbol in draft.settings.instruments
+        if not owner and not is_traded:
+            foreign.on_income(draft, income)
+            return
     day = day_of(income.ts_ms, draft.settings.limits.day_start_ms)
     draft.record(IncomeBooked(income, owner, day))
 

@@ -13,13 +13,14 @@ from functools import singledispatch
 from trading_engine.core.state import KEPT_DAYS, KEPT_KEYS_MS, KEPT_TRADES, Book, ClosedTrade, DayFigures, Ledger
 from trading_engine.domain import money
 from trading_engine.domain.control import Control
-from trading_engine.domain.fills import PnlKind
+from trading_engine.domain.fills import PnlKind, is_made_here
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import OrderState, resolve_state
 from trading_engine.domain.position import Position, apply_fill
 from trading_engine.domain.records import (
+    AdjustmentBooked,
     CancelIntended,
     ControlChanged,
     FillApplied,
@@ -161,18 +162,22 @@ def _(record: FillApplied, book: Book) -> Book:
             rejects = {symbol: count for symbol, count in book.rejects.items() if symbol != order.symbol}
             book = replace(book, rejects=rejects)
     net = money.subtract(record.gross, fill.fee)
-    return replace(book, ledger=_with_booking(book.ledger, record.day, fill.ts_ms, net, fee=fill.fee))
+    ledger = _with_booking(book.ledger, record.day, fill.ts_ms, net, fee=fill.fee)
+    return replace(book, ledger=_counted(_with_adjustment(ledger, record.adjustment), fill.key))
 
 
 @_apply.register
 def _(record: IncomeBooked, book: Book) -> Book:
     income = record.income
     book = replace(book, seen=_with_key(book.seen, income.key, income.ts_ms))
-    if income.kind is PnlKind.TRANSFER:
-        return replace(book, ledger=_with_transfer(book.ledger, income.amount, income.ts_ms))
+    if not income.kind.is_result:
+        is_deposit = income.kind is PnlKind.TRANSFER
+        ledger = _with_transfer(book.ledger, income.amount, income.ts_ms, is_deposit=is_deposit)
+        return replace(book, ledger=_counted(ledger, income.key))
     funding = income.amount if income.kind is PnlKind.FUNDING else ZERO
     ledger = _with_booking(book.ledger, record.day, income.ts_ms, income.amount, funding=funding)
-    book = replace(book, ledger=_with_late_income(ledger, record.position_id, income.amount))
+    ledger = _with_late_income(_counted(ledger, income.key), record.position_id, income.amount)
+    book = replace(book, ledger=ledger)
     position = book.positions.get(record.position_id)
     if position is None:
         return book
@@ -182,6 +187,13 @@ def _(record: IncomeBooked, book: Book) -> Book:
         version=position.version + 1,
     )
     return _with_position(book, position)
+
+
+@_apply.register
+def _(record: AdjustmentBooked, book: Book) -> Book:
+    ledger = _with_transfer(book.ledger, record.amount, record.ts_ms, is_deposit=False)
+    seen = _with_key(book.seen, record.key, record.ts_ms)
+    return replace(book, seen=seen, ledger=_counted(ledger, record.key))
 
 
 @_apply.register
@@ -238,15 +250,22 @@ def _with_booking(
     )
 
 
-def _with_transfer(ledger: Ledger, amount: Decimal, ts_ms: int) -> Ledger:
+def _with_transfer(ledger: Ledger, amount: Decimal, ts_ms: int, *, is_deposit: bool) -> Ledger:
+    """The ledger after money that trading did not make; only a deposit or withdrawal can be the first of it."""
     return replace(
-        ledger,
-        balance=money.add(ledger.balance, amount),
-        transfers=money.add(ledger.transfers, amount),
-        start_balance=ledger.start_balance or amount,
+        _with_adjustment(ledger, amount),
+        start_balance=ledger.start_balance or (amount if is_deposit else ZERO),
         bookings=ledger.bookings + 1,
         last_booked_ms=max(ledger.last_booked_ms, ts_ms),
     )
+
+
+def _with_adjustment(ledger: Ledger, amount: Decimal) -> Ledger:
+    return replace(ledger, balance=money.add(ledger.balance, amount), transfers=money.add(ledger.transfers, amount))
+
+
+def _counted(ledger: Ledger, key: str) -> Ledger:
+    return replace(ledger, made_here=ledger.made_here + 1) if is_made_here(key) else ledger
 
 
 def _with_day(days: tuple[DayFigures, ...], figures: DayFigures) -> tuple[DayFigures, ...]:

@@ -11,7 +11,7 @@ placing the new one first; the old one is cancelled when the new one is acknowle
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trading_engine.core import risk, units
+from trading_engine.core import resizing, risk, units
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, PlaceOrder, SetTimer
 from trading_engine.core.state import Book
@@ -40,6 +40,7 @@ def tend(draft: Draft, position_id: str) -> None:
             draft.advance(position_id, Trigger.ABANDON, "entry ended unfilled", CloseReason.ABANDONED)
         return
     if position.quantity == 0:
+        _watch_cover(draft, position)
         _finish(draft, position)
         return
     if position.state is PositionState.CLOSING:
@@ -162,7 +163,9 @@ def _may_place_stop_at_ms(draft: Draft, stops: list[Order], fitting: list[Order]
     execution = draft.settings.execution
     if fitting:  # none of them is acknowledged
         return _patience_ends_ms(draft, fitting[-1], stops)
-    return stops[-1].created_ms + execution.stop_spacing_ms if stops else 0
+    if not stops or draft.settings.absence_is_proof:  # in process nobody is flooded, and time may jump a candle
+        return 0
+    return stops[-1].created_ms + execution.stop_spacing_ms
 
 
 def _patience_ends_ms(draft: Draft, order: Order, rows: list[Order]) -> int:
@@ -179,7 +182,8 @@ def _wake_if_unanswered(draft: Draft, position: Position, purpose: Purpose) -> N
         return
     rows = draft.book.orders_of(position.position_id, purpose)
     at_ms = _patience_ends_ms(draft, rows[-1], rows)
-    draft.effect(SetTimer(at_ms, TimerKind.PROTECT, position.position_id))
+    kind = TimerKind.RETRY_EXIT if purpose is Purpose.EXIT else TimerKind.PROTECT
+    draft.effect(SetTimer(at_ms, kind, position.position_id))
 
 
 def is_covered(book: Book, position: Position) -> bool:
@@ -202,8 +206,12 @@ def _watch_cover(draft: Draft, position: Position) -> None:
         draft.effect(SetTimer(confirm_by, TimerKind.STOP_CONFIRMATION, position.position_id))
 
 
-def planned_targets(draft: Draft, position: Position) -> list[tuple[Purpose, int, Decimal, Decimal]]:
+def planned_targets(
+    draft: Draft, position: Position, outside: Decimal = money.ZERO
+) -> list[tuple[Purpose, int, Decimal, Decimal]]:
     """The resting exits a filled entry calls for, as (purpose, leg, quantity, price).
+
+    What was taken from `outside` is shared out no more.
 
     Partials at their R levels, the rest at the target; a level at or beyond the target folds into it, and
     parts below the venue's minimum join the last.
@@ -223,7 +231,7 @@ def planned_targets(draft: Draft, position: Position) -> list[tuple[Purpose, int
         for level, step in zip(levels, plan.partials, strict=True)
         if risk_mticks > 0 and not exits.folds_into_target(sign, level, target_ticks)
     ]
-    total = units.steps(instrument, position.entry_quantity)
+    total = units.steps(instrument, position.entry_quantity - outside)
     minimum = units.steps(instrument, instrument.min_quantity)
     parts = exits.split_partials(total, tuple(share for _, share in kept), minimum)
     planned = [
@@ -240,13 +248,24 @@ def _ensure_targets(draft: Draft, position: Position) -> None:
     rows = [
         row for row in draft.book.orders_of(position.position_id) if row.purpose in (Purpose.PARTIAL, Purpose.TARGET)
     ]
+    outside = resizing.taken_from_outside(draft.book, position)
+    if outside:
+        least = draft.instrument(position.symbol).min_quantity
+        changes = resizing.resized(position, rows, planned_targets(draft, position, outside), least)
+        for row in changes.cancel:
+            cancel(draft, row, "the position was reduced from outside")
+        _place_targets(draft, position, changes.place)
+        return
     if rows and all(row.state is not OrderState.VOID for row in rows):
         return  # all legs were intended in one step
     standing = {(row.purpose, row.leg) for row in rows if row.state is not OrderState.VOID}
+    planned = planned_targets(draft, position)
+    _place_targets(draft, position, [item for item in planned if item[:2] not in standing])
+
+
+def _place_targets(draft: Draft, position: Position, legs: list[resizing.Leg]) -> None:
     order_type = draft.settings.exits.target_order
-    for purpose, leg, quantity, price in planned_targets(draft, position):
-        if (purpose, leg) in standing:
-            continue
+    for purpose, leg, quantity, price in legs:
         if order_type is OrderType.LIMIT:
             wanted = _Wanted(purpose, order_type, quantity, price=price, leg=leg)
         else:
@@ -266,7 +285,7 @@ def _ensure_exit(draft: Draft, position: Position) -> None:
             return
         at_ms = _patience_ends_ms(draft, row, draft.book.orders_of(position.position_id, Purpose.EXIT))
         if draft.ts_ms < at_ms:
-            draft.effect(SetTimer(at_ms, TimerKind.PROTECT, position.position_id))
+            draft.effect(SetTimer(at_ms, TimerKind.RETRY_EXIT, position.position_id))
             return
     _intend(draft, position, _Wanted(Purpose.EXIT, OrderType.MARKET, position.quantity))
     _wake_if_unanswered(draft, position, Purpose.EXIT)
@@ -301,7 +320,8 @@ def _finish(draft: Draft, position: Position) -> None:
     for row in rows:
         if has_ended or row.purpose is not Purpose.STOP:
             cancel(draft, row, "position is flat")
-    if not any(row.is_live or not row.is_settled for row in rows):  # a fill that was reported is still to come
+    # A fill of the entry that was reported is still to come; one of an exit would be a late one.
+    if not any(row.is_live or (row.purpose is Purpose.ENTRY and not row.is_settled) for row in rows):
         draft.advance(position.position_id, Trigger.FLAT, "flat and no order left")
         _announce_close(draft, draft.position(position.position_id))
 

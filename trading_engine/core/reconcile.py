@@ -9,7 +9,7 @@ gate opens. A snapshot that failed changes nothing but the gate.
 
 from decimal import Decimal
 
-from trading_engine.core import on_venue, protect
+from trading_engine.core import foreign, on_venue, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, SetTimer, TakeSnapshot
 from trading_engine.core.on_command import raise_level
@@ -21,7 +21,7 @@ from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.ids import parse_client_order_id
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import OrderReport, OrderType
-from trading_engine.domain.records import DifferenceFound, SymbolFrozen
+from trading_engine.domain.records import DifferenceFound
 from trading_engine.domain.reports import VenueSnapshot
 from trading_engine.domain.severity import Severity
 
@@ -29,6 +29,7 @@ from trading_engine.domain.severity import Severity
 def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     """Bring the book to what the snapshot proves; open the entry gate where nothing is left unexplained."""
     _book_what_happened(draft, snapshot)
+    foreign.on_orders(draft, [report for report in snapshot.open_orders if _is_foreign(draft, report)])
     for report in snapshot.open_orders:
         _order_at_venue(draft, report)
     _take_in_lookups(draft, snapshot)
@@ -96,7 +97,7 @@ def _order_at_venue(draft: Draft, report: OrderReport) -> None:
         if order is not None and order.is_live and order.cancel_requested:
             draft.effect(CancelOrder(order.symbol, order.client_order_id, order.venue_order_id))
     elif key is None:
-        _freeze(draft, report.symbol, "foreign_order", f"order {report.venue_order_id} is not ours")
+        return  # not ours: judged above
     elif key.epoch != draft.book.epoch:
         reason = f"order {report.client_order_id} is of another database (a restored backup, a second instance?)"
         if draft.book.control.level is not Level.LOCKED:
@@ -110,7 +111,7 @@ def _order_at_venue(draft: Draft, report: OrderReport) -> None:
 
 
 def _differences(draft: Draft, snapshot: VenueSnapshot) -> dict[str, Decimal]:
-    """Signed net quantity of the venue less ours, for each traded symbol where the two differ."""
+    """Signed net quantity of the venue less ours and known strangers', for each traded symbol where they differ."""
     theirs = dict.fromkeys(draft.settings.instruments, ZERO)  # others are nobody's business but the margin's
     for held in snapshot.positions:
         if held.symbol in theirs:
@@ -122,29 +123,35 @@ def _differences(draft: Draft, snapshot: VenueSnapshot) -> dict[str, Decimal]:
     }
 
 
+def _is_foreign(draft: Draft, report: OrderReport) -> bool:
+    is_known = report.client_order_id in draft.book.orders
+    return not is_known and parse_client_order_id(report.client_order_id) is None
+
+
 def _held(draft: Draft, symbol: str) -> Decimal:
     position = draft.book.position_on(symbol)
-    return ZERO if position is None else position.quantity * position.side.sign
+    ours = ZERO if position is None else position.quantity * position.side.sign
+    return ours + foreign.expected(draft, symbol)
 
 
 def _compare_positions(draft: Draft, snapshot: VenueSnapshot) -> None:
-    """A difference that fills did not explain freezes the symbol.
+    """A difference that fills did not explain follows the symbol's policy for what is not ours.
 
     Orders, positions and fills are read one after the other, and fills may lag behind: over a wire the same
     difference has to show twice, with nothing of ours in doubt on the symbol, before it is believed.
     """
     doubts: dict[str, Doubt] = {}
     execution = draft.settings.execution
-    for symbol, difference in _differences(draft, snapshot).items():
+    differences = _differences(draft, snapshot)
+    foreign.look(draft, snapshot, differences)
+    for symbol, difference in differences.items():
         doubt = draft.market.doubts.get(symbol)
         if doubt is None or doubt.difference != difference:
             doubt = Doubt(difference, draft.ts_ms)
         age_ms = draft.ts_ms - doubt.since_ms
         is_stable = age_ms >= execution.lookup_retry_ms + draft.settings.visibility_delay_ms
         if draft.settings.absence_is_proof or (is_stable and not _has_order_in_doubt(draft, symbol)):
-            ours = _held(draft, symbol)
-            reason = f"venue holds {money.text(ours + difference)}, we hold {money.text(ours)}"
-            _freeze(draft, symbol, "position", reason)
+            foreign.on_difference(draft, symbol, difference, snapshot.positions)
         else:
             doubts[symbol] = doubt
     draft.see(doubts=doubts)
@@ -152,7 +159,7 @@ def _compare_positions(draft: Draft, snapshot: VenueSnapshot) -> None:
 
 def _has_order_in_doubt(draft: Draft, symbol: str) -> bool:
     return any(
-        order.state.is_unresolved or not order.is_settled and order.type is OrderType.MARKET
+        order.state.is_unresolved or (not order.is_settled and order.type is OrderType.MARKET)
         for order in draft.book.orders.values()
         if order.symbol == symbol and (order.is_live or order.reported_filled > order.filled)
     )
@@ -176,15 +183,6 @@ def _compare_wallet(draft: Draft, snapshot: VenueSnapshot) -> None:
         text = f"wallet holds {wallet} {snapshot.balance.asset}, the ledger adds up to {money.text(ledger)}"
         draft.alert(Severity.CRITICAL, "wallet", text)
     draft.see(wallet_gap=gap)
-
-
-def _freeze(draft: Draft, symbol: str, kind: str, reason: str) -> None:
-    if symbol in draft.book.frozen or symbol not in draft.settings.instruments:
-        return
-    _note(draft, kind, symbol, "", reason, "frozen")
-    draft.record(SymbolFrozen(symbol, reason))
-    text = f"{symbol}: {reason}; no entries until `trading-engine resume`"
-    draft.alert(Severity.CRITICAL, f"frozen:{symbol}", text)
 
 
 def _note(draft: Draft, kind: str, symbol: str, local: str, venue: str, action: str) -> None:

@@ -7,13 +7,13 @@ Nothing is counted in memory: every verdict is a function of book, marks, settin
 changes none. Pending and unknown orders count as fully filled (R8).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from trading_engine.core import units
 from trading_engine.core.settings import CooldownScope, EngineSettings
-from trading_engine.core.state import Book, ClosedTrade
+from trading_engine.core.state import Book, ClosedTrade, ForeignHolding
 from trading_engine.domain import money
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.instrument import Instrument
@@ -24,6 +24,8 @@ from trading_engine.domain.time import MINUTE_MS, day_of, next_day_ms
 from trading_engine.rules import limits, margin, sizing
 from trading_engine.rules.integers import PPM
 from trading_engine.rules.limits import Verdict
+
+Strangers = Sequence[ForeignHolding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,9 +178,15 @@ def exposed_quantity(book: Book, position: Position) -> Decimal:
     return position.quantity + pending
 
 
-def exposure(book: Book, marks: Mapping[str, Decimal]) -> Exposure:
-    """Sums over all live positions; a position without a mark counts at its reference price."""
+def exposure(book: Book, marks: Mapping[str, Decimal], strangers: Strangers = ()) -> Exposure:
+    """Sums over all live positions; a position without a mark counts at its reference price.
+
+    What strangers hold binds margin and counts a position a symbol; its stops are not known, so it adds no risk.
+    """
     notional = risk = in_use = ZERO
+    for item in strangers:
+        notional += item.notional
+        in_use += item.notional / item.leverage
     for position in book.positions.values():
         quantity = exposed_quantity(book, position)
         price = marks.get(position.symbol, position.reference_price)
@@ -188,7 +196,7 @@ def exposure(book: Book, marks: Mapping[str, Decimal]) -> Exposure:
         in_use += quantity * entry / position.leverage
         at_stop = (entry - position.stop_price) * position.side.sign
         risk += max(quantity * at_stop, ZERO)
-    return Exposure(notional, risk, in_use, len(book.positions))
+    return Exposure(notional, risk, in_use, len(book.positions) + len({item.symbol for item in strangers}))
 
 
 def unrealized(book: Book, marks: Mapping[str, Decimal]) -> Decimal:
@@ -223,22 +231,26 @@ def liquidation_price(position: Position, instrument: Instrument) -> Decimal | N
     return instrument.ticks_to_price(ticks) if ticks else None
 
 
-def available_margin(book: Book, marks: Mapping[str, Decimal]) -> Decimal:
+def available_margin(book: Book, marks: Mapping[str, Decimal], strangers: Strangers = ()) -> Decimal:
     """Balance less margin in use and open loss; open profit is not spent."""
-    return book.ledger.balance - exposure(book, marks).margin + min(unrealized(book, marks), ZERO)
+    return book.ledger.balance - exposure(book, marks, strangers).margin + min(unrealized(book, marks), ZERO)
 
 
 def exposure_limits(
-    book: Book, marks: Mapping[str, Decimal], settings: EngineSettings, proposal: Proposal | None
+    book: Book,
+    marks: Mapping[str, Decimal],
+    settings: EngineSettings,
+    proposal: Proposal | None,
+    strangers: Strangers = (),
 ) -> list[Judged]:
     """R5: portfolio risk, position count and size, leverage, margin; with a proposal added where one is given."""
     limit = settings.limits
-    now = exposure(book, marks)
+    now = exposure(book, marks, strangers)
     equity = book.ledger.balance + unrealized(book, marks)
     new_notional = proposal.quantity * proposal.price if proposal else ZERO
     new_risk = proposal.quantity * abs(proposal.price - proposal.stop_price) if proposal else ZERO
     equity_e8 = units.e8_down(equity)
-    available = available_margin(book, marks)
+    available = available_margin(book, marks, strangers)
     required = sizing.reserved_margin_e8(
         units.e8_up(new_notional), units.milli(settings.leverage), settings.sizing.taker_fee_e8
     )
@@ -281,10 +293,15 @@ def exposure_limits(
 
 
 def approve_entry(
-    book: Book, marks: Mapping[str, Decimal], settings: EngineSettings, proposal: Proposal, client_order_id: str
+    book: Book,
+    marks: Mapping[str, Decimal],
+    settings: EngineSettings,
+    proposal: Proposal,
+    client_order_id: str,
+    strangers: Strangers = (),
 ) -> Approved | Judged:
     """Approved, or the first limit that refuses the entry."""
-    for judged in exposure_limits(book, marks, settings, proposal):
+    for judged in exposure_limits(book, marks, settings, proposal, strangers):
         if judged.verdict.tripped:
             return judged
     return Approved(client_order_id, "within every limit")

@@ -115,6 +115,24 @@ class ExecutionSettings:
     reconcile_interval_ms: int = 300_000
 
 
+class ForeignPolicy(StrEnum):
+    """What becomes of positions at the venue that are not ours."""
+
+    IGNORE = "ignore"  # left alone and counted as exposure
+    FREEZE = "freeze"  # left alone; no entries on the symbol until an operator resumes
+    ADOPT = "adopt"  # taken over, with a stop
+    FLATTEN = "flatten"  # closed at the market
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignSettings:
+    """Policies of the traded symbols; what is not traded is always ignored. `adopt_stop_ppm` counts from the mark."""
+
+    default: ForeignPolicy = ForeignPolicy.FREEZE
+    symbols: Mapping[str, ForeignPolicy] = field(default_factory=dict)
+    adopt_stop_ppm: int = 20_000
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """Everything a decision depends on besides state and event."""
@@ -130,3 +148,10 @@ class EngineSettings:
     exits: ExitSettings = field(default_factory=ExitSettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
+    foreign: ForeignSettings = field(default_factory=ForeignSettings)
+
+    def foreign_policy(self, symbol: str) -> ForeignPolicy:
+        """What becomes of a foreign position on `symbol`."""
+        if symbol not in self.instruments:
+            return ForeignPolicy.IGNORE
+        return self.foreign.symbols.get(symbol, self.foreign.default)

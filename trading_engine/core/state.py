@@ -49,9 +49,10 @@ class Ledger:
     """Sums over the pnl rows, as a projection; the audit recomputes them from the rows.
 
     balance          sum of all rows
-    transfers        sum of the rows of kind transfer; start_balance is the first of them
+    transfers        sum of the rows of kind transfer and adjustment; start_balance is the first transfer
     bookings         how many fills and incomes were booked; numbers the rows
     peak             running maximum of balance − transfers since the last rebase
+    made_here        how many of the bookings have no event of their own at the venue
     rebased_booking  the booking after which the peak counts anew; rebased_ms likewise for the streak
     """
 
@@ -59,6 +60,7 @@ class Ledger:
     transfers: Decimal = ZERO
     start_balance: Decimal = ZERO
     bookings: int = 0
+    made_here: int = 0
     peak: Decimal = ZERO
     rebased_booking: int = 0
     rebased_ms: int = 0
@@ -136,6 +138,25 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignHolding:
+    """What somebody else holds at the venue, or may come to hold by an open order.
+
+    quantity   signed, + long; 0 for an order that can only reduce
+    price      mark when it was last seen, or the order's price
+    """
+
+    symbol: str
+    quantity: Decimal
+    price: Decimal
+    leverage: Decimal
+
+    @property
+    def notional(self) -> Decimal:
+        """Size in money, unsigned."""
+        return abs(self.quantity) * self.price
+
+
+@dataclass(frozen=True, slots=True)
 class Market:
     """The volatile view: last closes, progress, whether the venue agrees with us.
 
@@ -147,6 +168,8 @@ class Market:
     uncovered       position id → since when its acknowledged stops cover less than is open
     wallet_gap      wallet less ledger at the last snapshot: 0, or something nobody has explained
     told_gap        the gap that a person was last told of
+    foreign         symbol → what somebody else holds, beside ours or alone
+    foreign_orders  symbol:venue order id → an open order that is not ours
     """
 
     marks: Mapping[str, Decimal] = field(default_factory=dict)
@@ -160,6 +183,13 @@ class Market:
     uncovered: Mapping[str, int] = field(default_factory=dict)
     wallet_gap: Decimal = ZERO
     told_gap: Decimal = ZERO
+    foreign: Mapping[str, ForeignHolding] = field(default_factory=dict)
+    foreign_orders: Mapping[str, ForeignHolding] = field(default_factory=dict)
+
+    @property
+    def strangers(self) -> tuple[ForeignHolding, ...]:
+        """Everything of somebody else's that counts as exposure of the account."""
+        return tuple(item for item in (*self.foreign.values(), *self.foreign_orders.values()) if item.quantity)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from trading_engine.domain.events import (
     Event,
     FillSeen,
     FillsRead,
+    GapAccepted,
     IncomeSeen,
     LookupFailed,
     OrderLookedUp,
@@ -38,7 +39,9 @@ from trading_engine.domain.events import (
     SubmitExpired,
     TimerFired,
 )
-from trading_engine.domain.records import FillApplied, IncomeBooked, PositionAdvanced, Record
+from trading_engine.domain.records import AdjustmentBooked, FillApplied, IncomeBooked, PositionAdvanced, Record
+
+_TOUCHES_LIMITS = FillApplied | IncomeBooked | AdjustmentBooked | PositionAdvanced
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def step(state: EngineState, event: Event, settings: EngineSettings) -> StepResu
     draft = Draft(state, settings, event.ts_ms)
     _dispatch(draft, event)
     if draft.records:
-        if any(isinstance(record, FillApplied | IncomeBooked | PositionAdvanced) for record in draft.records):
+        if any(isinstance(record, _TOUCHES_LIMITS) for record in draft.records):
             trips.announce_trips(draft, state.book)
         invariants.check(draft.book)
     after = EngineState(prune(draft.book), draft.market)
@@ -105,6 +108,8 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one 
             on_command.on_stop(draft, event)
         case ResumeRequested():
             on_command.on_resume(draft, event)
+        case GapAccepted():
+            on_command.on_gap_accepted(draft, event)
         case RunBegan():
             on_command.on_run_began(draft, event)
         case RunEnding():

@@ -8,6 +8,7 @@ fills, then reports, then candles with their decisions, then timers, then comman
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 from trading_engine.domain.control import Level
@@ -177,6 +178,16 @@ class ResumeRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class GapAccepted:
+    """An operator accepts that the wallet holds `wallet` whatever the ledger says, and why."""
+
+    ts_ms: int
+    wallet: Decimal
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunBegan:
     """A process has started on this state."""
 
@@ -223,6 +234,7 @@ Event = (
     | TimerFired
     | StopRequested
     | ResumeRequested
+    | GapAccepted
     | RunBegan
     | RunEnding
     | RunFinished

@@ -18,6 +18,7 @@ class Fill:
     client_order_id ours, or empty for orders that are not (liquidation, a person's order)
     fee             cost in `fee_asset`, positive = paid, negative = rebate
     realized_pnl    gross PnL the venue books for this fill, None where it does not say
+    is_liquidation  the venue took the position over; is_adl: it was closed against by auto-deleveraging
     ts_ms           venue time
     """
 
@@ -36,11 +37,21 @@ class Fill:
     realized_pnl: Decimal | None = None
     is_maker: bool = False
     is_liquidation: bool = False
+    is_adl: bool = False
 
     @property
     def key(self) -> str:
         """What makes this fill one fill, however often it is told."""
         return f"{self.venue}:{self.account}:{self.trade_id}"
+
+
+GAP_MARK = ":#gap-"  # in the key of an adjustment that an operator asked for
+PART_MARK = "+"  # ends the key of what is left of a fill that was cut
+
+
+def is_made_here(key: str) -> bool:
+    """Whether a booking with this dedup key has no event of its own at the venue."""
+    return key.endswith(PART_MARK) or GAP_MARK in key
 
 
 class PnlKind(StrEnum):
@@ -50,8 +61,13 @@ class PnlKind(StrEnum):
     FEE = "fee"
     FUNDING = "funding"
     LIQUIDATION = "liquidation"
-    ADJUSTMENT = "adjustment"
+    ADJUSTMENT = "adjustment"  # not this engine's doing: somebody else's trade, a gap that an operator accepted
     TRANSFER = "transfer"
+
+    @property
+    def is_result(self) -> bool:
+        """It is a result of trading, which the limits count; deposits and adjustments are not."""
+        return self not in (PnlKind.ADJUSTMENT, PnlKind.TRANSFER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 PREFIX = "te"
+EMERGENCY_PREFIX = "tx"
 EPOCH_LENGTH = 4
 _LENGTH = 18
+_EMERGENCY_DIGITS = 9  # milliseconds until the year 5188
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -90,6 +92,21 @@ def parse_client_order_id(text: str) -> OrderKey | None:
     if purpose is None:
         return None
     return OrderKey(text[2:6], int(text[6:12], 36), purpose, int(text[13], 36), int(text[14:18], 36))
+
+
+def emergency_order_id(now_ms: int, index: int) -> str:
+    """An id for an order that is sent without the database: recognisable, and not one of a position's orders.
+
+    `index` tells apart the orders of one emergency; ValueError above 1,295.
+    """
+    return EMERGENCY_PREFIX + base36(now_ms, _EMERGENCY_DIGITS) + base36(index, 2)
+
+
+def is_emergency_order_id(text: str) -> bool:
+    """Whether an order was sent by `flatten --direct`."""
+    text = text.lower()
+    has_length = len(text) == len(EMERGENCY_PREFIX) + _EMERGENCY_DIGITS + 2
+    return has_length and text.startswith(EMERGENCY_PREFIX) and all(char in _DIGITS for char in text)
 
 
 def position_id(number: int) -> str:

@@ -32,6 +32,7 @@ class CloseReason(StrEnum):
     KILL_SWITCH = "kill_switch"
     RISK = "risk"
     LIQUIDATION = "liquidation"
+    ADL = "adl"  # auto-deleveraging: the venue closed it against a liquidated account
     EXTERNAL = "external"
     ABANDONED = "abandoned"
 
@@ -50,6 +51,7 @@ class Position:
     initial_stop       stop fixed at the decision; `stop_price` where it stands now
     signal_ms          open time of the signal's candle
     opened_ms          venue time of the first opening fill; `closed_ms` of the last fill
+    adopted_quantity   part of `entry_quantity` that was taken over from the venue without fills of ours
     version            counts the changes of the row, for the store's guard
     """
 
@@ -83,6 +85,7 @@ class Position:
     close_reason: CloseReason | None = None
     is_aged: bool = False
     residual_of: str = ""
+    adopted_quantity: Decimal = ZERO
     version: int = 1
 
     @property

@@ -12,6 +12,7 @@ from trading_engine.domain.control import Level
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.lifecycle import PositionState, Trigger
 from trading_engine.domain.market import Signal
+from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order, OrderState
 from trading_engine.domain.position import CloseReason, Position
 from trading_engine.domain.severity import Severity
@@ -62,7 +63,7 @@ class SignalSeen:
 
 @dataclass(frozen=True, slots=True)
 class PositionOpened:
-    """A position was intended (PENDING), or a residual one found (CLOSING)."""
+    """A position was intended (PENDING), adopted (OPEN), or a residual or foreign one is to be closed (CLOSING)."""
 
     position: Position
 
@@ -129,6 +130,7 @@ class FillApplied:
     gross       gross PnL booked: the venue's figure, or ours where it gives none
     own_gross   ours, always: the cross-check
     day         trading day of the venue's time stamp
+    adjustment  what the venue books beyond `gross` because a stranger's coins are in its figure: no result of ours
     """
 
     fill: Fill
@@ -136,6 +138,7 @@ class FillApplied:
     gross: Decimal
     own_gross: Decimal
     day: str
+    adjustment: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +148,24 @@ class IncomeBooked:
     income: Income
     position_id: str
     day: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustmentBooked:
+    """The wallet changed by something that is not this engine's trading; counts for the limits like a transfer.
+
+    key      dedup key: that of somebody else's fill or income, or one made for an operator's word
+    actor    who books it: `reconcile`, or the operator who accepts a gap, with his reason
+    """
+
+    key: str
+    amount: Decimal
+    asset: str
+    symbol: str
+    ts_ms: int
+    day: str
+    actor: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +260,7 @@ Record = (
     | CancelIntended
     | FillApplied
     | IncomeBooked
+    | AdjustmentBooked
     | ControlChanged
     | LimitsRebased
     | LimitTripped

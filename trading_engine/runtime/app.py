@@ -15,9 +15,8 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
 
 from loguru import logger
 
@@ -27,15 +26,15 @@ from trading_engine.alerts.outbox_worker import OutboxWorker
 from trading_engine.alerts.port import AlertRow
 from trading_engine.config.show import config_hash
 from trading_engine.core import on_timer
-from trading_engine.core.state import EngineState, Market
-from trading_engine.domain.control import Level
+from trading_engine.core.state import EngineState
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.events import ResumeRequested, RunBegan, RunEnding, RunFinished
 from trading_engine.domain.ids import EPOCH_LENGTH, base36
+from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.records import AlertRaised, PositionAdvanced, Record
 from trading_engine.domain.severity import Severity
 from trading_engine.ports import Loaded
-from trading_engine.runtime import bootstrap
+from trading_engine.runtime import bootstrap, startup, status
 from trading_engine.runtime.bootstrap import Plan, RunOptions
 from trading_engine.runtime.brain import Brain
 from trading_engine.runtime.clock import VirtualClock
@@ -61,6 +60,7 @@ SHUTDOWN_BUDGET_S = 20.0
 CANDLES_TO_FLATTEN = 60  # after these a market too thin to close in is left behind its stop
 EXIT_DONE = 0
 EXIT_REFUSED = 3
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 for _name in (
     "engine.commit.before",
@@ -86,13 +86,38 @@ def run(options: RunOptions) -> int:
     if options.dry_run:
         return EXIT_DONE
     state = state_dir.resolve(options.state_dir, os.environ)
-    stop_file = StopFile(plan.config.kill_switch.file)
-    if not state.database.exists() and stop_file.read() is not None:  # nothing to manage, so nothing is made
-        raise ConfigInvalid(f"{stop_file.path} is present; remove it to start", exit_code=EXIT_REFUSED)
+    if not state.database.exists():  # nothing to manage, so nothing is made
+        stop_file = _stop_file(plan)
+        if stop_file.read() is not None:
+            raise ConfigInvalid(f"{stop_file.path} is present; remove it to start", exit_code=EXIT_REFUSED)
+        _require(startup.lost_engine(state))
     state = state_dir.prepare(state)
     with InstanceLock(state.lock):
         _ensure_database(state)
-        return asyncio.run(_Run(options, plan, state).main())
+        with _handlers_kept():
+            return asyncio.run(_Run(options, plan, state).main())
+
+
+@contextlib.contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """The loop takes the signals over and, when it closes, leaves their defaults behind; the caller has its own."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop_file(plan: Plan) -> StopFile:
+    """The kill-switch file; absolute, so that messages say where it lies."""
+    return StopFile(plan.config.kill_switch.file.absolute())
+
+
+def _require(refusal: str) -> None:
+    """Refuse for safety (exit 3) where there is a reason."""
+    if refusal:
+        raise ConfigInvalid(refusal, exit_code=EXIT_REFUSED)
 
 
 def _ensure_database(state: StateDir) -> None:
@@ -113,32 +138,44 @@ class _Run:
         self._plan = plan
         self._state = state
         self._config = plan.config
+        self._stop_file = _stop_file(plan)
         self._run_id = f"{SystemClock().now_ms():x}-{os.getpid():x}"
         self._stopping = ""
         self._clock = VirtualClock()
 
     async def main(self) -> int:
         """Start, recover, play, end."""
+        self._catch_signals()  # from here on a signal is an orderly end, however far the start has come
         settings = self._plan.settings
         store = SqlStore.open(
             self._state.database, venue=settings.venue, account=settings.account, hit=crash_points.hit
         )
         try:
             loaded = store.load()
-            refusal = self._torn_apart(loaded) or self._refusal(loaded)
-            if refusal:
-                raise ConfigInvalid(refusal, exit_code=EXIT_REFUSED)
+            paper = startup.read_paper(self._state.paper_database, loaded.book)
+            _require(startup.torn_apart(self._state, loaded, paper))
+            remedy = startup.remedy_of(self._options, self._config)
+            _require(startup.left_behind(loaded.book, paper, settings.instruments, remedy))
+            _require(startup.switched_off(loaded.book, self._stop_file))
+            instruments = startup.listed(self._config, settings.instruments, paper)
             self._configure_logging()  # not before: what is refused leaves no file
-            return await self._live(store, loaded)
+            for text in startup.warnings(self._options, self._plan, loaded):
+                self._warn(text)
+            return await self._live(store, loaded, instruments)
         finally:
             store.close()
+
+    @property
+    def _is_quiet(self) -> bool:
+        """The console shows errors only."""
+        return self._options.speed is None and not self._options.debug
 
     def _configure_logging(self) -> None:
         log = self._config.logging
         level = "DEBUG" if self._options.debug else log.level
         directory = self._state.logs if log.file else None
         # At full speed weeks pass in seconds: the console keeps to what needs a person, the file has it all.
-        console_level = "ERROR" if self._options.speed is None and not self._options.debug else level
+        console_level = "ERROR" if self._is_quiet else level
         configure_logging(
             level,
             log_dir=directory,
@@ -147,41 +184,17 @@ class _Run:
             console_level=console_level,
         )
 
-    def _torn_apart(self, loaded: Loaded) -> str:
-        """Why the two databases cannot belong together; trading on would trade on a lie."""
-        paper, engine = self._state.paper_database, self._state.database
-        bookings = loaded.book.ledger.bookings
-        if bookings and not paper.exists():
-            return (
-                f"{paper} is missing, {engine.name} knows {bookings} bookings of that account; put it back, or"
-                " start on a new --state"
-            )
-        if not loaded.last_seq and paper.exists():
-            account = Memory(paper, read_only=True).load()
-            if account is not None and account.progress.trades:
-                return (
-                    f"{paper} holds {account.progress.trades} trades, {engine} knows none of them; put the"
-                    " engine's database back (`trading-engine db restore`), or start on a new --state"
-                )
-        return ""
+    def _warn(self, text: str) -> None:
+        """Into the log, and to the person in front of a console that leaves warnings out."""
+        logger.warning(text)
+        if self._is_quiet and self._options.on_notice is not None:
+            self._options.on_notice(text)
 
-    def _refusal(self, loaded: Loaded) -> str:
-        """Why a flat engine must not start; with a position it starts and manages the exits."""
-        stop_file = StopFile(self._config.kill_switch.file)
-        if loaded.book.positions:
-            return ""
-        if stop_file.read() is not None:
-            return f"{stop_file.path} is present; remove it, then run `trading-engine resume`"
-        control = loaded.book.control
-        if control.level is not Level.RUN:
-            return f"kill switch at {control.level} ({control.reason}); run `trading-engine resume` to release it"
-        return ""
-
-    async def _live(self, store: SqlStore, loaded: Loaded) -> int:
+    async def _live(self, store: SqlStore, loaded: Loaded, instruments: Sequence[Instrument]) -> int:
         memory = Memory(self._state.paper_database, crash_points.hit)
         venue = EmbeddedVenue(
             memory,
-            list(self._plan.settings.instruments.values()),
+            instruments,
             self._plan.terms,
             self._config.paper.balance,
             self._plan.source.first_ts,
@@ -190,8 +203,7 @@ class _Run:
         driver, pump, executor = self._wire(store, loaded, venue)
         worker = self._alert_worker(store)
         control = ControlServer(self._state.control_socket, self._command)
-        self._pump, self._driver, self._executor = pump, driver, executor
-        self._catch_signals()
+        self._pump = pump
         await control.start()
         worker.start()
         try:
@@ -223,7 +235,7 @@ class _Run:
             executor,
             timers,
             self._clock,
-            StopFile(self._config.kill_switch.file),
+            self._stop_file,
             bootstrap.stop_level(self._config),
         )
         driver = ReplayDriver(parts, self._options.speed, lambda: bool(self._stopping), self._progress)
@@ -252,7 +264,7 @@ class _Run:
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _SIGNALS:
             loop.add_signal_handler(number, self._stop, signal.Signals(number).name)
 
     def _stop(self, reason: str) -> None:
@@ -285,12 +297,14 @@ class _Run:
         """What the control socket can ask of the engine."""
         if request.get("command") != "resume":
             return {"ok": False, "message": f"unknown command {request.get('command')!r}; known: resume"}
-        stop_file = StopFile(self._config.kill_switch.file)
-        if stop_file.read() is not None:
-            return {"ok": False, "message": f"{stop_file.path} is still there; remove it first"}
-        before = self._pump.state.book.control.level
-        self._pump.handle(ResumeRequested(self._clock.now_ms(), str(request.get("actor", "operator"))))
-        return {"ok": True, "message": f"resumed (kill switch was at {before}); peak and losing streak count anew"}
+        if self._stop_file.read() is not None:
+            return {"ok": False, "message": f"{self._stop_file.path} is still there; remove it first"}
+        now_ms = self._clock.now_ms()
+        released = status.released(self._pump.state.book, status.limits(self._pump.state, self._plan.settings, now_ms))
+        if not released:
+            return {"ok": True, "message": status.NOTHING_TO_RESUME}
+        self._pump.handle(ResumeRequested(now_ms, str(request.get("actor", "operator"))))
+        return {"ok": True, "message": f"{status.resumed(released)}; peak and losing streak count anew"}
 
     def _progress(self, done: int, now_ms: int) -> None:
         if self._options.on_progress is not None:
@@ -313,5 +327,4 @@ def _initial_state(loaded: Loaded, new_epoch: str) -> EngineState:
     seen = loaded.checkpoint
     if seen is None:
         return EngineState(book)
-    marks = {symbol: Decimal(price) for symbol, price in seen.marks}
-    return EngineState(book, Market(marks, seen.cursor_ms, seen.decided_ms, seen.reconciled_ms, is_synced=False))
+    return EngineState(book, status.view_of(seen))

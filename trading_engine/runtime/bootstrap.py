@@ -4,13 +4,16 @@ What belongs here: turning the configuration into plain settings of the lower la
 the checks of both before anything is written. What does not: running them (app).
 """
 
+import logging
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
+from trading_engine.alerts.channel import Channel
 from trading_engine.config.load import load_config
 from trading_engine.config.model import Config, InstrumentConfig
 from trading_engine.core.settings import (
@@ -19,6 +22,8 @@ from trading_engine.core.settings import (
     ExecutionSettings,
     ExitPlan,
     ExitSettings,
+    ForeignPolicy,
+    ForeignSettings,
     LimitSettings,
     PartialStep,
     SizingSettings,
@@ -50,7 +55,10 @@ _PPM_PER_PERCENT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the command line asks for. `speed` None is as fast as it goes."""
+    """What the command line asks for. `speed` None is as fast as it goes.
+
+    on_notice   told what a person should know at the start, where the console shows no warnings
+    """
 
     config_path: Path
     state_dir: Path | None = None
@@ -62,6 +70,7 @@ class RunOptions:
     dry_run: bool = False
     debug: bool = False
     on_progress: Callable[[int, int, int], None] | None = None
+    on_notice: Callable[[str], None] | None = None
 
 
 class Finding(NamedTuple):
@@ -87,9 +96,9 @@ class Plan:
 
 def prepare(options: RunOptions, environ: Mapping[str, str]) -> Plan:
     """Read and check configuration, strategies and data; raises ConfigInvalid, writes nothing."""
-    config = load_config(options.config_path, options.overrides, environ, Path(".env"))
+    config = _configuration(options, environ)
     symbols = _symbols(config, options)
-    instruments = {symbol: _instrument(config, symbol) for symbol in symbols}
+    instruments = {symbol: instrument_of(config, symbol) for symbol in symbols}
     strategies = _strategies(config, symbols)
     files = tuple(open_candles(symbol, path, instruments[symbol]) for symbol, path in options.replay.items())
     source, total = _source(config, options, files, instruments)
@@ -100,14 +109,31 @@ def prepare(options: RunOptions, environ: Mapping[str, str]) -> Plan:
 
 def settings_only(options: RunOptions, environ: Mapping[str, str]) -> tuple[Config, EngineSettings, Terms]:
     """The settings without opening any data."""
-    config = load_config(options.config_path, options.overrides, environ, Path(".env"))
-    instruments = {symbol: _instrument(config, symbol) for symbol in config.symbols}
+    config = _configuration(options, environ)
+    instruments = {symbol: instrument_of(config, symbol) for symbol in config.symbols}
     return config, engine_settings(config, instruments), _terms(config)
+
+
+def _configuration(options: RunOptions, environ: Mapping[str, str]) -> Config:
+    config = load_config(options.config_path, options.overrides, environ, Path(".env"))
+    stop_file = config.kill_switch.file
+    if stop_file.is_dir():
+        raise ConfigInvalid(
+            f"{options.config_path}: kill_switch.file = {stop_file} is a directory; expected the path of a file"
+            f" (as {stop_file / 'STOP'})"
+        )
+    return config
 
 
 def _symbols(config: Config, options: RunOptions) -> tuple[str, ...]:
     """The symbols to trade: those with data where data is given, otherwise the configured ones."""
     unknown = sorted(set(options.replay) - set(config.symbols))
+    if unknown and "symbols" in options.overrides:
+        raise ConfigInvalid(
+            f"--replay {unknown[0]}=…: --symbol {' --symbol '.join(config.symbols)} excludes it; give"
+            f" --symbol {unknown[0]} as well, or leave the file out",
+            exit_code=2,
+        )
     if unknown:
         raise ConfigInvalid(
             f"--replay {unknown[0]}=…: {unknown[0]} is not among the symbols of {options.config_path}"
@@ -120,7 +146,8 @@ def _symbols(config: Config, options: RunOptions) -> tuple[str, ...]:
     return tuple(symbol for symbol in config.symbols if not options.replay or symbol in options.replay)
 
 
-def _instrument(config: Config, symbol: str) -> Instrument:
+def instrument_of(config: Config, symbol: str) -> Instrument:
+    """The facts of a symbol: built in, replaced by the configuration's; ConfigInvalid where there are none."""
     override = config.paper.instruments.get(symbol, InstrumentConfig())
     known = known_instrument(symbol)
     if known is None and (override.tick is None or override.step is None):
@@ -225,6 +252,7 @@ def engine_settings(config: Config, instruments: Mapping[str, Instrument]) -> En
         ),
         exits=_exits(config),
         limits=_limits(config),
+        foreign=_foreign(config),
         execution=ExecutionSettings(
             max_send_delay_ms=execution.max_send_delay_ms,
             recv_window_ms=execution.recv_window_ms,
@@ -251,6 +279,15 @@ def _exits(config: Config) -> ExitSettings:
         max_age_ms=exits.max_age_hours * HOUR_MS,
         close_on_max_age=exits.on_max_age == "close",
         exit_on_opposite=exits.exit_on_opposite,
+    )
+
+
+def _foreign(config: Config) -> ForeignSettings:
+    section = config.reconciliation
+    return ForeignSettings(
+        default=ForeignPolicy(section.default),
+        symbols={symbol: ForeignPolicy(policy) for symbol, policy in section.symbols.items()},
+        adopt_stop_ppm=ppm(section.adopt_stop_pct),
     )
 
 
@@ -287,7 +324,34 @@ def check(options: RunOptions, environ: Mapping[str, str] | None = None) -> list
     for file in plan.files:
         findings.extend(_data_findings(file))
     findings.extend(_folded(plan))
+    findings.extend(_unreachable(plan.config))
     return findings
+
+
+def _unreachable(config: Config) -> list[Finding]:
+    """Channels of alerts that no service stands behind; nothing is sent."""
+    found = []
+    for index, item in enumerate(config.alerts.channels):
+        channel = Channel(item.url.get_secret_value(), item.min_severity)
+        if not _is_service(channel.url):
+            text = f"{channel.label} is not a URL that Apprise knows; see appriseit.com/services"
+            found.append(Finding("error", f"alerts.channels[{index}].url", text))
+    return found
+
+
+def _is_service(url: str) -> bool:
+    """Whether Apprise makes a service of the URL. What it says about that holds the URL, so nobody hears it."""
+    complaints = logging.getLogger("apprise")
+    level = complaints.level
+    complaints.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on its imports, which are its own affair
+            import apprise  # noqa: PLC0415 - an engine does without until it has something to tell
+
+            return apprise.Apprise.instantiate(url, suppress_exceptions=True) is not None
+    finally:
+        complaints.setLevel(level)
 
 
 def _data_findings(file: CandleFile) -> list[Finding]:

@@ -6,11 +6,13 @@ not: anything that trades.
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
+from trading_engine.core import foreign
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, Effect, LookUpOrder, PlaceOrder
 from trading_engine.core.on_command import on_resume
@@ -18,10 +20,10 @@ from trading_engine.core.reconcile import on_snapshot
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Book, EngineState, Market
 from trading_engine.domain import money
-from trading_engine.domain.control import Level
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.events import ResumeRequested
 from trading_engine.domain.records import (
+    AdjustmentBooked,
     DifferenceFound,
     FillApplied,
     IncomeBooked,
@@ -30,15 +32,19 @@ from trading_engine.domain.records import (
     Record,
     SymbolFrozen,
 )
-from trading_engine.ports import Checkpoint, Commit
-from trading_engine.runtime import bootstrap
+from trading_engine.domain.reports import VenueSnapshot
+from trading_engine.ports import Checkpoint, Commit, Loaded
+from trading_engine.runtime import bootstrap, startup, status
 from trading_engine.runtime.executor import take_snapshot
+from trading_engine.store.read_models import Reader
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.clock import SystemClock
 from trading_engine.system.single_instance import InstanceLock
 from trading_engine.system.state_dir import StateDir
 from trading_engine.venues.embedded.memory import Memory
 from trading_engine.venues.embedded.venue import EmbeddedVenue
+
+_LOOKS = 20  # for a moment between two commits of an engine that runs as fast as it can
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +59,21 @@ class Difference:
 
 
 def paper_wallet(state_dir: Path) -> Decimal | None:
-    """What the embedded exchange says the wallet holds, None where there is no paper account."""
-    path = StateDir(state_dir).paper_database
-    if not path.exists():
+    """What the embedded exchange says the wallet holds, None where there is no paper account.
+
+    ConfigInvalid where the exchange's memory is damaged, or empty although the ledger knows of it.
+    """
+    state = StateDir(state_dir)
+    paper = startup.read_paper(state.paper_database)
+    if paper is None:
         return None
-    memory = Memory(path, read_only=True)
-    try:
-        account = memory.load()
-        return None if account is None else money.from_e8(account.progress.wallet_e8)
-    finally:
-        memory.close()
+    if paper.account is None:
+        with Reader.open(state.database) as reader:
+            bookings = reader.ledger().bookings
+        if not bookings:
+            return None
+        startup.require_account(state, bookings, paper)
+    return None if paper.account is None else money.from_e8(paper.account.progress.wallet_e8)
 
 
 def resume(state_dir: Path, actor: str) -> str:
@@ -74,10 +85,11 @@ def resume(state_dir: Path, actor: str) -> str:
         store = SqlStore.open(state.database)
         try:
             loaded = store.load()
-            before = loaded.book.control.level
-            if before is Level.RUN and not loaded.book.frozen:
-                return "nothing to resume: the kill switch is at RUN and no symbol is frozen"
             seen = loaded.checkpoint
+            # The limits as the last commit judged them, which is what `risk` shows.
+            released = status.released(loaded.book, seen.limits if seen else ())
+            if not released:
+                return status.NOTHING_TO_RESUME
             # A fill inside a candle is later than the last close; the streak counts anew after both.
             now_ms = max(seen.cursor_ms, loaded.book.ledger.last_booked_ms) if seen else SystemClock().now_ms()
             draft = Draft(EngineState(loaded.book), _no_settings(), now_ms)
@@ -87,7 +99,7 @@ def resume(state_dir: Path, actor: str) -> str:
             store.commit(Commit(now_ms, "offline", tuple(draft.records), draft.book, progress))
         finally:
             store.close()
-    return f"resumed (kill switch was at {before}); the next start trades again"
+    return f"{status.resumed(released)}; the next start trades again"
 
 
 def _no_settings() -> EngineSettings:
@@ -96,26 +108,74 @@ def _no_settings() -> EngineSettings:
 
 
 def plan(state_dir: Path, config_path: Path, environ: Mapping[str, str] | None = None) -> list[Difference]:
-    """What reconciliation would find and do, against the paper exchange's memory, without acting."""
+    """What reconciliation would find and do, against the paper exchange's memory, without acting.
+
+    Works beside a running engine. ConfigInvalid where the configuration is not that of this state.
+    """
     state = StateDir(state_dir)
     options = bootstrap.RunOptions(config_path)
     config, settings, terms = bootstrap.settings_only(options, os.environ if environ is None else environ)
     if not state.database.exists() or not state.paper_database.exists():
         raise ConfigInvalid(f"{state.root}: nothing has run on this state yet")
-    store = SqlStore.open(state.database, read_only=True)
-    memory = Memory(state.paper_database, read_only=True)
-    try:
-        loaded = store.load()
-        venue = EmbeddedVenue(
-            memory, list(settings.instruments.values()), terms, config.paper.balance, 0, config.account
-        )
+    with (
+        SqlStore.open(state.database, venue=settings.venue, account=settings.account, read_only=True) as store,
+        _one_moment(store, state.paper_database) as (loaded, memory),
+    ):
+        paper = startup.paper_of(memory, loaded.book)
+        startup.require_account(state, loaded.book.ledger.bookings, paper)
+        stranger = startup.left_behind(loaded.book, paper, settings.instruments, startup.remedy_of(options, config))
+        if stranger:
+            raise ConfigInvalid(stranger)
+        instruments = startup.listed(config, settings.instruments, paper)
+        venue = EmbeddedVenue(memory, instruments, terms, config.paper.balance, 0, config.account)
         snapshot = asyncio.run(take_snapshot(venue, loaded.book, venue.progress.now_ms))
-        draft = Draft(EngineState(loaded.book, Market()), settings, venue.progress.now_ms)
+        view = Market() if loaded.checkpoint is None else status.view_of(loaded.checkpoint)
+        draft = Draft(EngineState(loaded.book, view), settings, venue.progress.now_ms)
         on_snapshot(draft, snapshot)
-        return _differences(draft, loaded.book)
-    finally:
-        store.close()
-        memory.close()
+        return [*_differences(draft, loaded.book), *_positions(draft, snapshot), *_strangers_orders(draft)]
+
+
+@contextmanager
+def _one_moment(store: SqlStore, path: Path) -> Iterator[tuple[Loaded, Memory]]:
+    """Ledger and exchange as of one moment: a running engine commits between two looks."""
+    for attempt in range(_LOOKS):
+        loaded = store.load()
+        memory = Memory(path, read_only=True)
+        try:
+            if attempt == _LOOKS - 1 or store.load().last_seq == loaded.last_seq:
+                yield loaded, memory
+                return
+        finally:
+            memory.close()
+
+
+def _positions(draft: Draft, snapshot: VenueSnapshot) -> list[Difference]:
+    """Quantities that still differ when all that is proven is booked, where the plan's records do not name them."""
+    told = {item.symbol for item in draft.records if isinstance(item, DifferenceFound) and item.kind == "position"}
+    found = []
+    for symbol in sorted(set(draft.settings.instruments) - told):
+        ours = draft.book.position_on(symbol)
+        here = ours.quantity * ours.side.sign if ours else money.ZERO
+        there = sum(
+            (item.quantity * item.side.sign for item in snapshot.positions if item.symbol == symbol), money.ZERO
+        )
+        if here != there:
+            action = "stays frozen" if symbol in draft.book.frozen else "looked at again"
+            if here + foreign.expected(draft, symbol) == there:
+                action = "ignored: counted as exposure"
+            found.append(Difference("position", symbol, money.text(here), money.text(there), action))
+    return found
+
+
+def _strangers_orders(draft: Draft) -> list[Difference]:
+    """Orders that are not ours, where the plan's records do not name them."""
+    kinds = ("foreign_order", "emergency_order")
+    told = {item.symbol for item in draft.records if isinstance(item, DifferenceFound) and item.kind in kinds}
+    return [
+        Difference("foreign_order", item.symbol, "", f"order {key.partition(':')[2]}", "left alone")
+        for key, item in sorted(draft.market.foreign_orders.items())
+        if item.symbol not in told
+    ]
 
 
 def _differences(draft: Draft, before: Book) -> list[Difference]:
@@ -134,6 +194,9 @@ def _of_record(record: Record, after: Book, before: Book) -> Difference | None: 
         case IncomeBooked(income=income):
             what = f"{income.kind} {money.text(income.amount)}"
             return Difference("missing_income", income.symbol, "", what, "book it")
+        case AdjustmentBooked():
+            what = f"{money.text(record.amount)} {record.asset}: {record.reason}"
+            return Difference("foreign_money", record.symbol, "", what, "book it as an adjustment")
         case OrderUpdated():
             known = before.orders.get(record.client_order_id)
             was = str(known.state) if known else ""

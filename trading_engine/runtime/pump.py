@@ -54,8 +54,7 @@ class Pump:
 
     def handle(self, event: Event) -> None:
         """Take in one event; what follows from it is durable before anything is done about it."""
-        if self._failure is not None:
-            raise InvariantBroken("an event came after the engine had failed") from self._failure
+        self._refuse_after_failure()
         try:
             self._handle(event)
         except BaseException as error:
@@ -80,6 +79,10 @@ class Pump:
         if self._uncommitted_candles >= CANDLES_PER_CHECKPOINT:
             self.save_progress(event.ts_ms)
 
+    def _refuse_after_failure(self) -> None:
+        if self._failure is not None:
+            raise InvariantBroken("an event came after the engine had failed") from self._failure
+
     def _commit(self, commit: Commit) -> None:
         self._store.commit(commit)
         self._waiting.clear()
@@ -87,6 +90,7 @@ class Pump:
 
     def save_progress(self, now_ms: int) -> None:
         """Commit the progress although no record calls for it, so that a restart has less to do again."""
+        self._refuse_after_failure()
         progress = checkpoint(self.state, self.settings, now_ms)
         self._commit(Commit(now_ms, self._run_id, tuple(self._waiting), self.state.book, progress))
         self._on_idle_checkpoint()

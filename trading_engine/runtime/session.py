@@ -9,7 +9,7 @@ start without a reachable venue keeps the entry gate shut, looks again, and mana
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from trading_engine.core import on_timer
@@ -97,6 +97,7 @@ class Session:
         self._alarm_ms = 0
         self._poll: asyncio.TimerHandle | None = None
         self._is_leaving = False
+        self._is_over = False
 
     def stop(self, reason: str) -> None:
         """Ask for an orderly end; again has no effect."""
@@ -121,12 +122,16 @@ class Session:
             await self._leave(reason)
         finally:
             parts.timers.on_set = None
+            parts.executor.on_failure = None
+            self._is_over = True
             for handle in (self._alarm, self._poll):
                 if handle is not None:
                     handle.cancel()
 
     def handle(self, event: Event) -> None:
-        """Decide, commit and act on one event; a failure ends the session."""
+        """Decide, commit and act on one event; a failure ends the session, after which nothing is heard."""
+        if self._is_over:
+            return
         self._guarded(lambda: self._parts.pump.handle(event))
 
     def _guarded(self, action: Callable[[], None]) -> None:
@@ -171,7 +176,8 @@ class Session:
         self._alarm = None
         parts = self._parts
         while (timer := parts.timers.pop_due(parts.clock.now_ms())) is not None:
-            parts.pump.handle(timer)
+            # As of now: after a sleep of the machine its own time would date orders into the past.
+            parts.pump.handle(replace(timer, ts_ms=parts.clock.now_ms()))
         next_ms = parts.timers.next_ms
         if next_ms is not None:
             self._on_timer_set(next_ms)

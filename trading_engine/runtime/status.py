@@ -1,15 +1,25 @@
 """What readers see of the volatile view: gates and limits, computed with the very functions that decide.
 
-What belongs here: turning core's judgements into rows of a checkpoint. What does not: showing them (cli).
+What belongs here: turning core's judgements into rows of a checkpoint, and what a resume would release. What
+does not: showing them (cli).
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from trading_engine.core import gates, risk
 from trading_engine.core.settings import EngineSettings
-from trading_engine.core.state import EngineState
+from trading_engine.core.state import Book, EngineState, Market
 from trading_engine.domain import money
+from trading_engine.domain.control import Level
 from trading_engine.ports import Checkpoint, GateStatus, LimitStatus
+
+# A resume counts these anew; a daily loss ends with its day, a balance or an exposure by itself.
+_RESUMABLE = frozenset({"drawdown", "losing_streak", "cooldown"})
+NOTHING_TO_RESUME = (
+    "nothing to resume: the kill switch is at RUN, no symbol is frozen, and no limit that a resume lifts has tripped"
+    " (drawdown, losing_streak, cooldown)"
+)
 
 
 def checkpoint(state: EngineState, settings: EngineSettings, now_ms: int) -> Checkpoint:
@@ -21,9 +31,23 @@ def checkpoint(state: EngineState, settings: EngineSettings, now_ms: int) -> Che
         decided_ms=market.decided_ms,
         reconciled_ms=market.reconciled_ms,
         gates=_gates(state, settings, now_ms),
-        limits=_limits(state, settings, now_ms),
+        limits=limits(state, settings, now_ms),
         unrealized=money.text(money.round_money(risk.unrealized(state.book, market.marks))),
         liquidations=_liquidations(state, settings),
+        foreign=tuple(market.foreign[symbol] for symbol in sorted(market.foreign)),
+        foreign_orders=tuple(sorted(market.foreign_orders.items(), key=lambda item: item[0])),
+    )
+
+
+def view_of(seen: Checkpoint) -> Market:
+    """The volatile view that a restart goes on from; nothing of it is trusted before a reconciliation."""
+    return Market(
+        marks={symbol: Decimal(price) for symbol, price in seen.marks},
+        closed_ms=seen.cursor_ms,
+        decided_ms=seen.decided_ms,
+        reconciled_ms=seen.reconciled_ms,
+        foreign={item.symbol: item for item in seen.foreign},
+        foreign_orders=dict(seen.foreign_orders),
     )
 
 
@@ -46,10 +70,28 @@ def _gates(state: EngineState, settings: EngineSettings, now_ms: int) -> tuple[G
     return tuple(rows)
 
 
-def _limits(state: EngineState, settings: EngineSettings, now_ms: int) -> tuple[LimitStatus, ...]:
+def released(book: Book, judged: Iterable[LimitStatus]) -> tuple[str, ...]:
+    """What a resume would release, in words; empty where it would only count peak and streak anew."""
+    level = book.control.level
+    parts = [] if level is Level.RUN else [f"kill switch was at {level}"]
+    parts += [f"{symbol} was frozen" for symbol in sorted(book.frozen)]
+    for item in judged:
+        if item.tripped and item.limit in _RESUMABLE:
+            parts.append(f"{item.limit}{f' on {item.scope}' if item.scope else ''} had tripped")
+    return tuple(parts)
+
+
+def resumed(parts: tuple[str, ...]) -> str:
+    """The beginning of the answer to a resume that has released something."""
+    also = f", also: {', '.join(parts[1:])}" if len(parts) > 1 else ""
+    return f"resumed ({parts[0]}){also}"
+
+
+def limits(state: EngineState, settings: EngineSettings, now_ms: int) -> tuple[LimitStatus, ...]:
+    """Every limit as it stands now."""
     book = state.book
     judged = risk.time_limits(book, settings, tuple(sorted(settings.instruments)), now_ms)
-    judged += risk.exposure_limits(book, state.market.marks, settings, None)
+    judged += risk.exposure_limits(book, state.market.marks, settings, None, state.market.strangers)
     return tuple(
         LimitStatus(
             item.limit,

@@ -9,8 +9,14 @@ from collections.abc import Callable
 from trading_engine.domain.events import TimerFired, TimerKind
 
 
+_EARLIEST_STANDS = frozenset({TimerKind.RECONCILE, TimerKind.FILLS})
+
+
 class Timers:
-    """A later timer of the same kind and key replaces the earlier one."""
+    """A later timer of the same kind and key replaces the earlier one, but for looks at the whole account.
+
+    Those are due at the latest by the earliest instant that anybody has named.
+    """
 
     def __init__(self) -> None:
         self.on_set: Callable[[int], None] | None = None  # told each new instant, where somebody sleeps until then
@@ -19,6 +25,8 @@ class Timers:
 
     def set(self, at_ms: int, kind: TimerKind, key: str) -> None:
         """Fire at `at_ms`."""
+        if kind in _EARLIEST_STANDS and self._at.get((kind, key), at_ms) < at_ms:
+            return
         self._at[kind, key] = at_ms
         heapq.heappush(self._heap, (at_ms, kind, key))
         if self.on_set is not None:

@@ -9,6 +9,9 @@ Copying the file by hand is not a backup: rows committed to the write-ahead log 
 import os
 import secrets
 import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,45 +29,93 @@ RESTORED = "restored backup"
 
 _OWNER_ONLY = 0o600
 _COMPANIONS = ("-wal", "-shm", "-journal")
+_ATTEMPTS = 50  # to find a moment between two commits of an engine that runs as fast as it can
+_PAUSE_S = 0.002
 
 
-def backup(path: Path, target_dir: Path, now_ms: int) -> Path:
-    """A checked copy of the database in `target_dir`, made while the engine may be writing; its path.
+def backup(path: Path, target_dir: Path, now_ms: int, companion: Path | None = None) -> Path:
+    """A checked copy of the database in `target_dir`, with one of the file that belongs to it; the first's path.
 
-    Raises ConfigInvalid, leaving no copy behind, where the source is not ours or the copy is not sound.
+    companion   a second SQLite file, copied as well where it exists (`copy_beside`): the paper exchange's memory
+
+    May be called while the engine writes: both copies are of one moment, or the second of the later one, so
+    that the exchange never knows less than the ledger. Raises ConfigInvalid, leaving no copy behind, where
+    the source is not ours or a copy is not sound.
     """
     engine.check_file(path)
     target_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = target_dir / f"{path.stem}-{_stamp(now_ms)}.db"
-    if target.exists():
-        raise ConfigInvalid(f"{target}: exists already; a backup never overwrites another")
-    _copy(path, target)
+    copies = [(path, target, verify)]
+    if companion is not None and companion.exists():
+        copies.append((companion, _beside(target, path, companion), _require_sound))
+    for _, copy, _ in copies:
+        if copy.exists():
+            raise ConfigInvalid(f"{copy}: exists already; a backup never overwrites another")
+    drafts = [_part_of(copy) for _, copy, _ in copies]
+    try:
+        with _one_moment([source for source, _, _ in copies]) as sources:
+            for source, draft, (origin, copy, check) in zip(sources, drafts, copies, strict=True):
+                _copy(source, origin, draft, copy, check)
+        for draft, (_, copy, _) in zip(drafts, copies, strict=True):
+            publish(draft, copy)
+    finally:
+        for draft in drafts:
+            _discard(draft)
     return target
 
 
-def restore(backup_path: Path, path: Path, now_ms: int, *, new_epoch: str = "", force: bool = False) -> str:
+def restore(
+    backup_path: Path,
+    path: Path,
+    now_ms: int,
+    *,
+    new_epoch: str = "",
+    force: bool = False,
+    companion: Path | None = None,
+) -> str:
     """Put a backup in the place of the database; the epoch it has now, drawn by chance where none is given.
 
     The venue knows more than the backup: the copy starts in LOCKED with a new epoch (order ids never repeat)
-    and waits for an operator. Both are journaled. The engine must not be running. Refuses to replace a
-    database unless `force`, and then keeps the old file as NAME.replaced-TIME beside the new one. Raises
+    and waits for an operator. Both are journaled. With `companion`, the copy that `backup` made beside this
+    one goes into its place as well, where there is one. The engine must not be running. Refuses to replace a
+    file unless `force`, and then keeps the old one as NAME.replaced-TIME beside the new one. Raises
     ConfigInvalid with everything as it was.
     """
     engine.check_file(backup_path)
-    if path.exists() and not force:
-        raise ConfigInvalid(f"{path}: exists; use --force to replace it (the old file is kept)")
+    pairs = [(backup_path, path)]
+    beside = None if companion is None else copy_beside(backup_path, path, companion)
+    if companion is not None and beside is not None:
+        pairs.append((beside, companion))
+    for _, replaced in pairs:
+        if replaced.exists() and not force:
+            raise ConfigInvalid(f"{replaced}: exists; use --force to replace it (the old file is kept)")
     epoch = new_epoch or base36(secrets.randbelow(36**EPOCH_LENGTH), EPOCH_LENGTH)
-    draft = path.with_name(f".{path.name}.restored")
-    _discard(draft)
+    drafts = [replaced.with_name(f".{replaced.name}.restored") for _, replaced in pairs]
     try:
-        _copy(backup_path, draft)
-        _bring_up_to_date(draft, now_ms)
-        _lock(draft, backup_path, epoch, now_ms)
-        set_aside(path, now_ms)
-        publish(draft, path)
+        for (copy, _), draft, check in zip(pairs, drafts, (verify, _require_sound), strict=False):
+            with _one_moment([copy]) as (source,):
+                _copy(source, copy, draft, draft, check)
+        _bring_up_to_date(drafts[0], now_ms)
+        _lock(drafts[0], backup_path, epoch, now_ms)
+        for draft, (_, replaced) in zip(drafts, pairs, strict=True):
+            set_aside(replaced, now_ms)
+            publish(draft, replaced)
     finally:
-        _discard(draft)
+        for draft in drafts:
+            _discard(draft)
     return epoch
+
+
+def copy_beside(backup_path: Path, path: Path, companion: Path) -> Path | None:
+    """The copy of the companion that was made with this copy of the database, None where there is none."""
+    if not backup_path.name.startswith(f"{path.stem}-"):
+        return None
+    found = _beside(backup_path, path, companion)
+    return found if found.is_file() else None
+
+
+def _beside(copy: Path, path: Path, companion: Path) -> Path:
+    return copy.with_name(companion.stem + copy.name.removeprefix(path.stem))
 
 
 def verify(path: Path) -> None:
@@ -78,8 +129,28 @@ def verify(path: Path) -> None:
         finally:
             connection.close()
     if found != ["ok"] or orphans:
-        finding = found[0] if found != ["ok"] else f"{len(orphans)} rows refer to missing rows"
-        raise ConfigInvalid(f"{path}: is damaged ({finding}); restore a backup with `trading-engine db restore`")
+        finding = _finding(found) if found != ["ok"] else f"{len(orphans)} rows refer to missing rows"
+        raise _damaged(path, finding)
+
+
+def _require_sound(path: Path) -> None:
+    """ConfigInvalid unless every page and index of a SQLite file is sound."""
+    with engine.damage_reported(path):
+        connection = engine.open_raw(path, "ro")
+        try:
+            found = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+        finally:
+            connection.close()
+    if found != ["ok"]:
+        raise _damaged(path, _finding(found))
+
+
+def _finding(found: list[str]) -> str:
+    return found[0].splitlines()[-1]
+
+
+def _damaged(path: Path, finding: str) -> ConfigInvalid:
+    return ConfigInvalid(f"{path}: is damaged ({finding}); restore a backup with `trading-engine db restore`")
 
 
 def publish(draft: Path, path: Path) -> None:
@@ -105,33 +176,54 @@ def set_aside(path: Path, now_ms: int) -> Path | None:
     return kept if had_file else None
 
 
-def _copy(source_path: Path, target: Path) -> None:
+@contextmanager
+def _one_moment(paths: Sequence[Path]) -> Iterator[list[sqlite3.Connection]]:
+    """Connections that each see one moment of their file; of two, the same one wherever a busy engine allows it."""
+    with ExitStack() as stack:
+        for path in paths:
+            stack.enter_context(engine.damage_reported(path))
+        for attempt in range(_ATTEMPTS):
+            with ExitStack() as opened:
+                sources = [_frozen(path, opened) for path in paths]
+                if len(paths) == 1 or attempt == _ATTEMPTS - 1 or _commits(paths[0]) == _commits_in(sources[0]):
+                    yield sources
+                    return
+            time.sleep(_PAUSE_S)
+
+
+def _frozen(path: Path, opened: ExitStack) -> sqlite3.Connection:
+    """A connection in a transaction that has begun to read."""
+    connection = opened.enter_context(closing(engine.open_raw(path, "ro")))
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM sqlite_master")
+    return connection
+
+
+def _commits(path: Path) -> int:
+    with closing(engine.open_raw(path, "ro")) as connection:
+        return _commits_in(connection)
+
+
+def _commits_in(connection: sqlite3.Connection) -> int:
+    count: int = connection.execute("SELECT version FROM control").fetchone()[0]
+    return count
+
+
+def _part_of(target: Path) -> Path:
+    return target.with_name(f".{target.name}.part")
+
+
+def _copy(source: sqlite3.Connection, origin: Path, draft: Path, target: Path, check: Callable[[Path], None]) -> None:
     """Copy by SQLite's own means in one step (in small steps a busy writer would restart it for ever)."""
-    draft = target.with_name(f".{target.name}.part")
     _discard(draft)
     try:
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
-        with engine.damage_reported(source_path):
-            _copy_pages(source_path, draft)
-        verify(draft)
-        publish(draft, target)
     except OSError as error:
         raise ConfigInvalid(f"{target}: cannot be written ({error.strerror})") from error
-    finally:
-        _discard(draft)
-
-
-def _copy_pages(source_path: Path, draft: Path) -> None:
-    source = engine.open_raw(source_path, "ro")
-    try:
-        copy = sqlite3.connect(draft, isolation_level=None)
-        try:
-            source.backup(copy, pages=-1)
-            copy.execute("PRAGMA journal_mode = DELETE")  # the copy is one file, complete in itself
-        finally:
-            copy.close()
-    finally:
-        source.close()
+    with engine.damage_reported(origin), closing(sqlite3.connect(draft, isolation_level=None)) as copy:
+        source.backup(copy, pages=-1)
+        copy.execute("PRAGMA journal_mode = DELETE")  # the copy is one file, complete in itself
+    check(draft)
 
 
 def _bring_up_to_date(draft: Path, now_ms: int) -> None:

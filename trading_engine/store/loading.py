@@ -28,7 +28,7 @@ from trading_engine.core.state import (
 )
 from trading_engine.domain import money
 from trading_engine.domain.control import Control, Level
-from trading_engine.domain.fills import PnlKind
+from trading_engine.domain.fills import PnlKind, is_made_here
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order
@@ -123,21 +123,26 @@ class _Sums:
     transfers: Decimal = ZERO
     start_balance: Decimal = ZERO
     bookings: int = 0
+    made_here: int = 0
     last_booked_ms: int = 0
     days: dict[str, DayFigures] = field(default_factory=dict)
     by_position: dict[str, Decimal] = field(default_factory=dict)
 
     def add(self, booking: int, rows: Iterable[Row[Any]]) -> None:
-        """Take in the one or two rows of a booking."""
+        """Take in the rows of a booking."""
+        key = ""
         for row in rows:
+            key = row.source_id
             self.balance = money.add(self.balance, row.amount)
             self.last_booked_ms = max(self.last_booked_ms, row.ts)
-            if row.kind == PnlKind.TRANSFER:
-                self.transfers = money.add(self.transfers, row.amount)
-                self.start_balance = self.start_balance or row.amount
-            else:
+            if PnlKind(row.kind).is_result:
                 self._add_result(row)
+                continue
+            self.transfers = money.add(self.transfers, row.amount)
+            if row.kind == PnlKind.TRANSFER:
+                self.start_balance = self.start_balance or row.amount
         self.bookings = booking
+        self.made_here += is_made_here(key)
         if booking > self.rebased_booking:
             self.peak = max(self.peak, money.subtract(self.balance, self.transfers))
 
@@ -168,6 +173,7 @@ def _load_ledger(connection: Connection, row: Row[Any], live: frozenset[str]) ->
         transfers=sums.transfers,
         start_balance=sums.start_balance,
         bookings=sums.bookings,
+        made_here=sums.made_here,
         peak=sums.peak,
         rebased_booking=row.rebased_booking,
         rebased_ms=row.rebased_ms,

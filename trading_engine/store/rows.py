@@ -18,6 +18,7 @@ from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order, closing_side
 from trading_engine.domain.position import Position
 from trading_engine.domain.records import (
+    AdjustmentBooked,
     AlertRaised,
     CancelIntended,
     ControlChanged,
@@ -94,7 +95,7 @@ class _Walk:
 def collect(records: Sequence[Record], book: Book, ts_ms: int, first_seq: int) -> CommitRows:
     """The rows of one commit; `book` is the one after all records, with what they closed still in it."""
     rows = CommitRows()
-    booked = [record for record in records if isinstance(record, FillApplied | IncomeBooked)]
+    booked = [record for record in records if isinstance(record, FillApplied | IncomeBooked | AdjustmentBooked)]
     before = book.ledger.performance
     for booking in booked:
         before = money.subtract(before, _performance_of(booking))
@@ -169,10 +170,12 @@ def control_row(book: Book, peak_at_rebase: Decimal) -> Row:
     }
 
 
-def _performance_of(record: FillApplied | IncomeBooked) -> Decimal:
+def _performance_of(record: FillApplied | IncomeBooked | AdjustmentBooked) -> Decimal:
     if isinstance(record, FillApplied):
         return money.subtract(record.gross, record.fill.fee)
-    return ZERO if record.income.kind is PnlKind.TRANSFER else record.income.amount
+    if isinstance(record, AdjustmentBooked) or not record.income.kind.is_result:
+        return ZERO
+    return record.income.amount
 
 
 @singledispatch
@@ -265,6 +268,8 @@ def _(record: FillApplied, walk: _Walk) -> None:
         rows.pnl.append(_fill_pnl(record, walk, kind, record.gross))
     if fill.fee or not is_closing:  # an opening without a fee leaves a row too: no booking is without one
         rows.pnl.append(_fill_pnl(record, walk, PnlKind.FEE, money.subtract(ZERO, fill.fee)))
+    if record.adjustment:
+        rows.pnl.append({**_fill_pnl(record, walk, PnlKind.ADJUSTMENT, record.adjustment), "position_id": None})
 
 
 def _fill_pnl(record: FillApplied, walk: _Walk, kind: PnlKind, amount: Decimal) -> Row:
@@ -287,8 +292,8 @@ def _fill_pnl(record: FillApplied, walk: _Walk, kind: PnlKind, amount: Decimal) 
 @_collect.register
 def _(record: IncomeBooked, walk: _Walk) -> None:
     income = record.income
-    is_transfer = income.kind is PnlKind.TRANSFER
-    if record.position_id in walk.book.positions and not is_transfer:
+    is_result = income.kind.is_result
+    if record.position_id in walk.book.positions and is_result:
         walk.rows.positions[record.position_id] = walk.seq
     walk.booking += 1
     walk.performance = money.add(walk.performance, _performance_of(record))
@@ -300,13 +305,35 @@ def _(record: IncomeBooked, walk: _Walk) -> None:
             "amount": income.amount,
             "asset": income.asset,
             "symbol": income.symbol,
-            "position_id": None if is_transfer else record.position_id or None,
+            "position_id": record.position_id or None if is_result else None,
             "ts": income.ts_ms,
             "day": record.day,
             "source_id": income.key,
             "seq": walk.seq,
         }
     )
+
+
+@_collect.register
+def _(record: AdjustmentBooked, walk: _Walk) -> None:
+    walk.booking += 1
+    walk.rows.pnl.append(
+        {
+            "booking": walk.booking,
+            "source": FROM_INCOME,
+            "kind": PnlKind.ADJUSTMENT,
+            "amount": record.amount,
+            "asset": record.asset,
+            "symbol": record.symbol,
+            "position_id": None,
+            "ts": record.ts_ms,
+            "day": record.day,
+            "source_id": record.key,
+            "seq": walk.seq,
+        }
+    )
+    text = f"{money.text(record.amount)} {record.asset} by {record.actor}: {record.reason}"
+    _event(walk, "AdjustmentBooked", record.symbol, text)
 
 
 @_collect.register

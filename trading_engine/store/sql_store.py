@@ -99,10 +99,13 @@ _END_RUN = update(runs).values(ended=bindparam("ts"), how=bindparam("reason")).w
 class SqlStore:
     """The Store on a SQLAlchemy connection. Belongs to the thread that opened it."""
 
-    def __init__(self, path: Path, connection: Connection, hit: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: Path, connection: Connection, hit: Callable[[str], None], *, read_only: bool = False
+    ) -> None:
         self._path = path
         self._connection = connection
         self._hit = hit
+        self._is_read_only = read_only
         self.last_commit_ms = 0.0
         with connection.begin():
             row = connection.execute(select(control)).one()
@@ -137,7 +140,7 @@ class SqlStore:
             create = engine.create_reader if read_only else engine.create_writer
             connection = create(path).connect()
             try:
-                store = cls(path, connection, hit)
+                store = cls(path, connection, hit, read_only=read_only)
                 store._claim(venue, account)
             except BaseException:
                 connection.close()
@@ -195,12 +198,12 @@ class SqlStore:
         return self._last_seq
 
     def close(self) -> None:
-        """Fold the log into the file and release it; again has no effect."""
+        """Fold the log into the file, unless it is only read, and release it; again has no effect."""
         if self._connection.closed:
             return
         try:
             raw = self._connection.connection.dbapi_connection
-            if raw is not None:
+            if raw is not None and not self._is_read_only:
                 raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self._connection.close()

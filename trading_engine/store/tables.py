@@ -211,6 +211,7 @@ fills = Table(
     _money("realized_pnl", nullable=True),
     Column("is_maker", Flag, nullable=False),
     Column("is_liquidation", Flag, nullable=False),
+    Column("is_adl", Flag, nullable=False),
     _whole("ts"),
     UniqueConstraint("venue", "account", "trade_id"),
     _among("side", TradeSide),
@@ -218,13 +219,14 @@ fills = Table(
     sqlite_strict=True,
 )
 
-# A booking is one fill or one income; it leaves one row, or two where a fill has a PnL and a fee.
+# A booking is one fill, income or adjustment; it leaves one row, or up to three where a fill has a PnL, a fee
+# and a part that is not ours.
 pnl = Table(
     "pnl",
     metadata,
     Column("id", WHOLE, primary_key=True, autoincrement=True),
     _whole("booking"),
-    _text("source"),  # fill or income
+    _text("source"),  # fill: has a row in fills; income: any other wallet change
     _text("kind"),
     _money("amount"),
     _text("asset"),
@@ -232,7 +234,7 @@ pnl = Table(
     Column("position_id", Text, ForeignKey("positions.position_id"), nullable=True),
     _whole("ts"),
     _text("day"),
-    _text("source_id"),  # dedup key of the fill or income
+    _text("source_id"),  # dedup key of the fill, income or adjustment
     _whole("seq"),
     UniqueConstraint("kind", "source_id"),
     _among("kind", PnlKind),

@@ -42,23 +42,29 @@ class InstanceLock:
 
     Entering raises AlreadyRunning at once where another process (or another InstanceLock) holds it, and
     ConfigInvalid where the file cannot be made.
+
+    writes_nothing   for an emergency: it works on a full or read-only disk, and nobody learns who holds it
     """
 
-    def __init__(self, path: Path, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, path: Path, sleep: Callable[[float], None] = time.sleep, *, writes_nothing: bool = False
+    ) -> None:
         self._path = path
         self._sleep = sleep
+        self._writes = not writes_nothing
         self._handle: int | None = None
 
     def __enter__(self) -> Self:
         """Take the lock and write this process's number into the file."""
         try:
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = self._open()
         except OSError as error:
             raise ConfigInvalid(f"{self._path}: lock file cannot be opened ({error.strerror})") from None
         try:
             self._lock(handle)
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            if self._writes:
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         except BaseException:
             os.close(handle)
             raise
@@ -70,9 +76,15 @@ class InstanceLock:
     ) -> None:
         """Give the lock back; the file stays, empty."""
         if self._handle is not None:
-            os.ftruncate(self._handle, 0)
+            if self._writes:
+                os.ftruncate(self._handle, 0)
             os.close(self._handle)
             self._handle = None
+
+    def _open(self) -> int:
+        if not self._writes and self._path.exists():
+            return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _lock(self, handle: int) -> None:
         for attempt in range(_ATTEMPTS):

@@ -8,6 +8,7 @@ import pytest
 
 from trading_engine.cli.main import main
 from trading_engine.store.migrate import upgrade
+from trading_engine.store.schema_version import HEAD
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.single_instance import InstanceLock
 from trading_engine.system.state_dir import StateDir
@@ -79,6 +80,43 @@ def test_validate_tells_what_it_found(folder: Path, capsys: pytest.CaptureFixtur
     assert ["paper.yaml"] == [item.name for item in folder.iterdir()]
 
 
+def test_validate_names_a_channel_that_no_service_stands_behind(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An error with the channel's key and without its secrets; nothing is sent. A dry run says the same."""
+    monkeypatch.setenv("ALERT_URL", "nosuchservice://token-that-is-secret")
+    for command in (["validate", "--config", "paper.yaml"], ["run", "--dry-run", "--config", "paper.yaml"]):
+        assert 78 == main(command)
+        printed = capsys.readouterr()
+        assert " error    alerts.channels[0].url: nosuchservice://*** is not a URL that Apprise knows" in printed.out
+        assert "token-that-is-secret" not in printed.out + printed.err
+    assert ["paper.yaml"] == [item.name for item in folder.iterdir()]
+
+
+def test_a_kill_switch_that_is_a_directory_is_a_mistake(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Otherwise it would stop the engine for ever."""
+    (folder / "halt").mkdir()
+    (folder / "paper.yaml").write_text(CONFIG + "kill_switch: {file: halt}\n")
+    assert 78 == main(["validate", "--config", "paper.yaml"])
+    assert "error: paper.yaml: kill_switch.file = halt is a directory; expected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--leverage", "0"], "command line: leverage = 0 is not a leverage from 1 to 125"),
+        (["--symbol", "BTCUSDT", "--replay", "ETHUSDT=x.csv"], "--replay ETHUSDT=…: --symbol BTCUSDT excludes it"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_of_usage(
+    arguments: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 2, whoever noticed it."""
+    assert 2 == main(["run", "--config", "paper.yaml", *arguments])
+    assert said in capsys.readouterr().err
+    assert ["paper.yaml"] == [item.name for item in folder.iterdir()]
+
+
 def test_validate_looks_at_data_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A gap in the candles is a warning, not a refusal."""
     minutes = [*range(60), *range(65, 200)]
@@ -106,11 +144,11 @@ def test_resume_is_refused_while_the_stop_file_is_there(
     """Exit 3, whichever file the configuration names."""
     (folder / "STOP").touch()
     assert 3 == main(["resume"])
-    assert "error: STOP is still there; remove it, then resume\n" == capsys.readouterr().err
+    assert f"error: {folder / 'STOP'} is still there; remove it, then resume\n" == capsys.readouterr().err
     (folder / "STOP").rename(folder / "HALT")
     (folder / "paper.yaml").write_text(CONFIG + "kill_switch: {file: HALT}\n")
     assert 3 == main(["resume", "--config", "paper.yaml"])
-    assert "error: HALT is still there" in capsys.readouterr().err
+    assert f"error: {folder / 'HALT'} is still there" in capsys.readouterr().err
 
 
 def test_resume_with_nothing_to_release_says_so(state: StateDir, capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,9 +172,9 @@ def test_resume_of_an_engine_that_does_not_answer_is_exit_4(
 def test_migrate_makes_a_database_and_then_has_nothing_to_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Both in one line, both exit 0."""
     assert 0 == main(["db", "migrate"])
-    assert "state/engine.db is now at schema 0001\n" in capsys.readouterr().out
+    assert f"state/engine.db is now at schema {HEAD}\n" in capsys.readouterr().out
     assert 0 == main(["db", "migrate"])
-    assert "state/engine.db is at schema 0001 already\n" in capsys.readouterr().out
+    assert f"state/engine.db is at schema {HEAD} already\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["restore", "copy.db", "--force"]])
@@ -155,7 +193,7 @@ def test_the_database_of_a_running_engine_is_not_touched(
 def test_a_sound_database_is_called_sound(state: StateDir, capsys: pytest.CaptureFixture[str]) -> None:
     """With its schema."""
     assert 0 == main(["db", "check"])
-    assert f"{state.database} is sound, schema 0001\n" == capsys.readouterr().out
+    assert f"{state.database} is sound, schema {HEAD}\n" == capsys.readouterr().out
 
 
 def test_a_damaged_database_is_exit_78(state: StateDir, capsys: pytest.CaptureFixture[str]) -> None:

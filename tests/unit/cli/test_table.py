@@ -36,17 +36,42 @@ def test_numbers_stand_below_each_other_and_no_line_trails_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "headings"),
+    ("width", "lines"),
     [
-        (30, [" NAME     PRICE    QTY  TAG"]),
-        (28, [" NAME     PRICE    QTY"]),
-        (20, [" NAME    QTY"]),
-        (5, [" NAME    QTY"]),
+        (30, [" NAME     PRICE    QTY  TAG", " a     61,240.5  0.008  first"]),
+        (27, [" NAME    PRICE   QTY TAG", " a    61,240.5 0.008 first"]),
+        (25, [" NAME     PRICE    QTY", " a     61,240.5  0.008", "   tag first"]),
+        (18, [" NAME    QTY", " a     0.008", "   price 61,240.5 · tag first"]),
+        (10, [" NAME", " a", "   price 61,240.5 · qty 0.008 · tag first"]),
     ],
 )
-def test_columns_give_way_on_a_narrow_terminal(width: int, headings: list[str]) -> None:
-    """The least important first; those that never give way stay, whatever the width."""
-    assert headings == printed(width)[:1]
+def test_columns_give_way_on_a_narrow_terminal(width: int, lines: list[str]) -> None:
+    """Closer first, then to a second line, the least important first: nothing is lost and nothing is too wide."""
+    assert lines == printed(width)[: len(lines)]
+
+
+def test_what_is_not_known_takes_no_place_on_the_second_line() -> None:
+    """Dashes and blanks are left out there."""
+    file = io.StringIO()
+    table.show(Console(file=file, width=22), COLUMNS, [["a", "—", "1", ""], ["b" * 9, "2", "123456789", "x"]])
+    assert [
+        " NAME             QTY",
+        " a                  1",
+        " bbbbbbbbb  123456789",
+        "   price 2 · tag x",
+    ] == file.getvalue().splitlines()
+
+
+def test_a_long_line_goes_on_below_in_a_window_and_stays_whole_in_a_pipe() -> None:
+    """Broken between words, indented; a script reads one line."""
+    words = "no limit tripped · engine not running · last decision —"
+    for soft_wrap, lines in (
+        (False, [" no limit tripped · engine", "   not running · last", "   decision —"]),
+        (True, [f" {words}"]),
+    ):
+        file = io.StringIO()
+        table.say(Console(file=file, width=29, soft_wrap=soft_wrap), words)
+        assert lines == file.getvalue().splitlines()
 
 
 def test_colour_is_written_only_to_a_terminal() -> None:

@@ -3,17 +3,24 @@
 from dataclasses import replace
 
 import pytest
-from builders import BTC, Playbook, make_settings
+from builders import BTC, Playbook, dec, make_settings
 
 from trading_engine.core.effects import CancelOrder, TakeSnapshot
 from trading_engine.core.settings import LimitSettings
 from trading_engine.domain.control import Level
-from trading_engine.domain.events import FillSeen, RunBegan, RunEnding, RunFinished
+from trading_engine.domain.events import FillSeen, GapAccepted, RunBegan, RunEnding, RunFinished
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.orders import OrderState
 from trading_engine.domain.position import CloseReason
-from trading_engine.domain.records import ControlChanged, LimitsRebased, RunEnded, RunStarted
+from trading_engine.domain.records import (
+    AdjustmentBooked,
+    ControlChanged,
+    DifferenceFound,
+    LimitsRebased,
+    RunEnded,
+    RunStarted,
+)
 
 
 def test_a_stop_file_forbids_entries_and_cancels_what_waits() -> None:
@@ -131,3 +138,28 @@ def test_a_restart_keeps_the_kill_switch() -> None:
     play.state = replace(play.state, market=Playbook(is_synced=False).state.market)
     play.on(RunBegan(play.now, "r2", "0.1.0", "paper", "hash"))
     assert Level.NO_ENTRY is play.book.control.level
+
+
+def test_a_gap_that_an_operator_accepts_is_booked_as_no_result() -> None:
+    """Who and why are in the journal; ledger equals wallet from then on, and no limit counts it."""
+    play = Playbook()
+    play.on(GapAccepted(play.now, dec("10_002.5"), "alice", "a bonus"))
+    (booked,) = play.recorded(AdjustmentBooked)
+    assert (dec("2.5"), "USDT", "", "2025-01-01", "alice", "a bonus") == (
+        booked.amount,
+        booked.asset,
+        booked.symbol,
+        booked.day,
+        booked.actor,
+        booked.reason,
+    )
+    assert [DifferenceFound("wallet", "", "10000", "10002.5", "2.5 booked as an adjustment")] == play.recorded(
+        DifferenceFound
+    )
+    ledger = play.book.ledger
+    assert (dec("10002.5"), dec(0), 1) == (ledger.balance, ledger.performance, ledger.made_here)
+    play.on(GapAccepted(play.now, dec("10_002.5"), "alice", "again"))
+    assert () == play.last.records
+    play.on(GapAccepted(play.now, dec("10_002"), "alice", "taken back"))
+    assert [dec("-0.5")] == [record.amount for record in play.recorded(AdjustmentBooked)]
+    assert 3 == len(play.book.seen)

@@ -1,9 +1,10 @@
 """What the venue answers about orders: acceptance, refusal, doubt, absence, cancels, reports."""
 
+import pytest
 from builders import BTC, ETH, Playbook, dec, make_settings
 
 from trading_engine.core.effects import CancelOrder, LookUpOrder, PlaceOrder, SetTimer, TakeSnapshot
-from trading_engine.core.settings import LimitSettings
+from trading_engine.core.settings import ExecutionSettings, LimitSettings
 from trading_engine.domain.events import OrderLookedUp, OrderReported, SubmitAnswered, TimerKind
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
@@ -178,11 +179,13 @@ def test_an_order_held_back_is_void() -> None:
 
 
 def test_a_stop_held_back_is_placed_afresh() -> None:
-    """Protection does not get old."""
+    """Protection does not get old: its window is over, the next one is intended in the same breath."""
     play = Playbook()
     play.fill(play.enter())
+    play.wait(10_001)
     play.expire(play.place(Purpose.STOP))
     assert [Purpose.STOP] == play.placed()
+    assert [OrderState.VOID, OrderState.INTENT] == [stop.state for stop in play.stops()]
 
 
 def test_an_order_that_has_moved_on_cannot_have_been_held_back() -> None:
@@ -233,7 +236,7 @@ def test_an_order_that_the_look_up_finds_goes_on_as_if_nothing_had_happened() ->
 
 
 def test_absence_proves_nothing_before_the_window_is_over() -> None:
-    """The request may still be on its way: ask again just after."""
+    """The request may still be on its way: ask again just after, and then look at the whole account."""
     play = Playbook()
     entry = play.enter()
     decided_ms = play.now
@@ -242,9 +245,35 @@ def test_absence_proves_nothing_before_the_window_is_over() -> None:
     play.look_up(entry, None)
     assert OrderState.UNKNOWN is play.order(entry).state
     assert [SetTimer(decided_ms + WINDOW_MS + 1, TimerKind.LOOKUP, id_of(entry))] == play.asked(SetTimer)
+    assert [] == play.asked(TakeSnapshot)
     play.wait(1)
     play.look_up(entry, None)
+    assert ((), (TakeSnapshot(),)) == (play.last.records, play.last.effects), "a look-up alone proves nothing"
+    play.absent(entry)
     assert (OrderState.VOID, PositionState.CLOSED) == (play.order(entry).state, play.position.state)
+
+
+@pytest.mark.parametrize(
+    ("execution", "visibility_delay_ms", "window_ms"),
+    [
+        (ExecutionSettings(), 2_500, WINDOW_MS + 2_500),
+        (ExecutionSettings(max_send_delay_ms=20_000), 0, WINDOW_MS + 10_000),
+        (ExecutionSettings(recv_window_ms=1_000, absence_margin_ms=0), 0, 11_000),
+    ],
+)
+def test_the_window_counts_sending_receiving_and_becoming_visible(
+    execution: ExecutionSettings, visibility_delay_ms: int, window_ms: int
+) -> None:
+    """What the venue took in the last moment may stay invisible for a while."""
+    play = Playbook(make_settings(execution=execution, visibility_delay_ms=visibility_delay_ms))
+    entry = play.enter()
+    play.doubt(entry)
+    play.wait(window_ms)
+    play.absent(entry)
+    assert OrderState.UNKNOWN is play.order(entry).state
+    play.wait(1)
+    play.absent(entry)
+    assert OrderState.VOID is play.order(entry).state
 
 
 def test_absence_is_proof_at_once_where_nothing_can_be_in_flight() -> None:
@@ -285,19 +314,43 @@ def test_an_intent_that_was_cancelled_before_it_left_is_not_sent() -> None:
     assert (OrderState.VOID, "cancelled before it was sent") == (play.order(entry).state, play.order(entry).reason)
 
 
-def test_an_acknowledged_order_that_vanishes_counts_as_cancelled() -> None:
+@pytest.mark.parametrize("is_certain", [False, True])
+def test_an_acknowledged_order_that_vanishes_counts_as_cancelled(is_certain: bool) -> None:
     """Its fills are kept; the difference is written down."""
-    play = Playbook()
+    play = Playbook(make_settings(absence_is_proof=is_certain))
     entry = play.enter()
     play.ack(entry)
     play.fill(entry, 4)
-    play.wait(WINDOW_MS + 1)
-    play.look_up(entry, None)
+    play.ack(play.place(Purpose.STOP))
+    if is_certain:
+        play.look_up(entry, None)
+    else:
+        play.wait(WINDOW_MS + 1)
+        play.look_up(entry, None)
+        assert ((), (TakeSnapshot(),)) == (play.last.records, play.last.effects)
+        play.absent(entry)
     assert (OrderState.CANCELED, dec(4)) == (play.order(entry).state, play.order(entry).filled)
     assert [DifferenceFound("order_gone", BTC, "PARTIAL", "unknown", "taken as cancelled")] == play.recorded(
         DifferenceFound
     )
     assert [Purpose.TARGET] == play.placed()
+
+
+def test_an_acknowledged_order_is_missed_only_a_while_after_the_last_word_of_it() -> None:
+    """What was just told may not be visible to a query yet."""
+    play = Playbook(make_settings(visibility_delay_ms=3_000))
+    play.opened()
+    stop = play.place(Purpose.STOP)
+    play.wait(60_000)
+    play.report(stop, OrderState.ACKED)
+    play.wait(4_000)
+    play.absent(stop)
+    assert OrderState.ACKED is play.order(stop).state
+    assert SetTimer(play.now + 2_000, TimerKind.LOOKUP, id_of(stop)) in play.asked(SetTimer)
+    play.wait(1)
+    play.absent(stop)
+    assert OrderState.CANCELED is play.order(stop).state
+    assert [Purpose.STOP] == play.placed()
 
 
 def test_absence_of_a_finished_order_is_no_news() -> None:
@@ -345,16 +398,84 @@ def test_a_refused_cancel_is_a_question_not_an_answer() -> None:
     assert OrderState.ACKED is play.order(entry).state
 
 
-def test_an_order_that_should_be_cancelled_and_still_rests_is_cancelled_again() -> None:
-    """Cancels are idempotent."""
-    play = Playbook()
+@pytest.mark.parametrize("is_certain", [False, True])
+def test_an_order_that_should_be_cancelled_and_still_rests_is_cancelled_again(is_certain: bool) -> None:
+    """Cancels are idempotent; the next waits a little, so that nobody is flooded."""
+    play = Playbook(make_settings(absence_is_proof=is_certain))
     entry = play.enter()
     play.ack(entry)
     play.timer(TimerKind.ENTRY_DEADLINE, id_of(entry))
     play.look_up(entry, OrderState.ACKED)
+    assert [] == play.asked(CancelOrder)
+    again = SetTimer(play.now + 2_000, TimerKind.CANCEL, id_of(entry))
+    assert again in play.asked(SetTimer)
+    play.wait(2_000)
+    play.timer(TimerKind.CANCEL, id_of(entry))
     assert [id_of(entry)] == [cancel.client_order_id for cancel in play.asked(CancelOrder)]
     play.look_up(entry, OrderState.CANCELED)
     assert [] == play.asked(CancelOrder)
+    assert [] == play.asked(SetTimer)
+
+
+def test_an_order_that_may_rest_is_not_cancelled_by_a_look_up() -> None:
+    """Nobody has asked for it."""
+    play = Playbook()
+    play.opened()
+    play.look_up(play.place(Purpose.STOP), OrderState.ACKED)
+    assert ((), ()) == (play.last.records, play.last.effects)
+
+
+# Orders that should fill at once
+
+
+def test_a_market_order_that_rests_is_asked_after() -> None:
+    """The stream may have lost its fill: a second after the acknowledgement, then at pauses that grow with its age."""
+    play = Playbook()
+    entry = play.enter()
+    play.ack(entry)
+    assert [SetTimer(play.now + 1_000, TimerKind.LOOKUP, id_of(entry))] == play.asked(SetTimer)
+    pauses = []
+    for _ in range(4):
+        play.wait(max(pauses, default=1_000))
+        play.timer(TimerKind.LOOKUP, id_of(entry))
+        assert [LookUpOrder(BTC, id_of(entry))] == play.asked(LookUpOrder)
+        play.look_up(entry, OrderState.ACKED)
+        (timer,) = play.asked(SetTimer)
+        pauses.append(timer.at_ms - play.now)
+    assert [1_000, 1_000, 1_500, 2_250] == pauses
+
+
+def test_a_market_exit_is_asked_after_as_well() -> None:
+    """Until the venue says how it ended."""
+    play = Playbook()
+    play.opened()
+    play.signal(None, exit_side=Side.LONG)
+    leave = play.place(Purpose.EXIT)
+    play.ack(leave)
+    assert SetTimer(play.now + 1_000, TimerKind.LOOKUP, id_of(leave)) in play.asked(SetTimer)
+    play.look_up(leave, OrderState.FILLED)
+    assert TimerKind.LOOKUP not in {timer.kind for timer in play.asked(SetTimer)}
+
+
+def test_orders_that_rest_by_nature_are_not_asked_after() -> None:
+    """Stops and targets wait for a price."""
+    play = Playbook()
+    play.fill(play.enter())
+    for purpose in (Purpose.STOP, Purpose.TARGET):
+        play.ack(play.place(purpose))
+        assert TimerKind.LOOKUP not in {timer.kind for timer in play.asked(SetTimer)}
+        play.look_up(play.place(purpose), OrderState.ACKED)
+        assert () == play.last.effects
+
+
+def test_in_process_no_order_is_asked_after() -> None:
+    """Nothing gets lost there, and a replay does not stop to ask."""
+    play = Playbook(CERTAIN)
+    entry = play.enter()
+    play.ack(entry)
+    assert () == play.last.effects
+    play.look_up(entry, OrderState.ACKED)
+    assert () == play.last.effects
 
 
 # Words about orders nobody knows
@@ -386,12 +507,18 @@ def test_a_report_told_twice_changes_nothing() -> None:
 
 
 def test_a_report_that_names_fills_we_lack_fetches_them() -> None:
-    """A moment later, where they do not come by themselves."""
+    """A moment later, where they do not come by themselves; said twice it is still one question."""
     play = Playbook()
     entry = play.enter()
     play.report(entry, OrderState.PARTIAL, filled=dec(4))
-    assert [SetTimer(play.now + 2_000, TimerKind.RECONCILE)] == play.asked(SetTimer)
+    fetch = SetTimer(play.now + 1_000, TimerKind.FILLS)
+    assert fetch in play.asked(SetTimer)
+    play.report(entry, OrderState.PARTIAL, filled=dec(4))
+    assert ((), (fetch,)) == (play.last.records, play.last.effects)
     assert PositionState.PENDING is play.position.state
+    play.fill(entry, 4)
+    play.report(entry, OrderState.PARTIAL, filled=dec(4))
+    assert () == play.last.effects
 
 
 def test_events_of_every_kind_reach_their_handlers() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from builders import BTC, ETH, Playbook, dec, make_fill, make_settings
 
+from trading_engine.core.effects import FetchFills, SetTimer
 from trading_engine.core.on_venue import split_fill
 from trading_engine.core.settings import LimitSettings
 from trading_engine.domain.control import Level
@@ -16,12 +17,15 @@ from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderState, TradeSide
 from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import (
+    AdjustmentBooked,
     DifferenceFound,
     FillApplied,
     IncomeBooked,
     PositionOpened,
     SymbolFrozen,
 )
+
+CERTAIN = make_settings(absence_is_proof=True)
 
 
 def unprotected(play: Playbook) -> None:
@@ -89,33 +93,34 @@ def test_a_liquidation_closes_the_position() -> None:
 
 
 def test_a_person_who_sells_our_position_has_closed_it() -> None:
-    """What they left is sold as well; nobody manages half a position."""
+    """Whole: an external close; what a part of it leads to is told in test_foreign."""
     play = Playbook()
     play.opened()
-    play.foreign_fill(TradeSide.SELL, 4, 101)
+    play.foreign_fill(TradeSide.SELL, 10, 101)
     assert (PositionState.CLOSING, CloseReason.EXTERNAL) == (play.position.state, play.position.close_reason)
-    assert dec(6) == play.place(Purpose.EXIT).request.quantity
+    assert [] == play.placed()
     assert {} == play.book.frozen
 
 
 @pytest.mark.parametrize("has_position", [False, True])
 def test_a_foreign_fill_that_explains_nothing_freezes_the_symbol(has_position: bool) -> None:
-    """Bought by somebody: not ours, not touched, once."""
+    """Bought by somebody: not ours, not touched, said once; its money is booked each time."""
     play = Playbook()
     if has_position:
         play.opened()
-    play.foreign_fill(TradeSide.BUY, 1)
+    play.fill_told(play.make_foreign_fill(TradeSide.BUY, 1))
     assert [BTC] == [frozen.symbol for frozen in play.recorded(SymbolFrozen)]
     assert ["BTCUSDT: a fill that is not ours; no entries until `trading-engine resume`"] == play.alerts()
-    play.foreign_fill(TradeSide.BUY, 1)
-    assert () == play.last.records
+    play.fill_told(play.make_foreign_fill(TradeSide.BUY, 1))
+    assert [AdjustmentBooked] == [type(record) for record in play.last.records]
 
 
 def test_a_foreign_fill_on_a_symbol_we_do_not_trade_is_nobody_s_business() -> None:
-    """Ignored."""
+    """Only its money is booked."""
     play = Playbook()
-    play.foreign_fill(TradeSide.BUY, 1, symbol="DOGEUSDT")
-    assert () == play.last.records
+    play.fill_told(play.make_foreign_fill(TradeSide.BUY, 1, symbol="DOGEUSDT", fee=dec("0.5")))
+    assert [dec("-0.5")] == [record.amount for record in play.recorded(AdjustmentBooked)]
+    assert 1 == len(play.last.records)
 
 
 def test_a_late_fill_of_a_closed_position_is_sold_at_once() -> None:
@@ -217,28 +222,99 @@ def test_a_fill_of_which_nothing_belongs_keeps_its_key() -> None:
     assert (dec(0), dec(10), "1") == (first.quantity, second.quantity, second.trade_id)
 
 
-def test_an_excess_beside_orders_that_still_rest_freezes_the_symbol() -> None:
-    """More was sold than we hold: what belongs is booked, the rest is a person's matter."""
+# More than is open
+
+
+def test_a_stream_that_tells_more_than_is_open_is_not_believed_before_the_whole_story_is_read() -> None:
+    """The sale of nine overtook a part of the entry: nothing is booked, the fills are fetched and told in order."""
+    play = Playbook()
+    entry = play.enter()
+    play.fill(entry, 4)
+    rest = play.make_fill(entry, 6, 101, ts_ms=play.now + 1)
+    sale = play.make_foreign_fill(TradeSide.SELL, 9, 99, ts_ms=play.now + 2)
+    play.wait(5)
+    play.on(FillSeen(play.now, sale))
+    assert [] == play.recorded(FillApplied)
+    assert [FetchFills()] == play.asked(FetchFills)
+    assert (PositionState.OPEN, dec(4), {}) == (play.position.state, play.position.quantity, play.book.frozen)
+    play.fills_read(sale, rest)
+    assert [rest.trade_id, sale.trade_id] == [record.fill.trade_id for record in play.recorded(FillApplied)]
+    assert (dec(1), {}) == (play.position.quantity, play.book.frozen)
+
+
+def test_a_fill_of_ours_that_is_more_than_is_open_waits_as_well() -> None:
+    """A person sold six, and the stop for ten fills whole: whether four is all there is, the history tells."""
     play = Playbook()
     play.opened()
+    stop = play.place(Purpose.STOP)
+    play.foreign_fill(TradeSide.SELL, 6, 101)
+    sold = play.make_fill(stop, 10, 95)
+    play.on(FillSeen(play.now, sold))
+    assert ([], [FetchFills()]) == (play.recorded(FillApplied), play.asked(FetchFills))
+    assert dec(4) == play.position.quantity
+
+
+def test_in_process_the_stream_is_the_whole_story() -> None:
+    """It never tells an exit before its entry."""
+    play = Playbook(CERTAIN)
+    play.opened()
     play.foreign_fill(TradeSide.SELL, 11, 101)
+    assert [] == play.asked(FetchFills)
+    assert dec(0) == play.position.quantity
+
+
+def test_fills_are_booked_in_the_order_they_happened() -> None:
+    """However they were read; those of one instant as they were given; what is known already not again."""
+    play = Playbook()
+    entry = play.enter()
+    fills = [play.make_fill(entry, 2, 100, ts_ms=play.now + at) for at in (0, 1, 1, 2)]
+    play.fills_read(fills[3], fills[1], fills[0], fills[2])
+    assert ["1", "2", "3", "4"] == [record.fill.trade_id for record in play.recorded(FillApplied)]
+    assert (dec(8), play.now) == (play.position.quantity, play.position.opened_ms)
+    play.fills_read(*fills)
+    assert ((), ()) == (play.last.records, play.last.effects)
+
+
+def test_fills_that_were_named_and_not_read_are_asked_for_again() -> None:
+    """The venue's history lags behind its reports."""
+    play = Playbook()
+    entry = play.enter()
+    play.report(entry, OrderState.FILLED, filled=dec(10))
+    play.fills_read(play.make_fill(entry, 4))
+    again = SetTimer(play.now + 1_000, TimerKind.FILLS)
+    assert again in play.asked(SetTimer)
+    play.fills_read()
+    assert ((), (again,)) == (play.last.records, play.last.effects)
+    play.fills_read(play.make_fill(entry, 6))
+    assert TimerKind.FILLS not in {timer.kind for timer in play.asked(SetTimer)}
+    assert dec(10) == play.position.quantity
+
+
+@pytest.mark.parametrize("is_certain", [False, True])
+def test_an_excess_beside_orders_that_still_rest_freezes_the_symbol(is_certain: bool) -> None:
+    """More was sold than we hold: what belongs is booked, the rest is a person's matter."""
+    play = Playbook(make_settings(absence_is_proof=is_certain))
+    play.opened()
+    play.fill_told(play.make_foreign_fill(TradeSide.SELL, 11, 101))
     assert dec(0) == play.position.quantity
     assert BTC in play.book.frozen
 
 
-def test_an_excess_of_a_stranger_is_never_touched() -> None:
+@pytest.mark.parametrize("is_certain", [False, True])
+def test_an_excess_of_a_stranger_is_never_touched(is_certain: bool) -> None:
     """Nothing of ours is left at the venue: our part closes, theirs is not bought back."""
-    play = Playbook()
+    play = Playbook(make_settings(absence_is_proof=is_certain))
     unprotected(play)
-    play.foreign_fill(TradeSide.SELL, 11, 101)
+    play.fill_told(play.make_foreign_fill(TradeSide.SELL, 11, 101))
     assert (PositionState.CLOSED, dec(10)) == (play.position.state, play.position.net_pnl)
     assert ({}, []) == (play.book.positions, play.placed())
     assert BTC in play.book.frozen
 
 
-def test_an_excess_of_ours_is_closed_at_once() -> None:
+@pytest.mark.parametrize("is_certain", [False, True])
+def test_an_excess_of_ours_is_closed_at_once(is_certain: bool) -> None:
     """An exit for ten, thought cancelled, fills whole after a person sold four: four are bought back."""
-    play = Playbook()
+    play = Playbook(make_settings(absence_is_proof=is_certain))
     unprotected(play)
     play.wait(5_000)
     play.timer(TimerKind.RETRY_EXIT, "P000001")
@@ -246,7 +322,7 @@ def test_an_excess_of_ours_is_closed_at_once() -> None:
     play.foreign_fill(TradeSide.SELL, 4)
     play.cancelled(leave)
     play.reject(play.place(Purpose.EXIT))
-    play.fill(leave, 10)
+    play.fill_told(play.make_fill(leave, 10))
     assert (PositionState.CLOSED, dec(10)) == (
         play.positions["P000001"].state,
         play.positions["P000001"].exit_quantity,
@@ -258,9 +334,10 @@ def test_an_excess_of_ours_is_closed_at_once() -> None:
     )
 
 
-def test_an_excess_of_ours_does_not_keep_a_flat_position_closing_for_ever() -> None:
+@pytest.mark.parametrize("is_certain", [False, True])
+def test_an_excess_of_ours_does_not_keep_a_flat_position_closing_for_ever(is_certain: bool) -> None:
     """Stop and exit have both filled whole (a stranger's coins were there too): the position ends all the same."""
-    play = Playbook()
+    play = Playbook(make_settings(absence_is_proof=is_certain))
     play.opened()
     play.signal(None, exit_side=Side.LONG)
     leave = play.place(Purpose.EXIT)

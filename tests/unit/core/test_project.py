@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from builders import (
     BTC,
     ETH,
@@ -22,11 +23,12 @@ from trading_engine.core import project
 from trading_engine.core.project import apply, prune
 from trading_engine.core.state import KEPT_DAYS, KEPT_KEYS_MS, KEPT_TRADES, Book, ClosedTrade, Ledger
 from trading_engine.domain.control import Control, Level
-from trading_engine.domain.fills import PnlKind
+from trading_engine.domain.fills import GAP_MARK, PnlKind
 from trading_engine.domain.lifecycle import PositionState, Trigger
 from trading_engine.domain.orders import OrderState, TradeSide
 from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import (
+    AdjustmentBooked,
     AlertRaised,
     CancelIntended,
     ControlChanged,
@@ -201,9 +203,33 @@ def test_late_income_lands_in_the_result_of_the_closed_trade() -> None:
 
 
 def test_other_income_counts_as_result_but_not_as_funding() -> None:
-    """An adjustment."""
-    book = apply(make_book(), IncomeBooked(make_income(-2, PnlKind.ADJUSTMENT), "", DAY))
+    """A clearance fee."""
+    book = apply(make_book(), IncomeBooked(make_income(-2, PnlKind.LIQUIDATION), "", DAY))
     assert (dec(-2), dec(0)) == (book.ledger.day(DAY).realized, book.ledger.day(DAY).funding)
+
+
+@pytest.mark.parametrize("is_income", [False, True])
+def test_an_adjustment_is_no_result_and_no_start(is_income: bool) -> None:
+    """Money that others have made or lost: it changes the balance like a transfer, and comes once."""
+    income = make_income(-2, PnlKind.ADJUSTMENT)
+    adjusted = AdjustmentBooked(income.key, dec(-2), "USDT", BTC, T0, DAY, "reconcile", "not ours")
+    ledger = (book := apply(make_book(), IncomeBooked(income, "", DAY) if is_income else adjusted)).ledger
+    assert (dec(-2), dec(-2), dec(0), dec(0)) == (
+        ledger.balance,
+        ledger.transfers,
+        ledger.start_balance,
+        ledger.performance,
+    )
+    assert (dec(0), 1, 0) == (ledger.day(DAY).realized, ledger.bookings, ledger.made_here)
+    assert {income.key: T0} == dict(book.seen)
+
+
+def test_bookings_without_an_event_at_the_venue_are_counted_apart() -> None:
+    """What is left of a fill that was cut, and a gap that an operator accepted."""
+    gap = AdjustmentBooked(f"embedded:paper{GAP_MARK}1", dec(3), "USDT", "", T0, DAY, "operator", "bonus")
+    rest = AdjustmentBooked("embedded:paper:7+", dec(0), "USDT", BTC, T0, DAY, "reconcile", "not ours")
+    ledger = apply(apply(make_book(), gap), rest).ledger
+    assert (2, 2) == (ledger.bookings, ledger.made_here)
 
 
 def test_the_first_transfer_is_the_start_and_no_transfer_is_a_result() -> None:

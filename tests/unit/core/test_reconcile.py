@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-import pytest
-from builders import BTC, ETH, Playbook, dec, held_at_venue, make_fill, make_income, make_order, make_report
+from builders import BTC, Playbook, dec, held_at_venue, make_fill, make_income, make_order, make_report
 
 from trading_engine.core.effects import CancelOrder, PlaceOrder, SetTimer
 from trading_engine.domain.control import Level
@@ -14,7 +13,7 @@ from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderState, TradeSide
 from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import ControlChanged, DifferenceFound, FillApplied, IncomeBooked, SymbolFrozen
-from trading_engine.domain.reports import Balance, OrderLookup, VenuePosition
+from trading_engine.domain.reports import OrderLookup, VenuePosition
 
 
 def id_of(placed: PlaceOrder) -> str:
@@ -37,6 +36,7 @@ def test_a_failed_snapshot_shuts_the_gate_and_changes_nothing_else() -> None:
     play.snapshot_failed()
     assert not play.state.market.is_synced
     assert book is play.book
+    assert ((), ()) == (play.last.records, play.last.effects)
 
 
 def test_an_order_found_at_the_venue_is_merged() -> None:
@@ -66,7 +66,7 @@ def test_an_order_missing_from_the_list_is_decided_by_its_look_up() -> None:
     filled = make_report(play.order(entry), OrderState.FILLED, filled=dec(10))
     play.snapshot(lookups=(OrderLookup(id_of(entry), filled),))
     assert OrderState.FILLED is play.order(entry).state
-    assert [TimerKind.RECONCILE] == [timer.kind for timer in play.asked(SetTimer)]
+    assert {SetTimer(play.now + 1_000, TimerKind.FILLS)} == set(play.asked(SetTimer))
     assert PositionState.PENDING is play.position.state
 
 
@@ -146,44 +146,19 @@ def test_an_order_of_another_database_locks_the_engine() -> None:
 
 
 def test_a_foreign_order_freezes_its_symbol_and_is_not_touched() -> None:
-    """Once; on a symbol that we do not trade it is nobody's business."""
+    """Once; on a symbol that we do not trade it is told and nothing more."""
     play = Playbook()
     foreign = make_report(make_order(client_order_id="web_1"), venue_order_id="v9")
     elsewhere = replace(foreign, symbol="DOGEUSDT")
     play.snapshot(open_orders=(foreign, elsewhere))
     assert [SymbolFrozen(BTC, "order v9 is not ours")] == play.recorded(SymbolFrozen)
-    assert ["BTCUSDT: order v9 is not ours; no entries until `trading-engine resume`"] == play.alerts()
+    assert [
+        "BTCUSDT: order v9 is not ours; no entries until `trading-engine resume`",
+        "DOGEUSDT: order v9 is not ours; it is left alone and counted as exposure",
+    ] == play.alerts()
     assert [] == play.asked(CancelOrder)
-    play.snapshot(open_orders=(foreign,))
+    play.snapshot(open_orders=(foreign, elsewhere))
     assert () == play.last.records
-
-
-@pytest.mark.parametrize(
-    ("side", "quantity", "reason"),
-    [
-        (Side.LONG, "9", "venue holds 9, we hold 10"),
-        (Side.SHORT, "10", "venue holds -10, we hold 10"),
-        (Side.LONG, "0", "venue holds 0, we hold 10"),
-    ],
-)
-def test_a_position_that_fills_do_not_explain_freezes_its_symbol(side: Side, quantity: str, reason: str) -> None:
-    """Smaller, turned round, or gone; our row stays as it is."""
-    play = Playbook()
-    play.opened()
-    theirs = held_at_venue(play.position, side=side, quantity=dec(quantity))
-    play.snapshot(positions=(theirs,))
-    assert [SymbolFrozen(BTC, reason)] == play.recorded(SymbolFrozen)
-    assert [DifferenceFound("position", BTC, "", reason, "frozen")] == play.recorded(DifferenceFound)
-    assert dec(10) == play.position.quantity
-
-
-def test_a_position_we_know_nothing_of_freezes_its_symbol() -> None:
-    """The other symbols trade on."""
-    play = Playbook()
-    foreign = VenuePosition(ETH, Side.SHORT, dec(3), dec(100), dec(100), None, dec(1))
-    play.snapshot(positions=(foreign, replace(foreign, symbol="DOGEUSDT")))
-    assert [SymbolFrozen(ETH, "venue holds -3, we hold 0")] == play.recorded(SymbolFrozen)
-    play.enter()
 
 
 def test_both_sides_of_a_hedged_account_are_netted() -> None:
@@ -195,29 +170,13 @@ def test_both_sides_of_a_hedged_account_are_netted() -> None:
     assert () == play.last.records
 
 
-def test_a_wallet_that_disagrees_with_the_ledger_is_told_when_it_begins_and_when_it_changes() -> None:
-    """Not every five minutes; and not while it agrees."""
-    play = Playbook()
-    short_of_one = Balance("USDT", dec(9_999), dec(9_999))
-    play.snapshot(balance=short_of_one)
-    assert [DifferenceFound("wallet", "", "10000", "9999", "told")] == play.recorded(DifferenceFound)
-    assert ["wallet holds 9999 USDT, the ledger adds up to 10000"] == play.alerts()
-    assert dec(-1) == play.state.market.wallet_gap
-    play.snapshot(balance=short_of_one)
-    assert () == play.last.records
-    play.snapshot()
-    assert ((), dec(0)) == (play.last.records, play.state.market.wallet_gap)
-    play.snapshot(balance=short_of_one)
-    assert 1 == len(play.alerts())
-
-
 def test_a_snapshot_repairs_what_a_position_lacks() -> None:
     """After a restart in the middle: a void stop is placed again."""
     play = Playbook()
     play.fill(play.enter())
     stop = play.place(Purpose.STOP)
     play.wait(16_001)
-    play.snapshot(lookups=(OrderLookup(id_of(stop), None),))
+    play.absent(stop)
     assert OrderState.VOID is play.order(stop).state
     assert [Purpose.STOP] == play.placed()
 

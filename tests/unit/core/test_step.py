@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from builders import BTC, Playbook, dec, make_fill
+from builders import BTC, Playbook, dec, make_fill, make_settings
 
 from trading_engine.core.effects import CancelOrder, PlaceOrder, SetTimer
 from trading_engine.core.state import EngineState
@@ -53,6 +53,7 @@ def test_a_position_lives_from_signal_to_stop() -> None:
 
     play.ack(entry)
     assert [OrderUpdated] == kinds(play)
+    assert [SetTimer(play.now + 1_000, TimerKind.LOOKUP, entry.request.client_order_id)] == play.asked(SetTimer)
     assert OrderState.ACKED is play.order(entry).state
     assert PositionState.PENDING is play.position.state
 
@@ -75,7 +76,10 @@ def test_a_position_lives_from_signal_to_stop() -> None:
         target.price,
         target.reduce_only,
     )
-    assert [SetTimer(play.now + 5_000, TimerKind.STOP_CONFIRMATION, "P000001")] == play.asked(SetTimer)
+    assert [
+        SetTimer(play.now + 2_000, TimerKind.PROTECT, "P000001"),
+        SetTimer(play.now + 5_000, TimerKind.STOP_CONFIRMATION, "P000001"),
+    ] == play.asked(SetTimer)
 
     play.ack(play.place(Purpose.STOP))
     play.ack(play.place(Purpose.TARGET))
@@ -94,6 +98,15 @@ def test_a_position_lives_from_signal_to_stop() -> None:
     assert dec("-54.17") == play.position.net_pnl
     assert dec("9945.83") == play.book.ledger.balance
     assert ["BTCUSDT long closed by stop: -54.17 USDT, -1.04 R"] == play.alerts()
+
+
+def test_in_process_a_position_needs_no_timer_but_its_deadlines() -> None:
+    """Entry and stop have theirs; nothing is asked after, nothing is waited for."""
+    play = Playbook(make_settings(absence_is_proof=True))
+    play.stopped_out()
+    timers = [effect for effect in play.performed if isinstance(effect, SetTimer)]
+    assert [TimerKind.ENTRY_DEADLINE, TimerKind.STOP_CONFIRMATION] == [timer.kind for timer in timers]
+    assert PositionState.CLOSED is play.position.state
 
 
 def test_the_moves_name_their_trigger_and_cause() -> None:
@@ -156,6 +169,15 @@ def test_events_of_a_process_reach_their_handlers() -> None:
     play = Playbook()
     assert play.on(RunBegan(play.now, "r1", "0.1.0", "paper", "hash")).records
     assert play.on(RunFinished(play.now, "r1", "done")).records
+
+
+def test_events_of_a_wire_reach_their_handlers() -> None:
+    """The stream goes and comes back, and what it missed is read."""
+    play = Playbook()
+    entry = play.enter()
+    assert not play.stream_lost().state.market.is_connected
+    assert play.stream_restored().state.market.is_connected
+    assert play.fills_read(play.make_fill(entry)).records
 
 
 def test_a_step_does_not_touch_the_state_it_was_given() -> None:

@@ -9,7 +9,7 @@ import pytest
 from fakes.memory_store import MemoryStore
 from fakes.scripted_venue import ScriptedVenue
 
-from trading_engine.core.effects import CancelOrder, Effect, LookUpOrder, PlaceOrder, SetTimer, TakeSnapshot
+from trading_engine.core.effects import CancelOrder, Effect, FetchFills, LookUpOrder, PlaceOrder, SetTimer, TakeSnapshot
 from trading_engine.core.risk import Approved
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Book, EngineState, Ledger
@@ -18,6 +18,7 @@ from trading_engine.domain.errors import RateLimited
 from trading_engine.domain.events import (
     CancelAnswered,
     Event,
+    FillsRead,
     LookupFailed,
     OrderLookedUp,
     SnapshotFailed,
@@ -32,8 +33,9 @@ from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import Order, OrderRequest, OrderState, OrderType, TimeInForce, TradeSide
 from trading_engine.domain.reports import Accepted, Rejected, Unknown
+from trading_engine.runtime import executor as executor_module
 from trading_engine.runtime.clock import VirtualClock
-from trading_engine.runtime.executor import SNAPSHOT_RETRY_MS, Executor, take_snapshot
+from trading_engine.runtime.executor import FILLS_RETRY_MS, SNAPSHOT_RETRY_MS, Executor, take_snapshot
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.timers import Timers
 
@@ -320,7 +322,7 @@ async def _breathe() -> None:
         await asyncio.sleep(0)
 
 
-def test_effects_on_one_symbol_are_performed_in_order(desk: Desk) -> None:
+def test_effects_on_one_order_are_performed_in_order(desk: Desk) -> None:
     """The second does not begin before the first was answered."""
 
     async def talk(it: Desk) -> None:
@@ -339,23 +341,42 @@ def test_effects_on_one_symbol_are_performed_in_order(desk: Desk) -> None:
     _talk(desk, talk)
 
 
-def test_symbols_do_not_wait_for_each_other(desk: Desk) -> None:
-    """Nor does the account for any of them."""
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT"])
+def test_orders_do_not_wait_for_each_other(desk: Desk, symbol: str) -> None:
+    """A stop never waits for an entry that hangs, on the same symbol or another; nor does the account."""
 
     async def talk(it: Desk) -> None:
         it.venue.gates["a"] = asyncio.Event()
         it.executor.dispatch(_place("a"))
-        it.executor.dispatch(_place("b", symbol="ETHUSDT"))
+        it.executor.dispatch(_place("b", symbol=symbol, reduce_only=True))
+        it.executor.dispatch(_cancel("c", symbol))
         it.executor.dispatch(TakeSnapshot())
+        it.executor.dispatch(FetchFills())
         await _breathe()
         answered = {type(event) for event in it.pump.heard}
-        assert {SubmitAnswered, SnapshotTaken} == answered
+        assert {SubmitAnswered, CancelAnswered, SnapshotTaken, FillsRead} <= answered
         assert ["b"] == [event.client_order_id for event in it.pump.heard if isinstance(event, SubmitAnswered)]
         it.venue.gates["a"].set()
         await it.executor.idle()
 
     _talk(desk, talk)
     assert "a" in [event.client_order_id for event in desk.pump.heard if isinstance(event, SubmitAnswered)]
+
+
+def test_fills_do_not_wait_for_a_snapshot(desk: Desk) -> None:
+    """A position may wait for them to have its stop."""
+
+    async def talk(it: Desk) -> None:
+        it.venue.gates["balance"] = asyncio.Event()
+        it.executor.dispatch(TakeSnapshot())
+        it.executor.dispatch(FetchFills())
+        await _breathe()
+        assert [FillsRead(START, ())] == it.pump.heard
+        it.venue.gates["balance"].set()
+        await it.executor.idle()
+
+    _talk(desk, talk)
+    assert isinstance(desk.pump.heard[-1], SnapshotTaken)
 
 
 def test_idle_waits_for_what_begins_meanwhile(desk: Desk) -> None:
@@ -375,15 +396,15 @@ def test_idle_waits_for_what_begins_meanwhile(desk: Desk) -> None:
 
 
 def test_a_lane_that_emptied_is_begun_again(desk: Desk) -> None:
-    """Later effects on the symbol are performed as the first were."""
+    """Later effects on the order are performed as the first were."""
 
     async def talk(it: Desk) -> None:
-        for name in ("a", "b"):
-            it.executor.dispatch(_place(name))
+        for effect in (_place("a"), _cancel("a")):
+            it.executor.dispatch(effect)
             await it.executor.idle()
 
     _talk(desk, talk)
-    assert [("submit", "a"), ("submit", "b")] == desk.venue.calls
+    assert [("submit", "a"), ("cancel", "a")] == desk.venue.calls[:2]
 
 
 def test_waiting_for_nothing_returns_at_once(desk: Desk) -> None:
@@ -397,15 +418,36 @@ def test_a_fault_surfaces_in_idle_and_nothing_more_is_sent(desk: Desk) -> None:
     async def talk(it: Desk) -> None:
         it.venue.failing["order"] = KeyError("result")
         it.executor.dispatch(LookUpOrder("BTCUSDT", "a"))
+        it.executor.dispatch(_cancel("a"))
+        await _breathe()
         it.executor.dispatch(_place("b"))
         with pytest.raises(KeyError, match="result"):
             await it.executor.idle()
-        it.executor.dispatch(_place("c"))
+        it.executor.dispatch(_place("a"))
         with pytest.raises(KeyError, match="result"):
             await it.executor.idle()
 
     _talk(desk, talk)
     assert [("order", "a")] == desk.venue.calls
+
+
+def test_a_fault_is_told_at_once(desk: Desk) -> None:
+    """Whoever runs the engine does not have to wait until all is quiet; `idle` raises it in any case."""
+    told: list[BaseException] = []
+    desk.executor.on_failure = told.append
+
+    async def talk(it: Desk) -> None:
+        it.venue.gates["b"] = asyncio.Event()
+        it.venue.failing["order"] = KeyError("result")
+        it.executor.dispatch(_place("b"))
+        it.executor.dispatch(LookUpOrder("BTCUSDT", "a"))
+        await _breathe()
+        assert ["'result'"] == [str(error) for error in told]
+        it.venue.gates["b"].set()
+        with pytest.raises(KeyError, match="result"):
+            await it.executor.idle()
+
+    _talk(desk, talk)
 
 
 def test_a_commit_that_fails_surfaces_in_idle(desk: Desk) -> None:
@@ -415,3 +457,135 @@ def test_a_commit_that_fails_surfaces_in_idle(desk: Desk) -> None:
     desk.pump._store = store
     with pytest.raises(OSError, match="disk full"):
         desk.perform(TakeSnapshot())
+
+
+# ── time ────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time runs out after a hundredth of a second."""
+    monkeypatch.setattr(executor_module, "CALL_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(executor_module, "READ_TIMEOUT_S", 0.01)
+
+
+@pytest.mark.usefixtures("_short")
+def test_a_submit_without_an_answer_in_time_is_an_unknown_outcome(desk: Desk) -> None:
+    """It may have taken effect; it is not sent again, and the order's lane goes on."""
+
+    async def talk(it: Desk) -> None:
+        it.venue.gates["a"] = asyncio.Event()
+        it.executor.dispatch(_place("a"))
+        await it.executor.idle()
+
+    _talk(desk, talk)
+    assert [SubmitAnswered(START, "a", Unknown("no answer within 0.01 s"))] == desk.pump.heard
+    assert [("submit", "a")] == desk.venue.calls
+    assert ["send.before", "send.after"] == desk.hits
+
+
+@pytest.mark.usefixtures("_short")
+def test_a_cancel_without_an_answer_in_time_is_an_unknown_outcome(desk: Desk) -> None:
+    """The order's state is asked for by the core."""
+
+    async def talk(it: Desk) -> None:
+        it.venue.gates["a"] = asyncio.Event()
+        it.executor.dispatch(_cancel("a"))
+        await it.executor.idle()
+
+    _talk(desk, talk)
+    assert [CancelAnswered(START, "a", Unknown("no answer within 0.01 s"))] == desk.pump.heard
+    assert ["cancel.before", "cancel.after"] == desk.hits
+
+
+@pytest.mark.usefixtures("_short")
+def test_a_look_up_without_an_answer_in_time_teaches_nothing(desk: Desk) -> None:
+    """As one that failed."""
+
+    async def talk(it: Desk) -> None:
+        it.venue.gates["order"] = asyncio.Event()
+        it.executor.dispatch(LookUpOrder("BTCUSDT", "a"))
+        await it.executor.idle()
+
+    _talk(desk, talk)
+    assert [LookupFailed(START, "a", "no answer within 0.01 s")] == desk.pump.heard
+
+
+@pytest.mark.usefixtures("_short")
+@pytest.mark.parametrize("part", READS)
+def test_a_snapshot_of_which_a_part_does_not_come_in_time_has_failed(desk: Desk, part: str) -> None:
+    """Each read has its own time, so that one that hangs does not hold the account's lane for ever."""
+
+    async def talk(it: Desk) -> None:
+        it.venue.gates[part] = asyncio.Event()
+        it.executor.dispatch(TakeSnapshot())
+        await it.executor.idle()
+
+    _talk(desk, talk)
+    assert [SnapshotFailed(START, "no answer within 0.01 s")] == desk.pump.heard
+    assert TimerFired(START + SNAPSHOT_RETRY_MS, TimerKind.RECONCILE, "") == desk.timers.pop_due(START + HOUR)
+
+
+@pytest.mark.usefixtures("_short")
+def test_fills_that_do_not_come_in_time_are_asked_for_again(desk: Desk) -> None:
+    """In a second."""
+
+    async def talk(it: Desk) -> None:
+        it.venue.gates["fills_since"] = asyncio.Event()
+        it.executor.dispatch(FetchFills())
+        await it.executor.idle()
+
+    _talk(desk, talk)
+    assert [] == desk.pump.heard
+    assert TimerFired(START + FILLS_RETRY_MS, TimerKind.FILLS, "") == desk.timers.pop_due(START + HOUR)
+
+
+# ── fills ───────────────────────────────────────────────────────────────────
+
+
+def _hour_ago(fill_ms: int) -> Book:
+    return Book(epoch="aaaa", ledger=Ledger(last_booked_ms=fill_ms))
+
+
+def test_fills_are_read_from_an_hour_before_the_last_booking() -> None:
+    """Those that are known already are not booked twice; what the venue tells becomes an event."""
+    desk = Desk(_hour_ago(START))
+    desk.perform(_place("a"))
+    fill = desk.venue.fill("a", Decimal("0.01"), Decimal(50_000))
+    desk.pump.heard.clear()
+    assert [FillsRead(START, (fill,))] == desk.perform(FetchFills())
+    assert ("fills_since", str(START - HOUR)) in desk.venue.calls
+
+
+def test_fills_that_cannot_be_read_are_asked_for_again(desk: Desk) -> None:
+    """Nothing was learned, and nothing is told."""
+    desk.venue.fail("fills_since")
+    assert [] == desk.perform(FetchFills())
+    assert TimerFired(START + FILLS_RETRY_MS, TimerKind.FILLS, "") == desk.timers.pop_due(START + HOUR)
+
+
+@pytest.mark.parametrize(
+    ("effect", "read"),
+    [(FetchFills(), "fills_since"), (LookUpOrder("BTCUSDT", "a"), "order")],
+    ids=["fills", "look-up"],
+)
+def test_questions_that_wait_are_one(desk: Desk, effect: Effect, read: str) -> None:
+    """As with snapshots; one that is being answered may come too early, so another is asked after it."""
+
+    async def talk(it: Desk) -> None:
+        it.venue.gates[read] = asyncio.Event()
+        it.executor.dispatch(effect)
+        await _breathe()
+        for _ in range(3):
+            it.executor.dispatch(effect)
+        it.venue.gates[read].set()
+        await it.executor.idle()
+
+    _talk(desk, talk)
+    assert 2 == len([name for name, _ in desk.venue.calls if name == read])
+
+
+def test_submits_and_cancels_that_wait_are_never_merged(desk: Desk) -> None:
+    """Each is an intent of its own."""
+    desk.perform(_cancel("a"), _cancel("a"))
+    assert [("cancel", "a"), ("cancel", "a")] == desk.venue.calls

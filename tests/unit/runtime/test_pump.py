@@ -57,6 +57,7 @@ class Bay:
         self.effects: list[Effect] = []
         self.announced: list[tuple[int, tuple[Record, ...]]] = []
         self.checkpoints = 0
+        self.dispatch_fails = False
         self.pump = Pump(
             EngineState(Book(epoch="aaaa")),
             settings,
@@ -68,6 +69,8 @@ class Bay:
         )
 
     def _dispatch(self, effect: Effect) -> None:
+        if self.dispatch_fails:
+            raise ZeroDivisionError
         self.let_out.append(f"effect after {len(self.store.commits)} commits")
         self.effects.append(effect)
 
@@ -135,7 +138,7 @@ def test_effects_without_records_are_dispatched(bay: Bay) -> None:
 
 
 def test_a_store_that_fails_leaves_the_state_and_lets_nothing_out(bay: Bay) -> None:
-    """The step is dropped whole; the next event is taken in as if it had never been."""
+    """The step is dropped whole: no effect, no announcement, no record."""
     bay.deposit()
     before = bay.pump.state
     bay.let_out.clear()
@@ -144,8 +147,34 @@ def test_a_store_that_fails_leaves_the_state_and_lets_nothing_out(bay: Bay) -> N
         bay.pump.handle(StopRequested(MIDNIGHT, Level.FLATTEN, "file"))
     assert before is bay.pump.state
     assert [] == bay.let_out
-    bay.pump.handle(StopRequested(MIDNIGHT, Level.NO_ENTRY, "file"))
-    assert Level.NO_ENTRY is bay.pump.state.book.control.level is bay.commits[-1].book.control.level
+    assert 1 == len(bay.commits)
+
+
+def test_after_a_commit_that_failed_every_event_is_refused(bay: Bay) -> None:
+    """Whether it became durable nobody knows: going on would go on from a guess. The first failure is the cause."""
+    bay.deposit()
+    before = bay.pump.state
+    bay.let_out.clear()
+    failure = OSError("disk full")
+    bay.store.fail_next = failure
+    with pytest.raises(OSError, match="disk full"):
+        bay.pump.handle(StopRequested(MIDNIGHT, Level.FLATTEN, "file"))
+    for event in (StopRequested(MIDNIGHT, Level.NO_ENTRY, "file"), SnapshotFailed(MIDNIGHT, "timed out"), BEGAN):
+        with pytest.raises(InvariantBroken, match="an event came after the engine had failed") as refused:
+            bay.pump.handle(event)
+        assert failure is refused.value.__cause__
+    assert before is bay.pump.state
+    assert ([], 1) == (bay.let_out, len(bay.commits))
+
+
+def test_after_an_effect_that_failed_every_event_is_refused_as_well(bay: Bay) -> None:
+    """The step is durable, what follows from it has not been done: the next start does it."""
+    bay.dispatch_fails = True
+    with pytest.raises(ZeroDivisionError):
+        bay.pump.handle(BEGAN)
+    assert 1 == len(bay.commits)
+    with pytest.raises(InvariantBroken, match="had failed"):
+        bay.candle(MIDNIGHT + MINUTE_MS)
 
 
 def test_a_step_that_breaks_an_invariant_is_dropped_before_the_commit(bay: Bay) -> None:
@@ -171,6 +200,8 @@ def test_a_step_that_breaks_an_invariant_is_dropped_before_the_commit(bay: Bay) 
     with pytest.raises(InvariantBroken, match="P000001"):
         bay.pump.handle(ResumeRequested(MIDNIGHT, "me"))
     assert ([], []) == (bay.commits, bay.let_out)
+    with pytest.raises(InvariantBroken, match="had failed"):
+        bay.pump.handle(BEGAN)
 
 
 # ── what may wait ───────────────────────────────────────────────────────────
@@ -200,16 +231,18 @@ def test_a_day_that_ends_waits_as_well(bay: Bay) -> None:
     assert [DayClosed, EquitySampled] == [type(record) for record in bay.commits[-1].records]
 
 
-def test_a_commit_that_fails_keeps_what_waits(bay: Bay) -> None:
-    """It is written with the commit that succeeds."""
+def test_after_a_commit_that_failed_no_progress_is_written(bay: Bay) -> None:
+    """It would say more than the database knows; the next start makes the figures that waited again."""
     bay.deposit()
     bay.candle(MIDNIGHT + HOUR_MS - MINUTE_MS)
     bay.candle(MIDNIGHT + HOUR_MS)
+    commits = len(bay.commits)
     bay.store.fail_next = OSError("disk full")
     with pytest.raises(OSError, match="disk full"):
         bay.pump.handle(StopRequested(MIDNIGHT + HOUR_MS, Level.NO_ENTRY, "file"))
-    bay.pump.save_progress(MIDNIGHT + HOUR_MS)
-    assert [EquitySampled] == [type(record) for record in bay.commits[-1].records]
+    with pytest.raises(InvariantBroken, match="after the engine had failed"):
+        bay.pump.save_progress(MIDNIGHT + HOUR_MS)
+    assert commits == len(bay.commits)
 
 
 def test_progress_is_written_after_so_many_candles_without_a_record(bay: Bay, monkeypatch: pytest.MonkeyPatch) -> None:

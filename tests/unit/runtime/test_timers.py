@@ -1,5 +1,6 @@
 """Timers fire in order of time, one a kind and key."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,11 +47,20 @@ def test_timers_fire_in_order_of_time() -> None:
 def test_a_later_timer_replaces_one_of_the_same_kind_and_key() -> None:
     """Put off or brought forward: only the last word counts."""
     timers = Timers()
-    timers.set(100, TimerKind.RECONCILE, "")
-    timers.set(300, TimerKind.RECONCILE, "")
+    timers.set(100, TimerKind.LOOKUP, "a")
+    timers.set(300, TimerKind.LOOKUP, "a")
     assert [] == _all_due(timers, 299)
-    timers.set(200, TimerKind.RECONCILE, "")
-    assert [TimerFired(200, TimerKind.RECONCILE, "")] == _all_due(timers, 300)
+    timers.set(200, TimerKind.LOOKUP, "a")
+    assert [TimerFired(200, TimerKind.LOOKUP, "a")] == _all_due(timers, 300)
+
+
+@pytest.mark.parametrize("kind", [TimerKind.RECONCILE, TimerKind.FILLS])
+def test_a_look_at_the_account_is_never_put_off(kind: TimerKind) -> None:
+    """Whoever wants it soonest decides; a busy venue cannot delay it for ever."""
+    timers = Timers()
+    for at_ms in (300, 200, 400):
+        timers.set(at_ms, kind, "")
+    assert [TimerFired(200, kind, "")] == _all_due(timers, 500)
 
 
 def test_setting_a_timer_twice_fires_it_once() -> None:
@@ -76,6 +86,35 @@ def test_a_timer_that_fired_can_be_set_again() -> None:
     for at_ms in (100, 200):
         timers.set(at_ms, TimerKind.RECONCILE, "")
         assert [at_ms] == [timer.ts_ms for timer in _all_due(timers, at_ms)]
+
+
+def test_the_next_timer_is_the_earliest_that_still_counts() -> None:
+    """None without one; a timer that was put off is not waited for at its old time."""
+    timers = Timers()
+    assert timers.next_ms is None
+    timers.set(300, TimerKind.LOOKUP, "a")
+    timers.set(100, TimerKind.LOOKUP, "b")
+    assert 100 == timers.next_ms
+    timers.set(400, TimerKind.LOOKUP, "b")
+    assert 300 == timers.next_ms
+    _all_due(timers, 300)
+    assert 400 == timers.next_ms
+    _all_due(timers, 400)
+    assert timers.next_ms is None
+
+
+def test_whoever_sleeps_until_the_next_timer_is_told_of_each_that_is_set() -> None:
+    """Also of one that replaces another; the timer is there already when it is told."""
+    timers = Timers()
+    told: list[tuple[int, int | None]] = []
+    timers.on_set = lambda at_ms: told.append((at_ms, timers.next_ms))
+    timers.set(300, TimerKind.LOOKUP, "a")
+    timers.set(100, TimerKind.LOOKUP, "a")
+    timers.set(200, TimerKind.RECONCILE, "")
+    assert [(300, 300), (100, 100), (200, 100)] == told
+    timers.on_set = None
+    timers.set(50, TimerKind.RECONCILE, "")
+    assert 3 == len(told)
 
 
 @given(

@@ -2,6 +2,7 @@
 
 import sqlite3
 import stat
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,93 @@ def test_a_damaged_database_is_not_backed_up(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid):
         backups.backup(path, tmp_path / "backups", NOW_MS)
     assert [] == list((tmp_path / "backups").iterdir())
+
+
+def _other(path: Path, *rows: int) -> Path:
+    """A second database that is not ours, with numbers in it."""
+    meddle(path, "CREATE TABLE IF NOT EXISTS numbers (number INTEGER)")
+    meddle(path, *(f"INSERT INTO numbers VALUES ({row})" for row in rows))
+    return path
+
+
+def _numbers(path: Path) -> list[int]:
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        return [row[0] for row in connection.execute("SELECT number FROM numbers ORDER BY 1")]
+    finally:
+        connection.close()
+
+
+def test_the_exchanges_memory_is_backed_up_and_restored_with_the_database(tmp_path: Path) -> None:
+    """Both of one moment, under names that belong together; what they replace is kept, and only by force."""
+    path, story = told(tmp_path)
+    paper = _other(tmp_path / "paper.db", 1)
+    with SqlStore.open(path) as store:
+        copy = backups.backup(path, tmp_path / "backups", NOW_MS, paper)
+        beside = backups.copy_beside(copy, path, paper)
+        assert tmp_path / "backups" / "paper-20250504T120000.250Z.db" == beside
+        assert {copy, beside} == set(copy.parent.iterdir())
+        store.commit(story.next())
+    _other(paper, 2)
+    path.rename(tmp_path / "lost.db")
+    with pytest.raises(ConfigInvalid, match=r"paper\.db: exists; use --force"):
+        backups.restore(copy, path, NOW_MS, companion=paper)
+    assert not path.exists()
+    assert [1, 2] == _numbers(paper)
+    backups.restore(copy, path, NOW_MS, force=True, companion=paper)
+    assert [1] == _numbers(paper)
+    assert [1, 2] == _numbers(tmp_path / "paper.db.replaced-20250504T120000.250Z")
+    assert 0o600 == stat.S_IMODE(paper.stat().st_mode)
+
+
+def test_a_copy_without_its_companion_restores_the_database_alone(tmp_path: Path) -> None:
+    """The exchange's memory stays as it is: it may know more, which reconciliation books."""
+    path, _ = told(tmp_path)
+    paper = _other(tmp_path / "paper.db", 1)
+    copy = backups.backup(path, tmp_path / "backups", NOW_MS)
+    assert backups.copy_beside(copy, path, paper) is None
+    backups.restore(copy, path, NOW_MS, force=True, companion=paper)
+    assert [1] == _numbers(paper)
+    renamed = copy.rename(copy.with_name("mine.db"))
+    assert backups.copy_beside(renamed, path, paper) is None
+
+
+def test_a_damaged_companion_makes_no_backup(tmp_path: Path) -> None:
+    """Neither of the two copies gets a name."""
+    path, _ = told(tmp_path)
+    paper = _other(tmp_path / "paper.db", *range(2_000))
+    content = bytearray(paper.read_bytes())
+    content[8_192:12_288] = b"\xff" * 4_096
+    paper.write_bytes(content)
+    with pytest.raises(ConfigInvalid):
+        backups.backup(path, tmp_path / "backups", NOW_MS, paper)
+    assert [] == list((tmp_path / "backups").iterdir())
+
+
+def test_both_copies_are_of_one_moment_while_the_engine_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit between the two looks makes them look again."""
+    path, story = told(tmp_path)
+    paper = _other(tmp_path / "paper.db", 1)
+    with SqlStore.open(path) as store:
+        looks: list[Path] = []
+        frozen = backups._frozen
+
+        def look(source: Path, opened: ExitStack) -> sqlite3.Connection:
+            looks.append(source)
+            if looks == [path, paper]:  # between the two looks of the first attempt
+                store.commit(story.next())
+                _other(paper, 2)
+            return frozen(source, opened)
+
+        monkeypatch.setattr(backups, "_frozen", look)
+        copy = backups.backup(path, tmp_path / "backups", NOW_MS, paper)
+        assert [path, paper, path, paper] == looks
+        assert store.load().book == _book(copy)
+    beside = backups.copy_beside(copy, path, paper)
+    assert beside is not None
+    assert [1, 2] == _numbers(beside)
 
 
 def test_verify_finds_a_dangling_reference(tmp_path: Path) -> None:

@@ -271,6 +271,18 @@ def test_the_rows_of_another_account_are_refused(path: Path) -> None:
     SqlStore.open(path).close()
 
 
+def test_a_store_that_only_reads_is_closed_beside_the_engine(tmp_path: Path) -> None:
+    """It leaves the log alone, which only the writer may fold into the file."""
+    path, story = told(tmp_path)
+    with SqlStore.open(path) as engine:
+        engine.commit(story.next())
+        log = path.with_name("engine.db-wal").read_bytes()
+        with SqlStore.open(path, read_only=True) as reader:
+            assert engine.last_seq == reader.load().last_seq
+        assert log == path.with_name("engine.db-wal").read_bytes()
+        engine.commit(story.next())
+
+
 def test_read_only_loads_and_writes_nothing(tmp_path: Path) -> None:
     """For commands that look while the engine is down."""
     path, story = told(tmp_path)

@@ -215,10 +215,53 @@ def test_a_read_only_memory_writes_nothing(tmp_path: Path) -> None:
     writer.write(Account(), Change(orders=[_order()]))
     reader = Memory(path, read_only=True)
     assert reader.is_known("a")
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with pytest.raises(sqlite3.OperationalError, match="transaction"):
         reader.write(Account(), Change())
     reader.close()
     writer.close()
+
+
+def test_a_read_only_memory_shows_one_moment(tmp_path: Path) -> None:
+    """What a running exchange writes meanwhile does not mix in."""
+    path = tmp_path / "paper.db"
+    writer = Memory(path)
+    writer.write(Account(), Change(trades=[_trade(1, 10)]))
+    reader = Memory(path, read_only=True)
+    writer.write(Account(progress=Progress(trades=2)), Change(orders=[_order()], trades=[_trade(2, 20)]))
+    assert (Account(), 1) == (reader.load(), reader.bookings())
+    assert not reader.is_known("a")
+    reader.close()
+    assert 2 == writer.bookings()
+    writer.close()
+
+
+def test_every_file_of_a_memory_is_its_owners_alone(tmp_path: Path) -> None:
+    """The log and its index as well, also those that an earlier release has made."""
+    path = tmp_path / "paper.db"
+    for mode in (0o600, 0o644):
+        memory = Memory(path)
+        memory.write(Account(), Change())
+        modes = {item.name: stat.S_IMODE(item.stat().st_mode) for item in tmp_path.iterdir()}
+        assert dict.fromkeys(("paper.db", "paper.db-wal", "paper.db-shm"), 0o600) == modes
+        for item in tmp_path.iterdir():
+            item.chmod(mode)
+        other = Memory(path)
+        assert {0o600} == {stat.S_IMODE(item.stat().st_mode) for item in tmp_path.iterdir()}
+        other.close()
+        memory.close()
+
+
+def test_bookings_are_executions_and_incomes(tmp_path: Path) -> None:
+    """What a ledger may know of the account; an empty file has had none."""
+    (tmp_path / "empty.db").touch()
+    empty = Memory(tmp_path / "empty.db", read_only=True)
+    assert 0 == empty.bookings()
+    empty.close()
+    memory = Memory(tmp_path / "paper.db")
+    incomes = [IncomeRow("x", "funding", "A", 1, 10)]
+    memory.write(Account(), Change(trades=[_trade(1, 10), _trade(2, 20)], incomes=incomes))
+    assert 3 == memory.bookings()
+    memory.close()
 
 
 # ── files that are not ours ─────────────────────────────────────────────────
@@ -270,6 +313,34 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path.write_text("these are not the rows you are looking for, and there are many of them\n" * 20)
     with pytest.raises(ConfigInvalid, match=r"paper\.db: cannot be used as the paper exchange's memory \(file is not"):
         Memory(path)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_damaged_file_is_refused_with_what_to_do(tmp_path: Path, read_only: bool) -> None:
+    """Pages overwritten in the middle: exit 78, not a fault of ours."""
+    path = tmp_path / "paper.db"
+    memory = Memory(path)
+    memory.write(Account(), Change(orders=[_order(str(number), number) for number in range(500)]))
+    memory.close()
+    content = bytearray(path.read_bytes())
+    content[20_480:40_960] = b"\xff" * 20_480
+    path.write_bytes(content)
+    with pytest.raises(ConfigInvalid, match=r"paper\.db: cannot be used .*`trading-engine db restore`"):
+        Memory(path, read_only=read_only)
+
+
+def test_a_row_that_cannot_be_read_is_damage_too(tmp_path: Path) -> None:
+    """Sound pages may hold rows that are none of ours."""
+    path = tmp_path / "paper.db"
+    memory = Memory(path)
+    memory.write(Account(), Change(orders=[_order()], trades=[_trade(1, 10)]))
+    memory.close()
+    _file(path, "UPDATE orders SET body = 'x'", "UPDATE trades SET body = '{}'")
+    memory = Memory(path)
+    for look in (memory.load, lambda: memory.order("a"), lambda: memory.trades_since(0)):
+        with pytest.raises(ConfigInvalid, match=r"paper\.db: cannot be used"):
+            look()
+    memory.close()
 
 
 @pytest.mark.parametrize("read_only", [False, True])

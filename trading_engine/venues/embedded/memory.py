@@ -4,8 +4,10 @@ What belongs here: writing what a change touched in one synced transaction, and 
 not: any matching. Plain sqlite3: five small tables of JSON rows that only this exchange reads.
 """
 
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +25,9 @@ from trading_engine.venues.embedded.matching import Change, IncomeRow, TradeRow
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x54455058  # "TEPX"
+
+_OWNER_ONLY = 0o600
+_COMPANIONS = ("-wal", "-shm")
 
 _SCHEMA = """
 CREATE TABLE orders (client_order_id TEXT PRIMARY KEY, is_open INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
@@ -73,7 +78,11 @@ class AccountMemory(Protocol):
 
 
 class Memory:
-    """One file; `hit` is told the names of the crash points around each commit."""
+    """One file; `hit` is told the names of the crash points around each commit.
+
+    Opened `read_only` it shows one moment for as long as it is open, whatever a running exchange goes on to
+    write. Raises ConfigInvalid for a file that is damaged or not ours, with nothing written.
+    """
 
     def __init__(self, path: Path, hit: Callable[[str], None] = _no_hit, *, read_only: bool = False) -> None:
         self._path = path
@@ -81,13 +90,18 @@ class Memory:
         self._encode = msgspec.json.Encoder().encode
         self._newest_ms = {"trades": -1, "incomes": -1}  # spares a query that would find nothing
         mode = "ro" if read_only else "rwc"
+        if not read_only:
+            _create_for_owner(path)
         try:
             self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
         except sqlite3.Error as error:
             raise self._unusable(error) from error
         try:
             self._db.execute("PRAGMA busy_timeout = 5000")
+            if read_only:
+                self._db.execute("BEGIN")
             self._is_blank = self._recognise() == 0
+            self._require_sound()
             if not read_only:
                 self._prepare()
         except sqlite3.Error as error:
@@ -97,8 +111,26 @@ class Memory:
             self._db.close()
             raise
 
-    def _unusable(self, error: sqlite3.Error) -> ConfigInvalid:
-        return ConfigInvalid(f"{self._path}: cannot be used as the paper exchange's memory ({error})")
+    def _unusable(self, error: object) -> ConfigInvalid:
+        return ConfigInvalid(
+            f"{self._path}: cannot be used as the paper exchange's memory ({error}); if the file is damaged, restore"
+            " a backup with `trading-engine db restore`, or start on a new --state"
+        )
+
+    @contextmanager
+    def _intact(self) -> Iterator[None]:
+        """What is read comes from a sound file: damage is the operator's to mend, and a restart cannot."""
+        try:
+            yield
+        except sqlite3.OperationalError:
+            raise  # busy, or out of space: not the file's fault
+        except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
+            raise self._unusable(error) from error
+
+    def _require_sound(self) -> None:
+        found: str = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise self._unusable(found.splitlines()[-1])
 
     def _recognise(self) -> int:
         """The schema of the file, 0 for an empty one; ConfigInvalid, and nothing written, for what is not ours."""
@@ -114,6 +146,10 @@ class Memory:
         return version
 
     def _prepare(self) -> None:
+        for suffix in ("", *_COMPANIONS):  # an earlier release was less careful
+            path = self._path.with_name(self._path.name + suffix)
+            if path.exists():
+                path.chmod(_OWNER_ONLY)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         if self._is_blank:
@@ -121,13 +157,16 @@ class Memory:
                 f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
                 f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
-            self._path.chmod(0o600)
             self._is_blank = False
 
     def load(self) -> Account | None:
         """The account as of the last durable change, None for a new file."""
         if self._is_blank:
             return None
+        with self._intact():
+            return self._load()
+
+    def _load(self) -> Account | None:
         for table in self._newest_ms:
             newest = self._db.execute(f"SELECT max(ts_ms) FROM {table}").fetchone()[0]  # noqa: S608 - our names
             self._newest_ms[table] = -1 if newest is None else newest
@@ -192,24 +231,36 @@ class Memory:
     def _text(self, row: object) -> str:
         return self._encode(row).decode()
 
+    def bookings(self) -> int:
+        """How many executions and incomes there have been: what a ledger of this account may know at most."""
+        if self._is_blank:
+            return 0
+        with self._intact():
+            query = "SELECT (SELECT count(*) FROM trades) + (SELECT count(*) FROM incomes)"
+            found: int = self._db.execute(query).fetchone()[0]
+            return found
+
     def order(self, client_order_id: str) -> ExchangeOrder | None:
         """An order in any state."""
-        row = self._db.execute("SELECT body FROM orders WHERE client_order_id = ?", (client_order_id,)).fetchone()
-        return None if row is None else msgspec.json.decode(row[0], type=ExchangeOrder)
+        with self._intact():
+            row = self._db.execute("SELECT body FROM orders WHERE client_order_id = ?", (client_order_id,)).fetchone()
+            return None if row is None else msgspec.json.decode(row[0], type=ExchangeOrder)
 
     def trades_since(self, since_ms: int) -> list[TradeRow]:
         """Executions at or after an instant, oldest first."""
         if since_ms > self._newest_ms["trades"]:
             return []
-        rows = self._db.execute("SELECT body FROM trades WHERE ts_ms >= ? ORDER BY number", (since_ms,))
-        return [msgspec.json.decode(body, type=TradeRow) for (body,) in rows]
+        with self._intact():
+            rows = self._db.execute("SELECT body FROM trades WHERE ts_ms >= ? ORDER BY number", (since_ms,))
+            return [msgspec.json.decode(body, type=TradeRow) for (body,) in rows]
 
     def incomes_since(self, since_ms: int) -> list[IncomeRow]:
         """Funding and deposits at or after an instant, oldest first."""
         if since_ms > self._newest_ms["incomes"]:
             return []
-        rows = self._db.execute("SELECT body FROM incomes WHERE ts_ms >= ? ORDER BY ts_ms, income_id", (since_ms,))
-        return [msgspec.json.decode(body, type=IncomeRow) for (body,) in rows]
+        query = "SELECT body FROM incomes WHERE ts_ms >= ? ORDER BY ts_ms, income_id"
+        with self._intact():
+            return [msgspec.json.decode(body, type=IncomeRow) for (body,) in self._db.execute(query, (since_ms,))]
 
     def is_known(self, client_order_id: str) -> bool:
         """Whether an id has ever been used."""
@@ -220,3 +271,9 @@ class Memory:
         if self._db.in_transaction:
             self._db.execute("ROLLBACK")
         self._db.close()
+
+
+def _create_for_owner(path: Path) -> None:
+    """Make a missing file its owner's alone before SQLite does: the log beside it takes the same permissions."""
+    with suppress(OSError):  # SQLite says what is wrong with the path
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _OWNER_ONLY))
