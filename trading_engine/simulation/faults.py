@@ -41,6 +41,8 @@ class Fault(StrEnum):
     STOP_FILE = "stop_file"  # an operator puts the STOP file, and resumes later
     TERMINATE = "terminate"  # the process is asked to end
     STOP_CANCELED = "stop_canceled"  # somebody cancels a resting stop at the venue
+    BACKUP = "backup"  # an operator takes a backup: harmless by itself
+    RESTORE = "restore"  # the database is lost; the backup takes its place, and an operator resumes
 
 
 WRITE_FAULTS = (
@@ -73,6 +75,7 @@ class Profile:
 
     moments              mean number in a simulated hour, of the `kinds`
     has_midnight_outage  the venue cannot be reached from shortly before midnight until after it
+    has_restore          a backup is taken, and takes the database's place later
     """
 
     write: float = 0.0
@@ -84,6 +87,7 @@ class Profile:
     moments: float = 0.0
     kinds: tuple[Fault, ...] = MOMENTS
     has_midnight_outage: bool = False
+    has_restore: bool = False
 
 
 PROFILES: Mapping[str, Profile] = {
@@ -96,6 +100,7 @@ PROFILES: Mapping[str, Profile] = {
     "stops": Profile(
         write=0.05, death=0.001, moments=20, kinds=(Fault.STOP_FILE, Fault.DEATH, Fault.TERMINATE, Fault.STOP_FILE)
     ),
+    "restore": Profile(has_restore=True),
     "midnight": Profile(has_midnight_outage=True),
     "everything": Profile(write=0.08, read=0.02, stream=0.05, commit=0.003, death=0.002, candle=0.02, moments=8),
 }
@@ -175,6 +180,10 @@ class SeededPlan:
         found = [(self.rng.randrange(span_ms), self.rng.choice(self.profile.kinds)) for _ in range(count)]
         if self.profile.has_midnight_outage:
             found.append((MIDNIGHT_MS - self.rng.randint(20_000, 50_000), Fault.OUTAGE))
+        if self.profile.has_restore:
+            backup_ms = self.rng.randrange(span_ms // 3)
+            restore_ms = backup_ms + self.rng.randrange(span_ms // 6, span_ms // 3)
+            found += [(backup_ms, Fault.BACKUP), (restore_ms, Fault.RESTORE)]
         return sorted(found, key=lambda item: item[0])
 
     def end(self) -> None:

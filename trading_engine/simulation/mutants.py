@@ -7,9 +7,11 @@ A simulation that lets one of them live proves nothing: the suite fails then.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from trading_engine.core import invariants, kill, on_command, on_timer, on_venue, project, protect, reconcile, risk
@@ -18,6 +20,7 @@ from trading_engine.core.effects import PlaceOrder, TakeSnapshot
 from trading_engine.domain.control import Level
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.events import RunBegan
+from trading_engine.domain.fills import Fill
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.orders import Order, OrderReport, OrderState
@@ -28,7 +31,7 @@ from trading_engine.domain.time import day_of
 from trading_engine.ports import Commit
 from trading_engine.runtime import executor
 from trading_engine.runtime.pump import Pump
-from trading_engine.store import loading, rows, sql_store, tables
+from trading_engine.store import backup, loading, rows, sql_store, tables
 
 Restore = Callable[[], None]
 
@@ -100,6 +103,22 @@ def _two_transactions() -> Restore:
         return original(self, commit)
 
     return _swap(sql_store.SqlStore, "commit", torn)
+
+
+def _fixed_epoch() -> Restore:
+    original = backup.restore
+
+    def careless(backup_path: Path, path: Path, now_ms: int, *, new_epoch: str = "", force: bool = False) -> str:
+        """The restored database goes on in the epoch of the backup, as if nothing had happened since."""
+        del new_epoch
+        with closing(sqlite3.connect(backup_path)) as connection:
+            old = str(connection.execute("SELECT epoch FROM control").fetchone()[0])
+        return original(backup_path, path, now_ms, new_epoch=old, force=force)
+
+    def trusting(_draft: Draft, _fill: Fill) -> None:
+        """Its own fills look like those of an order that this database never made."""
+
+    return _all(_swap(backup, "restore", careless), _swap(on_venue, "_lock_on_unknown_origin", trusting))
 
 
 def _no_fill_dedup() -> Restore:
@@ -317,6 +336,7 @@ MUTANTS: tuple[Mutant, ...] = (
         _two_transactions,
         "crashes",
     ),
+    Mutant("fixed_epoch", "a restored backup goes on with the ids it had", _fixed_epoch, "restore"),
     Mutant("no_fill_dedup", "a fill that is told twice is booked twice", _no_fill_dedup, "network"),
     Mutant(
         "on_after_failed_commit",

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 GIVE_UP_MS = 3_000  # how long an adapter waits for an answer
 NEVER_S = 1e6
+UNHEARD_MS = 62_000
 
 
 class ProcessDeath(BaseException):
@@ -107,7 +108,9 @@ class Network:
         if now_ms < self.stream_until_ms:
             return
         kind = "fill" if isinstance(event, FillSeen) else "order" if isinstance(event, OrderReported) else "income"
-        fault = self._world.fault(f"stream.{kind}", 5_000)
+        # An order that ends at the venue's will, unheard, is noticed by the next reconciliation and not before.
+        is_end = isinstance(event, OrderReported) and event.report.state.is_terminal
+        fault = self._world.fault(f"stream.{kind}", UNHEARD_MS if is_end else 5_000)
         if fault is Fault.DROP:
             return
         arrives_ms = max(now_ms + self.latency_ms(), self._last_event_ms)

@@ -45,7 +45,7 @@ class Oracles:
     rows: set[str] = field(default_factory=set)
     sent: set[str] = field(default_factory=set)
     must_be_flat: bool = False
-    _entries: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _entries: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
     _unflattened: dict[str, int] = field(default_factory=dict)
     _uncovered: dict[str, int] = field(default_factory=dict)
     _inexact: dict[str, int] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class Oracles:
         key = parse_client_order_id(client_order_id)
         if key is None or key.purpose is not Purpose.ENTRY:
             return
-        accepted = self._entries[key.position_number]
+        accepted = self._entries[key.epoch, key.position_number]
         accepted.add(client_order_id)
         if len(accepted) > 1:
             self.breach("I4", f"position {key.position_number} has the entries {', '.join(sorted(accepted))}")
