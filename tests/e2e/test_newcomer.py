@@ -403,6 +403,21 @@ def test_a_signal_before_the_engine_has_begun_is_an_orderly_end(tmp_path: Path) 
     assert not (tmp_path / "state").exists()
 
 
+def test_a_start_killed_while_it_makes_its_database_does_not_disturb_the_next(tmp_path: Path) -> None:
+    """The process that makes it outlives the kill for a moment; what the next start has made is not replaced."""
+    write_config(tmp_path)
+    write_market(tmp_path / "first.csv", "w")
+    state = tmp_path / "state"
+    engine = start(_run(tmp_path, "first"))
+    eventually(lambda: list(state.glob("*.new")), engine)
+    engine.kill()
+    engine.communicate()
+    done = end_of(start(_run(tmp_path, "first")))
+    assert 0 == done.code, done.err
+    assert all(check.ok for check in audit(state / "engine.db"))
+    assert [] == [item.name for item in state.iterdir() if "replaced" in item.name]
+
+
 def _opened_for_reading(fifo: Path) -> int | None:
     """A handle to write to it, as soon as somebody reads."""
     try:

@@ -103,7 +103,8 @@ class OutboxWorker:
             await self._pass(final=final)
         except Exception as error:  # noqa: BLE001 - alerts may fail, trading goes on
             if not self._broken:
-                logger.opt(exception=error).error("alerts: the outbox cannot be read or written")
+                cause = getattr(error, "orig", None) or error
+                logger.opt(exception=error).error("alerts: the outbox cannot be read or written ({})", cause)
             self._broken = True
         else:
             self._broken = False

@@ -58,4 +58,3 @@ def symbol_gates(state: EngineState, settings: EngineSettings, symbol: str, now_
         if judged.scope and judged.verdict.tripped
     )
     return tuple(reasons)
-

@@ -30,8 +30,9 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     """Bring the book to what the snapshot proves; open the entry gate where nothing is left unexplained."""
     _book_what_happened(draft, snapshot)
     foreign.on_orders(draft, [report for report in snapshot.open_orders if _is_foreign(draft, report)])
+    unexplained = _differences(draft, snapshot)
     for report in snapshot.open_orders:
-        _order_at_venue(draft, report)
+        _order_at_venue(draft, report, is_guard=report.reduce_only and report.symbol in unexplained)
     _take_in_lookups(draft, snapshot)
     for position_id in list(draft.book.positions):
         protect.tend(draft, position_id)
@@ -89,7 +90,8 @@ def _book_what_happened(draft: Draft, snapshot: VenueSnapshot) -> None:
             on_venue.on_fill(draft, event, is_whole_story=True)
 
 
-def _order_at_venue(draft: Draft, report: OrderReport) -> None:
+def _order_at_venue(draft: Draft, report: OrderReport, *, is_guard: bool) -> None:
+    """What becomes of an open order; `is_guard` where it reduces a position that our book does not explain."""
     key = parse_client_order_id(report.client_order_id)
     if report.client_order_id in draft.book.orders:
         on_venue.merge_report(draft, report)
@@ -103,6 +105,9 @@ def _order_at_venue(draft: Draft, report: OrderReport) -> None:
         if draft.book.control.level is not Level.LOCKED:
             _note(draft, "other_epoch", report.symbol, "none", report.client_order_id, "locked")
         raise_level(draft, Level.LOCKED, reason, "reconcile")
+    elif is_guard:  # perhaps all that stands between that position and the market: a person decides
+        reason = f"order {report.client_order_id} guards what we do not hold"
+        foreign.freeze(draft, report.symbol, "orphan_order", reason)
     else:
         _note(draft, "orphan_order", report.symbol, "none", report.client_order_id, "cancelled")
         text = f"{report.symbol}: orphan order {report.client_order_id} is cancelled"

@@ -43,6 +43,7 @@ from trading_engine.runtime.executor import Executor
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.replay import Parts, ReplayDriver
 from trading_engine.runtime.timers import Timers
+from trading_engine.store import backup as backups
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system import crash_points, state_dir
 from trading_engine.system.clock import SystemClock
@@ -121,13 +122,23 @@ def _require(refusal: str) -> None:
 
 
 def _ensure_database(state: StateDir) -> None:
-    """A new state directory gets its schema from a process of its own: Alembic never enters this one."""
-    if state.database.exists():
+    """A new state directory gets its schema from a process of its own: Alembic never enters this one.
+
+    It works on a name of this start alone: where this process is killed, the other goes on for a moment, and
+    must not touch what the next start has made.
+    """
+    path = state.database
+    for leftover in state.root.glob(f"*.{path.name}.*"):
+        leftover.unlink(missing_ok=True)
+    if path.exists():
         return
-    command = [sys.executable, "-m", "trading_engine.store.migrate", str(state.database)]
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    command = [sys.executable, "-m", "trading_engine.store.migrate", str(draft)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
     if done.returncode:
-        raise ConfigInvalid(f"{state.database}: cannot be created ({done.stderr.strip().splitlines()[-1:]})")
+        raise ConfigInvalid(f"{path}: cannot be created ({done.stderr.strip().splitlines()[-1:]})")
+    backups.set_aside(path, SystemClock().now_ms())  # the log of a database that is gone must not meet the new one
+    backups.publish(draft, path)
 
 
 class _Run:

@@ -17,7 +17,7 @@ from loguru import logger
 from trading_engine.core.effects import CancelOrder, Effect, FetchFills, LookUpOrder, PlaceOrder, SetTimer, TakeSnapshot
 from trading_engine.core.state import Book
 from trading_engine.domain.control import Level
-from trading_engine.domain.errors import VenueUnavailable
+from trading_engine.domain.errors import InvariantBroken, VenueUnavailable
 from trading_engine.domain.events import (
     CancelAnswered,
     Event,
@@ -151,6 +151,8 @@ class Executor:
                 outcome = await self._venue.submit(request)
         except TimeoutError:
             outcome = Unknown(f"no answer within {CALL_TIMEOUT_S:g} s")
+        except InvariantBroken:  # the exchange in this process lost its memory: nothing that it says holds any more
+            raise
         except Exception as error:  # noqa: BLE001 - an adapter's bug after the first byte is an unknown outcome
             logger.exception("submit of {} raised", request.client_order_id)
             outcome = Unknown(f"{type(error).__name__} in the adapter")
@@ -169,6 +171,8 @@ class Executor:
                 outcome = await self._venue.cancel(effect.symbol, effect.client_order_id, effect.venue_order_id)
         except TimeoutError:
             outcome = Unknown(f"no answer within {CALL_TIMEOUT_S:g} s")
+        except InvariantBroken:  # as above
+            raise
         except Exception as error:  # noqa: BLE001 - as above
             logger.exception("cancel of {} raised", effect.client_order_id)
             outcome = Unknown(f"{type(error).__name__} in the adapter")

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from trading_engine.domain.events import TimerFired, TimerKind
 
-
 _EARLIEST_STANDS = frozenset({TimerKind.RECONCILE, TimerKind.FILLS})
 
 

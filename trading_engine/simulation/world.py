@@ -21,8 +21,8 @@ from typing import Literal
 
 from trading_engine.core.project import prune
 from trading_engine.core.state import Book
-from trading_engine.domain.market import Candle
 from trading_engine.domain.ids import EPOCH_LENGTH, base36
+from trading_engine.domain.market import Candle
 from trading_engine.domain.orders import OrderRequest
 from trading_engine.ports import VenueEvent
 from trading_engine.simulation.exchange import SimulatedExchange
@@ -201,7 +201,7 @@ class World:
         self.demand = None
         self.oracles.disturb(0)
 
-    def _moment(self, fault: Fault) -> None:
+    def _moment(self, fault: Fault) -> None:  # noqa: C901, PLR0912 - one branch a kind
         if self.is_quiet:
             return
         self.faults[fault.value] += 1

@@ -223,7 +223,10 @@ def _copy(source: sqlite3.Connection, origin: Path, draft: Path, target: Path, c
     with engine.damage_reported(origin), closing(sqlite3.connect(draft, isolation_level=None)) as copy:
         source.backup(copy, pages=-1)
         copy.execute("PRAGMA journal_mode = DELETE")  # the copy is one file, complete in itself
-    check(draft)
+    try:
+        check(draft)
+    except ConfigInvalid as error:  # a damage of the copy is one of what was copied, and that is what people know
+        raise ConfigInvalid(str(error).replace(str(draft), str(origin))) from error
 
 
 def _bring_up_to_date(draft: Path, now_ms: int) -> None:

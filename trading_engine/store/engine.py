@@ -30,9 +30,10 @@ _ID_OFFSET = 68
 _HEADER_LENGTH = 100
 
 _SHARED_PRAGMAS = ("trusted_schema = OFF", "cell_size_check = ON", "temp_store = MEMORY")
+_LOG_ON = "journal_mode = WAL"
 _WRITER_PRAGMAS = (
     f"busy_timeout = {WRITER_PATIENCE_MS}",
-    "journal_mode = WAL",
+    _LOG_ON,
     "synchronous = FULL",
     "foreign_keys = ON",
 )
@@ -50,7 +51,10 @@ def check_file(path: Path) -> None:
         message = f"{path}: cannot be read ({error.strerror}); check owner and permissions"
         raise ConfigInvalid(message) from error
     if not header.startswith(_MAGIC):
-        raise ConfigInvalid(f"{path}: not a SQLite database; move the file away or name another directory with --state")
+        raise ConfigInvalid(
+            f"{path}: not a SQLite database; restore a backup with `trading-engine db restore`, "
+            "or name another directory with --state"
+        )
     found = int.from_bytes(header[_ID_OFFSET : _ID_OFFSET + 4], "big")
     if found != APPLICATION_ID:
         raise ConfigInvalid(
@@ -79,6 +83,20 @@ def open_raw(path: Path, mode: str) -> sqlite3.Connection:
     """A plain connection (`mode` is ro or rw) in which no transaction begins by itself."""
     uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=READER_PATIENCE_MS / 1000)
+
+
+def roll_back_unfinished(path: Path) -> None:
+    """Undo what a process left half written where it died outside of the log: while the log was being set up.
+
+    A connection that may not write cannot undo it either, and would refuse the file for ever.
+    """
+    if not path.with_name(f"{path.name}-journal").exists():
+        return
+    connection = open_raw(path, "rw")
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master")
+    finally:
+        connection.close()
 
 
 @contextmanager
@@ -119,7 +137,9 @@ def _create(path: Path, mode: str, pragmas: tuple[str, ...], begin: str) -> Engi
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _record: object) -> None:
         for pragma in (*pragmas, *_SHARED_PRAGMAS):
-            connection.execute(f"PRAGMA {pragma}")
+            answer = connection.execute(f"PRAGMA {pragma}").fetchone()
+            if pragma == _LOG_ON and answer != ("wal",):  # refused without an error: readers would block the writer
+                raise sqlite3.OperationalError("the write-ahead log cannot be switched on")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

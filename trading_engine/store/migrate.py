@@ -55,8 +55,10 @@ def head(scripts: Path | None = None) -> str:
 def current(path: Path) -> str | None:
     """The revision a database file is at, None where it has none; ConfigInvalid where it is not ours."""
     engine.check_file(path)
-    with engine.damage_reported(path), engine.create_reader(path).connect() as connection, connection.begin():
-        return schema_version.revision_of(connection)
+    with engine.damage_reported(path):
+        engine.roll_back_unfinished(path)
+        with engine.create_reader(path).connect() as connection, connection.begin():
+            return schema_version.revision_of(connection)
 
 
 def upgrade(

@@ -8,6 +8,8 @@ that this process wrote last; `control.version` counts the commits. A second wri
 three in its first commit and gets StoreFailed instead of silence.
 """
 
+import contextlib
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -136,6 +138,8 @@ class SqlStore:
         """
         engine.check_file(path)
         with engine.damage_reported(path):
+            if not read_only:
+                engine.roll_back_unfinished(path)
             _inspect(path)
             create = engine.create_reader if read_only else engine.create_writer
             connection = create(path).connect()
@@ -198,13 +202,17 @@ class SqlStore:
         return self._last_seq
 
     def close(self) -> None:
-        """Fold the log into the file, unless it is only read, and release it; again has no effect."""
+        """Fold the log into the file, unless it is only read, and release it; again has no effect.
+
+        Never raises for the database: the log holds everything, and an error here would hide the first one.
+        """
         if self._connection.closed:
             return
         try:
             raw = self._connection.connection.dbapi_connection
             if raw is not None and not self._is_read_only:
-                raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                with contextlib.suppress(sqlite3.Error):
+                    raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self._connection.close()
 

@@ -51,16 +51,17 @@ def configure_logging(
     level         DEBUG, INFO, WARNING or ERROR
     rotation_mb   size at which the file is put aside, MB
     keep          files in all, the current one included
-    console_level where the console is to say less (or more) than the file; `level` unless given
+    console_level where the console is to say less (or more) than the file; `level` unless given;
+                  tracebacks are for the file, the console has them at DEBUG only
 
     May be called again. Raises ConfigInvalid where the file cannot be written.
     """
     logger.remove()
     logger.configure(patcher=_redact_record, extra={})
     # Tracebacks come redacted from the patcher; loguru's own, with values of variables, would leak.
-    logger.add(
-        console or sys.stderr, level=console_level or level, format=_console_format, diagnose=False, backtrace=False
-    )
+    shown = console_level or level
+    form = _console_format if shown == "DEBUG" else _console_format_in_short
+    logger.add(console or sys.stderr, level=shown, format=form, diagnose=False, backtrace=False)
     if log_dir is not None:
         _add_file(level, log_dir / FILE_NAME, rotation_mb * _BYTES_PER_MB, keep)
     _intercept_stdlib(level)
@@ -107,6 +108,12 @@ def _console_format(record: "Record") -> str:
     rendered["_fields"] = "".join(f"  {key}={value}" for key, value in fields.items())
     rendered["_traceback"] = record["extra"].get("traceback", "")
     return _CONSOLE
+
+
+def _console_format_in_short(record: "Record") -> str:
+    text = _console_format(record)
+    cast("dict[str, object]", record)["_traceback"] = ""
+    return text
 
 
 def _json_format(record: "Record") -> str:

@@ -80,6 +80,8 @@ def prepare(state: StateDir) -> StateDir:
         raise ConfigInvalid(_refusal(root, "it or a part of its path is a file, not a directory")) from None
     except OSError as error:
         raise ConfigInvalid(_refusal(root, f"it cannot be made: {error.strerror}")) from None
+    if os.statvfs(root).f_flag & os.ST_RDONLY:
+        raise ConfigInvalid(_refusal(root, "it is on a read-only file system"))
     if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
         raise ConfigInvalid(_refusal(root, "it may not be read and written by this user"))
     try:

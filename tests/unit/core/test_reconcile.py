@@ -125,6 +125,16 @@ def test_an_orphan_of_ours_is_cancelled() -> None:
     assert [CancelOrder(BTC, "tetest000007s00001", "v-tetest000007s00001")] == play.asked(CancelOrder)
 
 
+def test_an_orphan_that_guards_what_we_do_not_hold_is_left_where_it_is() -> None:
+    """Its row was lost with the disk; it may be all that stands between that position and the market."""
+    play = Playbook()
+    orphan = make_report(make_order(client_order_id="tetest000007s00001", reduce_only=True))
+    held = VenuePosition(BTC, Side.LONG, dec(10), dec(100), dec(100), None, dec(1))
+    play.snapshot(open_orders=(orphan,), positions=(held,))
+    assert [] == play.asked(CancelOrder)
+    assert {BTC: "order tetest000007s00001 guards what we do not hold"} == play.book.frozen
+
+
 def test_an_order_of_another_database_locks_the_engine() -> None:
     """A restored backup or a second instance: only a person can judge."""
     play = Playbook()

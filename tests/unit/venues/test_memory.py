@@ -27,7 +27,7 @@ from trading_engine.venues.embedded.account import (
     Terms,
 )
 from trading_engine.venues.embedded.matching import Change, IncomeRow, Kernel, TradeRow
-from trading_engine.venues.embedded.memory import APPLICATION_ID, SCHEMA_VERSION, Memory
+from trading_engine.venues.embedded.memory import APPLICATION_ID, SCHEMA_VERSION, Memory, MemoryFailed
 
 E8 = 100_000_000
 MINUTE = 60_000
@@ -215,7 +215,7 @@ def test_a_read_only_memory_writes_nothing(tmp_path: Path) -> None:
     writer.write(Account(), Change(orders=[_order()]))
     reader = Memory(path, read_only=True)
     assert reader.is_known("a")
-    with pytest.raises(sqlite3.OperationalError, match="transaction"):
+    with pytest.raises(MemoryFailed, match="a change of the account was not stored"):
         reader.write(Account(), Change())
     reader.close()
     writer.close()

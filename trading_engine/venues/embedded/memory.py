@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.domain.errors import ConfigInvalid, InvariantBroken
 from trading_engine.venues.embedded.account import (
     Account,
     ExchangeOrder,
@@ -39,6 +39,10 @@ CREATE INDEX ix_incomes_ts ON incomes (ts_ms);
 CREATE TABLE symbols (symbol TEXT PRIMARY KEY, point TEXT NOT NULL, position TEXT NOT NULL) STRICT;
 CREATE TABLE progress (id INTEGER PRIMARY KEY CHECK (id = 1), body TEXT NOT NULL) STRICT;
 """
+
+
+class MemoryFailed(InvariantBroken):
+    """The file did not take or give what it must; the account in the process may be ahead of it: stop, start again."""
 
 
 def _no_hit(name: str) -> None:
@@ -122,8 +126,8 @@ class Memory:
         """What is read comes from a sound file: damage is the operator's to mend, and a restart cannot."""
         try:
             yield
-        except sqlite3.OperationalError:
-            raise  # busy, or out of space: not the file's fault
+        except sqlite3.OperationalError as error:  # busy, or the disk: not the file's fault
+            raise MemoryFailed(f"{self._path}: cannot be read ({error})") from error
         except (sqlite3.DatabaseError, msgspec.MsgspecError) as error:
             raise self._unusable(error) from error
 
@@ -185,22 +189,38 @@ class Memory:
         return account
 
     def write(self, account: Account, change: Change) -> None:
-        """Make a change durable, with the market points and the progress it happened at."""
+        """Make a change durable, with the market points and the progress it happened at.
+
+        Raises MemoryFailed, with nothing written, where the file does not take it.
+        """
         self._hit("exchange.commit.before")
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            self._write_rows(account, change)
-            self._hit("exchange.commit.inside")
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+        with self._failure_reported("a change of the account was not stored"):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._write_rows(account, change)
+                self._hit("exchange.commit.inside")
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
         for row in change.trades:
             self._newest_ms["trades"] = max(self._newest_ms["trades"], row.ts_ms)
         for income in change.incomes:
             self._newest_ms["incomes"] = max(self._newest_ms["incomes"], income.ts_ms)
         self._hit("exchange.commit.after")
+
+    @contextmanager
+    def _failure_reported(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise MemoryFailed(f"{self._path}: {what} ({error})") from error
+
+    def _roll_back(self) -> None:
+        """What cannot be rolled back now is rolled back by the next one who opens the file."""
+        with suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     def _write_rows(self, account: Account, change: Change) -> None:
         text = self._text
@@ -268,8 +288,7 @@ class Memory:
 
     def close(self) -> None:
         """Fold the log into the file and release it."""
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+        self._roll_back()
         self._db.close()
 
 
