@@ -5,18 +5,24 @@ Everything is real but the market, which stands still at 50,000: command line, d
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from fakes.databases import fresh
 
 from trading_engine.cli.main import main
+from trading_engine.domain.errors import VenueUnavailable
+from trading_engine.domain.fills import Income, PnlKind
 from trading_engine.domain.ids import is_emergency_order_id
-from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderRequest, OrderType, TradeSide
-from trading_engine.domain.reports import Accepted
+from trading_engine.domain.lifecycle import PositionState, Trigger
+from trading_engine.domain.market import Candle, Side
+from trading_engine.domain.orders import OrderRequest, OrderState, OrderType, TradeSide
+from trading_engine.domain.records import AlertRaised, CancelIntended, IncomeBooked, OrderUpdated, PositionAdvanced
+from trading_engine.domain.reports import Accepted, Outcome, Rejected, Unknown, VenuePosition
+from trading_engine.domain.severity import Severity
 from trading_engine.runtime import bootstrap, offline, repair
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.single_instance import InstanceLock
@@ -28,6 +34,7 @@ BTC = "BTCUSDT"
 START_MS = 1_746_316_800_000
 MINUTE_MS = 60_000
 PLENTY = 10**9
+PRICE = 500_000  # ticks of 0.1
 
 
 @dataclass
@@ -40,10 +47,12 @@ class Desk:
 
     @property
     def state(self) -> StateDir:
+        """Where everything lies."""
         return StateDir(self.folder / "state")
 
     @property
     def config(self) -> Path:
+        """The configuration's file."""
         return self.folder / "engine.yaml"
 
     def policy(self, policy: str) -> None:
@@ -69,12 +78,16 @@ class Desk:
         candles.write_text("\n".join(("ts,open,high,low,close,volume", *rows)) + "\n")
         self.call("run", "--config", str(self.config), "--replay", f"{BTC}={candles}", "--speed", "max", "--seed", "7")
 
-    def venue(self) -> EmbeddedVenue:
+    def venue(self, kind: type[EmbeddedVenue] = EmbeddedVenue) -> EmbeddedVenue:
         """The paper exchange, opened by hand."""
         config, settings, terms = bootstrap.settings_only(bootstrap.RunOptions(self.config), {})
         memory = Memory(self.state.paper_database)
         instruments = list(settings.instruments.values())
-        return EmbeddedVenue(memory, instruments, terms, config.paper.balance, 0, config.account)
+        venue = kind(memory, instruments, terms, config.paper.balance, 0, config.account)
+        for at in range(self.minutes):  # it has written nothing down while nothing happened
+            candle = Candle(BTC, START_MS + at * MINUTE_MS, MINUTE_MS, PRICE, PRICE, PRICE, PRICE, PLENTY)
+            venue.catch_up(candle.open_time_ms, (candle,), ())
+        return venue
 
     def by_hand(self, side: TradeSide, quantity: str, kind: OrderType = OrderType.MARKET) -> None:
         """A person trades on the account, past the engine; a market order trades at once."""
@@ -133,6 +146,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     monkeypatch.chdir(tmp_path)
     made = Desk(tmp_path, capsys)
     made.policy("freeze")
+    made.state.root.mkdir(mode=0o700)
+    fresh(made.state.root)
     made.run()
     return made
 
@@ -333,7 +348,7 @@ def test_everything_is_closed_without_a_healthy_database(desk: Desk, damage: str
     desk.is_well()
     status = desk.read("status")
     assert isinstance(status, dict)
-    assert [True] == [gate["ok"] for gate in status["gates"]]
+    assert [] == [reason for gate in status["gates"] for reason in gate["reasons"] if "frozen" in reason]
     assert ["flat: no position and no order is left"] == flatten(desk)
 
 
@@ -345,7 +360,7 @@ def test_a_foreign_position_and_foreign_orders_go_as_well(desk: Desk) -> None:
     assert ["BTCUSDT: limit web1 is cancelled"] == [line for line in steps if "web1" in line]
     desk.run()
     assert ["flat: no position and no order is left"] == flatten(desk)
-    desk.is_well_but_frozen() if hasattr(desk, "is_well_but_frozen") else desk.is_well()
+    desk.is_well()
 
 
 def test_it_is_refused_while_an_engine_runs(desk: Desk) -> None:
@@ -370,6 +385,73 @@ def test_a_large_position_is_closed_in_parts(desk: Desk) -> None:
     assert all(is_emergency_order_id(name) for name in names)
 
 
-def told(venue: object, tell: Callable[[str], None]) -> bool:
-    """The emergency steps against a venue of the test's own."""
-    return asyncio.run(repair.flatten(venue, (BTC,), START_MS, tell))  # type: ignore[arg-type]
+# A venue that does not do what it is asked
+
+
+class Moody(EmbeddedVenue):
+    """The paper exchange in a mood: it answers as it is told, having acted or not."""
+
+    answer: Outcome | None = None
+    acts = True
+    cancels = True
+    answers_reads = True
+
+    async def submit(self, request: OrderRequest) -> Outcome:
+        """Perhaps do it, perhaps say so."""
+        done = await super().submit(request) if self.acts else None
+        return self.answer or done or Unknown("no answer")
+
+    async def cancel(self, symbol: str, client_order_id: str, venue_order_id: str) -> Outcome:
+        """Perhaps do it."""
+        if self.cancels:
+            return await super().cancel(symbol, client_order_id, venue_order_id)
+        return Unknown("no answer")
+
+    async def positions(self) -> Sequence[VenuePosition]:
+        """Perhaps tell."""
+        if not self.answers_reads:
+            raise VenueUnavailable("maintenance")
+        return await super().positions()
+
+
+@pytest.mark.parametrize(
+    ("mood", "is_well", "said"),
+    [
+        ({"answer": Rejected("-1", "no"), "acts": False}, False, ["NOT closed (-1: no); its stops stay", "STILL OPEN"]),
+        ({"acts": False}, False, ["NOT closed (no answer); its stops stay", "stays, for the position does"]),
+        ({"answer": Unknown("timeout")}, True, ["is placed", "closes with the next candle"]),
+        ({"cancels": False}, False, ["could not be cancelled", "STILL RESTS"]),
+        ({"answers_reads": False}, False, ["the venue does not answer (maintenance); try again"]),
+    ],
+)
+def test_every_answer_of_a_venue_is_taken_for_what_it_says(
+    desk: Desk, mood: dict[str, object], is_well: bool, said: list[str]
+) -> None:
+    """A stop is cancelled only where the close was accepted; an answer that is missing is asked for."""
+    adopted(desk)
+    venue = desk.venue(Moody)
+    for name, value in mood.items():
+        setattr(venue, name, value)
+    lines: list[str] = []
+    assert is_well is asyncio.run(repair.flatten(venue, (BTC,), START_MS, lines.append))
+    venue.close()
+    for words in said:
+        assert [words] == [words for line in lines if words in line][:1], lines
+
+
+def test_an_account_that_never_was_has_nothing_to_close(desk: Desk) -> None:
+    """Exit 4, and no account is made by looking."""
+    desk.state.paper_database.unlink()
+    desk.call("flatten", "--direct", "--yes", "--config", str(desk.config), code=4)
+    assert not desk.state.paper_database.exists()
+
+
+def test_what_was_done_is_told_by_the_record() -> None:
+    """Records that only inform have no line."""
+    assert "" == repair.told(AlertRaised(Severity.INFO, "key", "text"))
+    income = Income("embedded", "paper", "f1", PnlKind.FUNDING, BTC, Decimal(-1), "USDT", 1)
+    assert "funding of -1 USDT booked" == repair.told(IncomeBooked(income, "", "2025-01-01"))
+    moved = PositionAdvanced("P000001", PositionState.OPEN, PositionState.CLOSING, Trigger.BEGIN_CLOSE, "why")
+    assert "P000001 moved from OPEN to CLOSING" == repair.told(moved)
+    assert "te1 is ACKED" == repair.told(OrderUpdated("te1", OrderState.ACKED, Decimal(0), "v", "", 1))
+    assert "cancel of te1 intended (why)" == repair.told(CancelIntended("te1", "why"))

@@ -39,6 +39,11 @@ def test_diagrams_are_those_of_the_tables() -> None:
     _run("docs/make_diagrams.py", "--check")
 
 
+def test_what_happens_when_is_what_the_simulation_shows() -> None:
+    """docs/operations/what-happens-when.md is made from lives of the simulation's story, each with one death."""
+    _run("docs/make_what_happens_when.py", "--check")
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_and_functions_stay_readable(path: Path) -> None:
     """No file over 600 lines, no function over 70."""
