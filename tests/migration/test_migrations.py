@@ -184,9 +184,7 @@ def test_positions_and_fills_of_the_first_schema_come_through(tmp_path: Path, sc
     old.parent.mkdir()
     assert "0001" == migrate.upgrade(old, NOW_MS, scripts=scripts)
     tables = ("positions", "orders", "fills", "pnl")
-    columns = {
-        table: ", ".join(str(row[1]) for row in _query(old, f"PRAGMA table_info({table})")) for table in tables
-    }
+    columns = {table: ", ".join(str(row[1]) for row in _query(old, f"PRAGMA table_info({table})")) for table in tables}
     copies = [f"INSERT INTO {table} ({columns[table]}) SELECT {columns[table]} FROM new.{table}" for table in tables]
     meddle(old, f"ATTACH '{path}' AS new", *copies)
     before = {table: _query(old, f"SELECT {columns[table]} FROM {table}") for table in tables}

@@ -27,7 +27,13 @@ from trading_engine.domain.market import Side, Signal
 from trading_engine.domain.money import MONEY_QUANTUM, ZERO
 from trading_engine.domain.orders import OrderReport, closing_side
 from trading_engine.domain.position import CloseReason, Position
-from trading_engine.domain.records import AdjustmentBooked, DifferenceFound, PositionOpened, SymbolFrozen
+from trading_engine.domain.records import (
+    AdjustmentBooked,
+    DifferenceFound,
+    PositionGrown,
+    PositionOpened,
+    SymbolFrozen,
+)
 from trading_engine.domain.reports import VenuePosition, VenueSnapshot
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import day_of
@@ -161,6 +167,7 @@ def on_fill(draft: Draft, fill: Fill) -> None:
 
 
 _DONE = {ForeignPolicy.ADOPT: "adopted", ForeignPolicy.FLATTEN: "closed"}
+_TAKEN_AS = {ForeignPolicy.ADOPT: ADOPTED, ForeignPolicy.FLATTEN: FOREIGN}
 
 
 def keeps_own_figures(draft: Draft, position: Position) -> bool:
@@ -209,11 +216,12 @@ def on_difference(draft: Draft, symbol: str, difference: Decimal, shown: Iterabl
         text = f"{symbol}: {money.text(theirs)} at the venue is not ours; it is left alone and counted as exposure"
         draft.alert(Severity.WARNING, f"foreign:{symbol}", text if theirs else f"{symbol}: all at the venue is ours")
         return
-    may_act = position is None and seen is not None and draft.book.control.level is not Level.LOCKED
-    if policy is ForeignPolicy.ADOPT and may_act and seen is not None:
-        _adopt(draft, seen)
-    elif policy is ForeignPolicy.FLATTEN and may_act and seen is not None:
-        _flatten(draft, seen)
+    taken_as = _TAKEN_AS.get(policy)
+    may_act = taken_as is not None and draft.book.control.level is not Level.LOCKED
+    if may_act and seen is not None and position is None:
+        _adopt(draft, seen) if policy is ForeignPolicy.ADOPT else _flatten(draft, seen)
+    elif may_act and seen is not None and position is not None and position.strategy == taken_as and ours * theirs > 0:
+        _grow(draft, position, seen)
     else:
         freeze(draft, symbol, "position", f"venue holds {money.text(held)}, we hold {money.text(ours)}")
 
@@ -241,6 +249,21 @@ def _flatten(draft: Draft, seen: VenuePosition) -> None:
     )
     quantity = money.text(seen.quantity)
     _take_over(draft, closing, "closed", f"{seen.side} {quantity} that is not ours is closed at the market")
+
+
+def _grow(draft: Draft, position: Position, seen: VenuePosition) -> None:
+    """More of what was taken over has come: an order of theirs that fills in parts."""
+    more = seen.quantity - position.quantity
+    value = money.multiply(more, seen.mark_price)
+    if position.strategy == ADOPTED:  # the venue's entry price is that of the whole
+        value = money.multiply(seen.quantity, seen.entry_price) - position.cost
+    quantity = money.text(more)
+    _note(draft, "position", position.symbol, money.text(position.quantity), money.text(seen.quantity), "taken over")
+    draft.record(PositionGrown(position.position_id, more, money.round_money(value)))
+    text = f"{position.symbol}: {quantity} more at the venue are taken over as well"
+    draft.alert(Severity.WARNING, f"taken_over:{position.position_id}:{position.version}", text)
+    _remember(draft, ForeignHolding(position.symbol, ZERO, ZERO, position.leverage))
+    protect.tend(draft, position.position_id)
 
 
 def _take_over(draft: Draft, position: Position, action: str, text: str) -> None:

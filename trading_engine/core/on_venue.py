@@ -290,13 +290,7 @@ def on_fill(draft: Draft, fill: Fill, *, is_whole_story: bool = False) -> None:
         position = None  # closed earlier in this very step: as late as after it
     is_told = is_whole_story or draft.settings.absence_is_proof
     if position is None:
-        key = parse_client_order_id(fill.client_order_id)
-        if key is None or fill.is_liquidation:
-            _from_outside(draft, fill, is_told=is_told)
-        elif key.epoch != draft.book.epoch or key.position_number >= draft.book.next_position:
-            _lock_on_unknown_origin(draft, fill)
-        else:
-            _late_fill(draft, fill, position_id(key.position_number))
+        _without_position(draft, fill, is_told=is_told)
         return
     if fill.side is closing_side(position.side) and fill.quantity > position.quantity:
         if not is_told:
@@ -305,9 +299,25 @@ def on_fill(draft: Draft, fill: Fill, *, is_whole_story: bool = False) -> None:
         fill, excess = split_fill(fill, position.quantity)
         if fill.quantity:
             _book(draft, position, fill, order)
-        _late_fill(draft, excess, position.position_id)
+        if fill.quantity and draft.book.position_on(fill.symbol) is not None:
+            foreign.on_fill(draft, excess)  # it is told this once; what was closed beyond ours was a stranger's
+        else:
+            _late_fill(draft, excess, position.position_id)
         return
     _book(draft, position, fill, order)
+
+
+def _without_position(draft: Draft, fill: Fill, *, is_told: bool) -> None:
+    """A fill that belongs to no open position of ours: a stranger's, a late one, or one of a lost database."""
+    key = parse_client_order_id(fill.client_order_id)
+    if key is None or fill.is_liquidation:
+        _from_outside(draft, fill, is_told=is_told)
+    elif key.epoch == draft.book.epoch and key.position_number < draft.book.next_position:
+        _late_fill(draft, fill, position_id(key.position_number))
+    elif fill.ts_ms > draft.book.ledger.rebased_ms:
+        _lock_on_unknown_origin(draft, fill)
+    else:  # an operator has resumed since: the past of a lost database is a stranger's
+        _from_outside(draft, fill, is_told=is_told)
 
 
 def _lock_on_unknown_origin(draft: Draft, fill: Fill) -> None:
@@ -340,7 +350,8 @@ def _book(draft: Draft, position: Position, fill: Fill, order: Order | None) -> 
     is_ours = keeps_own or fill.realized_pnl is None
     gross = money.ZERO if is_opening else own_gross if is_ours else fill.realized_pnl or money.ZERO
     day = day_of(fill.ts_ms, draft.settings.limits.day_start_ms)
-    adjustment = foreign.strangers_part(fill, gross) if keeps_own else money.ZERO
+    # An opening of ours realises nothing: what the venue books for it closed a stranger's coins.
+    adjustment = foreign.strangers_part(fill, gross) if keeps_own or is_opening else money.ZERO
     draft.record(FillApplied(fill, position.position_id, gross, own_gross, day, adjustment))
     if gross != own_gross and not foreign.is_rounding(position, gross - own_gross):
         ours, theirs = money.text(own_gross), money.text(gross)

@@ -30,6 +30,7 @@ from trading_engine.domain.records import (
     OrderUpdated,
     PositionAdvanced,
     PositionAged,
+    PositionGrown,
     PositionOpened,
     Record,
     RunStarted,
@@ -83,6 +84,21 @@ def _(record: PositionOpened, book: Book) -> Book:
         next_position=max(book.next_position, position.number + 1),
         positions={**book.positions, position.position_id: position},
     )
+
+
+@_apply.register
+def _(record: PositionGrown, book: Book) -> Book:
+    before = book.positions[record.position_id]
+    after = replace(
+        before,
+        quantity=before.quantity + record.quantity,
+        cost=money.add(before.cost, record.value),
+        entry_quantity=before.entry_quantity + record.quantity,
+        entry_value=money.add(before.entry_value, record.value),
+        adopted_quantity=before.adopted_quantity + record.quantity,
+        version=before.version + 1,
+    )
+    return _with_position(book, after)
 
 
 @_apply.register

@@ -74,7 +74,8 @@ def _take_in_lookups(draft: Draft, snapshot: VenueSnapshot) -> None:
         if lookup.report is not None or order is None:
             on_venue.on_looked_up(draft, lookup)
             continue
-        is_explained = order.symbol not in differences
+        # A difference that this order's own fills would make is not explained; one the other way is not its doing.
+        is_explained = differences.get(order.symbol, ZERO) * order.side.sign <= 0
         on_venue.absent_in_snapshot(draft, order.client_order_id, snapshot.ts_ms, is_explained=is_explained)
 
 

@@ -69,6 +69,15 @@ class PositionOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class PositionGrown:
+    """The venue holds more of a position that was taken over: `quantity` at an exact cost of `value`, without fills."""
+
+    position_id: str
+    quantity: Decimal
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class PositionAdvanced:
     """A legal move of the life-cycle, and its cause."""
 
@@ -252,6 +261,7 @@ Record = (
     | RunEnded
     | SignalSeen
     | PositionOpened
+    | PositionGrown
     | PositionAdvanced
     | StopMoved
     | PositionAged

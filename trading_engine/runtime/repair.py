@@ -30,6 +30,7 @@ from trading_engine.domain.records import (
     OrderIntended,
     OrderUpdated,
     PositionAdvanced,
+    PositionGrown,
     PositionOpened,
     Record,
     SymbolFrozen,
@@ -153,7 +154,7 @@ async def _perform(
             venue.close()
 
 
-def told(record: Record) -> str:  # noqa: PLR0911 - one a kind
+def told(record: Record) -> str:  # noqa: C901, PLR0911 - one a kind
     """What a record did, for a person; empty for what only informs."""
     match record:
         case FillApplied(fill=fill):
@@ -166,6 +167,8 @@ def told(record: Record) -> str:  # noqa: PLR0911 - one a kind
         case PositionOpened(position=position):
             quantity = money.text(position.quantity)
             return f"{position.symbol}: {position.position_id} taken over, {position.side} {quantity}"
+        case PositionGrown():
+            return f"{money.text(record.quantity)} more taken over into {record.position_id}"
         case PositionAdvanced():
             return f"{record.position_id} moved from {record.source} to {record.target}"
         case OrderIntended(order=order):

@@ -33,6 +33,7 @@ from trading_engine.domain.records import (
     OrderUpdated,
     PositionAdvanced,
     PositionAged,
+    PositionGrown,
     PositionOpened,
     Record,
     RunEnded,
@@ -233,8 +234,8 @@ def _(record: PositionOpened, walk: _Walk) -> None:
     walk.rows.positions[record.position.position_id] = walk.seq
 
 
-@_collect.register(PositionAdvanced | StopMoved | PositionAged)
-def _(record: PositionAdvanced | StopMoved | PositionAged, walk: _Walk) -> None:
+@_collect.register(PositionAdvanced | PositionGrown | StopMoved | PositionAged)
+def _(record: PositionAdvanced | PositionGrown | StopMoved | PositionAged, walk: _Walk) -> None:
     walk.rows.positions[record.position_id] = walk.seq
 
 

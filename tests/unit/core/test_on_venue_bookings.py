@@ -9,7 +9,7 @@ from trading_engine.core.effects import FetchFills, SetTimer
 from trading_engine.core.on_venue import split_fill
 from trading_engine.core.settings import LimitSettings
 from trading_engine.domain.control import Level
-from trading_engine.domain.events import FillSeen, TimerKind
+from trading_engine.domain.events import FillSeen, FillsRead, TimerKind
 from trading_engine.domain.fills import PnlKind
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
@@ -196,6 +196,21 @@ def test_a_fill_of_an_order_this_database_never_made_locks_the_engine(client_ord
     assert {} == play.book.positions
     play.on(FillSeen(play.now, fill))
     assert () == play.last.records
+
+
+def test_what_a_lost_database_did_before_an_operator_resumed_is_a_stranger_s() -> None:
+    """It is booked as an adjustment instead of locking again at every look; what it does after that locks."""
+    play = Playbook()
+    play.stopped_out()
+    past = make_fill(trade_id="x", client_order_id="teothe000001e00001", ts_ms=play.now)
+    play.on(FillSeen(play.now, past))
+    play.resume()
+    play.on(FillsRead(play.now, (past,)))
+    assert Level.RUN is play.book.control.level
+    assert ["x"] == [record.key.rpartition(":")[2] for record in play.recorded(AdjustmentBooked)]
+    fresh = replace(past, trade_id="y", ts_ms=play.now + 1)
+    play.on(FillsRead(play.now + 1, (past, fresh)))
+    assert Level.LOCKED is play.book.control.level
 
 
 def test_a_fill_larger_than_the_position_is_cut() -> None:

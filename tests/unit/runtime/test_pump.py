@@ -13,7 +13,7 @@ from trading_engine.domain.control import Level
 from trading_engine.domain.errors import InvariantBroken
 from trading_engine.domain.events import (
     CandlesClosed,
-    FillSeen,
+    FillsRead,
     IncomeSeen,
     ResumeRequested,
     RunBegan,
@@ -332,7 +332,7 @@ def test_a_foreign_fill_is_taken_in_like_any_event(bay: Bay) -> None:
     fill = Fill(
         "paper", "test", "1", "web", "9", BTC, TradeSide.BUY, Decimal(1), Decimal(50_000), Decimal(0), "USDT", MIDNIGHT
     )
-    bay.pump.handle(FillSeen(MIDNIGHT, fill))
+    bay.pump.handle(FillsRead(MIDNIGHT, (fill,)))
     assert {BTC} == set(bay.commits[-1].book.frozen)
 
 
