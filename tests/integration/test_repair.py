@@ -20,7 +20,14 @@ from trading_engine.domain.ids import is_emergency_order_id
 from trading_engine.domain.lifecycle import PositionState, Trigger
 from trading_engine.domain.market import Candle, Side
 from trading_engine.domain.orders import OrderRequest, OrderState, OrderType, TradeSide
-from trading_engine.domain.records import AlertRaised, CancelIntended, IncomeBooked, OrderUpdated, PositionAdvanced
+from trading_engine.domain.records import (
+    AlertRaised,
+    CancelIntended,
+    IncomeBooked,
+    OrderUpdated,
+    PositionAdvanced,
+    PositionGrown,
+)
 from trading_engine.domain.reports import Accepted, Outcome, Rejected, Unknown, VenuePosition
 from trading_engine.domain.severity import Severity
 from trading_engine.runtime import bootstrap, offline, repair
@@ -306,12 +313,12 @@ def test_an_operator_may_say_no(desk: Desk) -> None:
 
 
 def test_nothing_to_mend_where_nothing_has_run(tmp_path: Path, desk: Desk) -> None:
-    """Exit 4 names the directory."""
+    """Exit 78 names the directory."""
     empty = Desk(tmp_path / "other", desk.capsys)
     empty.folder.mkdir()
     empty.policy("freeze")
     for command in (("reconcile", "--apply"), ("flatten", "--direct")):
-        assert "nothing has run" in empty.call(*command, "--yes", "--config", str(empty.config), code=4)
+        assert "nothing has run" in empty.call(*command, "--yes", "--config", str(empty.config), code=78)
 
 
 # flatten --direct
@@ -440,9 +447,9 @@ def test_every_answer_of_a_venue_is_taken_for_what_it_says(
 
 
 def test_an_account_that_never_was_has_nothing_to_close(desk: Desk) -> None:
-    """Exit 4, and no account is made by looking."""
+    """Exit 78, and no account is made by looking."""
     desk.state.paper_database.unlink()
-    desk.call("flatten", "--direct", "--yes", "--config", str(desk.config), code=4)
+    desk.call("flatten", "--direct", "--yes", "--config", str(desk.config), code=78)
     assert not desk.state.paper_database.exists()
 
 
@@ -453,5 +460,7 @@ def test_what_was_done_is_told_by_the_record() -> None:
     assert "funding of -1 USDT booked" == repair.told(IncomeBooked(income, "", "2025-01-01"))
     moved = PositionAdvanced("P000001", PositionState.OPEN, PositionState.CLOSING, Trigger.BEGIN_CLOSE, "why")
     assert "P000001 moved from OPEN to CLOSING" == repair.told(moved)
+    grown = PositionGrown("P000001", Decimal(2), Decimal(100))
+    assert "2 more taken over into P000001" == repair.told(grown)
     assert "te1 is ACKED" == repair.told(OrderUpdated("te1", OrderState.ACKED, Decimal(0), "v", "", 1))
     assert "cancel of te1 intended (why)" == repair.told(CancelIntended("te1", "why"))

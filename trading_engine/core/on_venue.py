@@ -296,13 +296,11 @@ def on_fill(draft: Draft, fill: Fill, *, is_whole_story: bool = False) -> None:
         if not is_told:
             draft.effect(FetchFills())
             return
-        fill, excess = split_fill(fill, position.quantity)
-        if fill.quantity:
+        excess = fill
+        if position.quantity:
+            fill, excess = split_fill(fill, position.quantity)
             _book(draft, position, fill, order)
-        if fill.quantity and draft.book.position_on(fill.symbol) is not None:
-            foreign.on_fill(draft, excess)  # it is told this once; what was closed beyond ours was a stranger's
-        else:
-            _late_fill(draft, excess, position.position_id)
+        foreign.on_fill(draft, excess)  # an order that only reduces opens nothing: it closed a stranger's coins
         return
     _book(draft, position, fill, order)
 
@@ -313,7 +311,10 @@ def _without_position(draft: Draft, fill: Fill, *, is_told: bool) -> None:
     if key is None or fill.is_liquidation:
         _from_outside(draft, fill, is_told=is_told)
     elif key.epoch == draft.book.epoch and key.position_number < draft.book.next_position:
-        _late_fill(draft, fill, position_id(key.position_number))
+        if key.purpose is Purpose.ENTRY:
+            _late_fill(draft, fill, position_id(key.position_number))
+        else:  # it only reduces, so it has closed what is there now
+            _from_outside(draft, fill, is_told=is_told)
     elif fill.ts_ms > draft.book.ledger.rebased_ms:
         _lock_on_unknown_origin(draft, fill)
     else:  # an operator has resumed since: the past of a lost database is a stranger's
@@ -424,7 +425,10 @@ def _cause(fill: Fill) -> str:
         return "liquidation"
     if fill.is_adl:
         return "auto-deleveraging"
-    return "the emergency close" if is_emergency_order_id(fill.client_order_id) else "a fill that is not ours"
+    if is_emergency_order_id(fill.client_order_id):
+        return "the emergency close"
+    is_late = parse_client_order_id(fill.client_order_id) is not None
+    return "a late fill of an order of ours" if is_late else "a fill that is not ours"
 
 
 def _late_fill(draft: Draft, fill: Fill, origin: str) -> None:

@@ -25,6 +25,8 @@ from trading_engine.domain.records import DifferenceFound
 from trading_engine.domain.reports import VenueSnapshot
 from trading_engine.domain.severity import Severity
 
+LONGEST_LAG_MS = 60_000  # no venue shows a position for so long without the fill that made it
+
 
 def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     """Bring the book to what the snapshot proves; open the entry gate where nothing is left unexplained."""
@@ -74,8 +76,9 @@ def _take_in_lookups(draft: Draft, snapshot: VenueSnapshot) -> None:
         if lookup.report is not None or order is None:
             on_venue.on_looked_up(draft, lookup)
             continue
-        # A difference that this order's own fills would make is not explained; one the other way is not its doing.
-        is_explained = differences.get(order.symbol, ZERO) * order.side.sign <= 0
+        difference = differences.get(order.symbol, ZERO)
+        # What this order's own fills would make is not explained, unless it has stood for longer than fills can lag.
+        is_explained = difference * order.side.sign <= 0 or _has_stood(draft, order.symbol, difference)
         on_venue.absent_in_snapshot(draft, order.client_order_id, snapshot.ts_ms, is_explained=is_explained)
 
 
@@ -127,6 +130,11 @@ def _differences(draft: Draft, snapshot: VenueSnapshot) -> dict[str, Decimal]:
         for symbol, quantity in sorted(theirs.items())
         if quantity != _held(draft, symbol)
     }
+
+
+def _has_stood(draft: Draft, symbol: str, difference: Decimal) -> bool:
+    doubt = draft.market.doubts.get(symbol)
+    return doubt is not None and doubt.difference == difference and draft.ts_ms - doubt.since_ms >= LONGEST_LAG_MS
 
 
 def _is_foreign(draft: Draft, report: OrderReport) -> bool:

@@ -52,7 +52,6 @@ from trading_engine.venues.embedded.memory import Memory
 from trading_engine.venues.embedded.venue import EmbeddedVenue
 
 RUN_ID = "offline"
-_NOTHING_YET = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ def reconcile(
     state = StateDir(state_dir)
     known = os.environ if environ is None else environ
     if not state.database.exists() or not state.paper_database.exists():
-        raise ConfigInvalid(f"{state.root}: nothing has run on this state yet", exit_code=_NOTHING_YET)
+        raise ConfigInvalid(f"{state.root}: nothing has run on this state yet")
     with _alone(state):
         planned = [_with_word(item, word) for item in offline.plan(state_dir, config_path, known)]
         if not planned:
@@ -193,17 +192,17 @@ def flatten_paper(
     """Close every position of the configured symbols on the paper exchange; the engine's database is not opened.
 
     Whether the venue is flat, or as flat as it gets before its next candle. Raises ConfigInvalid, exit 3, while
-    an engine runs, and exit 4 where there is no account.
+    an engine runs, and exit 78 where there is no account.
     """
     state = StateDir(state_dir)
     known = os.environ if environ is None else environ
     config, settings, terms = bootstrap.settings_only(bootstrap.RunOptions(config_path), known)
     if not state.root.is_dir():
-        raise ConfigInvalid(f"{state.root}: nothing has run on this state yet", exit_code=_NOTHING_YET)
+        raise ConfigInvalid(f"{state.root}: nothing has run on this state yet")
     with InstanceLock(state.lock, writes_nothing=True):
         paper = startup.read_paper(state.paper_database)
         if paper is None or paper.account is None:
-            raise ConfigInvalid(f"{state.paper_database}: there is no paper account", exit_code=_NOTHING_YET)
+            raise ConfigInvalid(f"{state.paper_database}: there is no paper account")
         held = {item.symbol for item in paper.account.positions.values()}
         held |= {item.symbol for item in paper.account.orders.values()}
         others = [bootstrap.instrument_of(config, symbol) for symbol in sorted(held - set(settings.instruments))]

@@ -48,6 +48,7 @@ from trading_engine.domain.records import (
     FillApplied,
     IncomeBooked,
     OrderIntended,
+    PositionGrown,
     PositionOpened,
     SymbolFrozen,
 )
@@ -672,3 +673,78 @@ def test_the_view_keeps_nothing_of_a_symbol_that_agrees_again() -> None:
     play.snapshot(positions=(at_venue(3),))
     assert {BTC} == set(play.state.market.foreign)
     assert [] == play.asked(PlaceOrder)
+
+
+@pytest.mark.parametrize(("policy", "value"), [(ForeignPolicy.ADOPT, dec(550)), (ForeignPolicy.FLATTEN, dec(580))])
+def test_an_order_of_theirs_that_fills_in_parts_is_taken_over_whole(policy: ForeignPolicy, value: Decimal) -> None:
+    """What comes later joins what was taken over, at the venue's price of the whole or at the mark."""
+    play = playing(policy)
+    play.snapshot(positions=(at_venue(3, price=100),))
+    for placed in play.asked(PlaceOrder):
+        play.ack(placed)
+    play.snapshot(positions=(at_venue(5, price=110, mark=140),))
+    assert [PositionGrown("P000001", dec(2), value - 300)] == play.recorded(PositionGrown)
+    position = play.position
+    assert (dec(5), dec(5), dec(5), value) == (
+        position.quantity,
+        position.entry_quantity,
+        position.adopted_quantity,
+        position.cost,
+    )
+    assert ["BTCUSDT: 2 more at the venue are taken over as well"] == play.alerts()
+    assert {} == play.book.frozen
+    play.snapshot(positions=(at_venue(4, price=110),))
+    assert [BTC] == list(play.book.frozen)
+
+
+def test_a_late_fill_of_an_exit_closes_what_is_there_now() -> None:
+    """It only reduces: the position that followed is smaller by it, and no other is opened."""
+    play = Playbook(make_settings(absence_is_proof=True, limits=without_limits()))
+    play.stopped_out()
+    late = play.make_fill(play.place(Purpose.STOP), 3, 94)
+    play.opened()
+    play.on(FillSeen(play.now, late))
+    assert (dec("6.95"), PositionState.OPEN, "P000002") == (
+        play.position.quantity,
+        play.position.state,
+        play.position.position_id,
+    )
+    assert ["BTCUSDT: a late fill of an order of ours of 3 at 94 reduced the position"] == play.alerts()
+
+
+def test_an_opening_that_the_venue_pays_for_has_closed_a_stranger_s_coins() -> None:
+    """Under every policy: ledger and wallet agree, and it is no result of ours."""
+    play = playing(ForeignPolicy.FREEZE)
+    play.fill(play.enter(), realized_pnl=dec(7))
+    assert [dec(7)] == [record.adjustment for record in play.recorded(FillApplied)]
+    assert (dec(10_007), dec(0)) == (play.book.ledger.balance, play.book.ledger.performance)
+
+
+@pytest.mark.parametrize(("held", "expected"), [(12, OrderState.VOID), (8, OrderState.UNKNOWN)])
+def test_strangers_coins_do_not_keep_an_order_in_doubt_for_ever(held: int, expected: OrderState) -> None:
+    """A stop that is nowhere is concluded beside more coins; fewer could be its own doing."""
+    play = Playbook()
+    entry = play.enter()
+    play.ack(entry)
+    play.fill(entry)
+    stop = play.place(Purpose.STOP)
+    play.doubt(stop)
+    play.wait(30_000)
+    play.absent(stop, positions=(at_venue(held),))
+    assert expected is play.order(stop).state
+
+
+def test_an_entry_in_doubt_and_strangers_coins_do_not_wait_for_each_other_for_ever() -> None:
+    """The coins could be its doing, and are not believed while it is in doubt: after a minute they are not its."""
+    play = Playbook(make_settings(foreign=ForeignSettings(default=ForeignPolicy.IGNORE)))
+    entry = play.enter()
+    play.doubt(entry)
+    play.wait(30_000)
+    play.absent(entry, positions=(at_venue(3),))
+    play.wait(59_999)
+    play.absent(entry, positions=(at_venue(3),))
+    assert OrderState.UNKNOWN is play.order(entry).state
+    play.wait(1)
+    play.absent(entry, positions=(at_venue(3),))
+    assert (OrderState.VOID, PositionState.CLOSED) == (play.order(entry).state, play.position.state)
+    assert dec(3) == play.state.market.foreign[BTC].quantity

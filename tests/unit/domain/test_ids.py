@@ -7,6 +7,8 @@ from trading_engine.domain.ids import (
     Purpose,
     base36,
     derive_client_order_id,
+    emergency_order_id,
+    is_emergency_order_id,
     parse_client_order_id,
     position_id,
     position_number,
@@ -70,3 +72,21 @@ def test_a_position_has_a_public_name() -> None:
     assert "P000042" == position_id(42)
     assert 42 == position_number("P000042")
     assert 1_234_567 == position_number(position_id(1_234_567))
+
+
+def test_an_emergency_order_is_recognised_and_is_none_of_a_position_s() -> None:
+    """In any case of letters; ids of one emergency differ, and so do those of two."""
+    name = emergency_order_id(1_746_316_800_000, 1)
+    assert "tx" == name[:2]
+    assert is_emergency_order_id(name)
+    assert is_emergency_order_id(name.upper())
+    assert parse_client_order_id(name) is None
+    assert 3 == len({name, emergency_order_id(1_746_316_800_000, 2), emergency_order_id(1_746_316_800_001, 1)})
+
+
+@pytest.mark.parametrize(
+    "text", ["", "tx", "tx0m5d4ruo00", "tx0m5d4ruo0011", "te0m5d4ruo001", "tx0m5d4ruo0-1", "web_1"]
+)
+def test_other_ids_are_no_emergency(text: str) -> None:
+    """Another length, prefix or letter."""
+    assert not is_emergency_order_id(text)

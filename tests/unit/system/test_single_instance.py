@@ -88,3 +88,22 @@ def test_an_error_inside_gives_the_lock_back(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), InstanceLock(path):
         raise RuntimeError
     assert holder(path) is None
+
+
+def test_an_emergency_takes_the_lock_without_writing(tmp_path: Path) -> None:
+    """On a full or read-only disk as well: the file keeps what it says, and a running engine still refuses it."""
+    path = tmp_path / "engine.lock"
+    path.write_text("left behind\n")
+    path.chmod(0o400)
+    with InstanceLock(path, writes_nothing=True):
+        assert PID_UNKNOWN == holder(path)
+        with pytest.raises(AlreadyRunning):
+            InstanceLock(path, sleep=lambda _: None, writes_nothing=True).__enter__()
+    assert ("left behind\n", None) == (path.read_text(), holder(path))
+
+
+def test_an_emergency_makes_the_lock_where_there_is_none(tmp_path: Path) -> None:
+    """Nothing runs, and nothing can begin meanwhile."""
+    path = tmp_path / "engine.lock"
+    with InstanceLock(path, writes_nothing=True), pytest.raises(AlreadyRunning):
+        InstanceLock(path, sleep=lambda _: None).__enter__()
