@@ -108,11 +108,29 @@ def on_lookup_failed(draft: Draft, client_order_id: str) -> None:
 
 
 def _ask_again(draft: Draft, order: Order) -> None:
-    """Ask after an order that should fill at once: a stream may lose the fill. The pause grows with its age."""
-    is_prompt = order.purpose in (Purpose.ENTRY, Purpose.EXIT) and order.type is OrderType.MARKET
-    if is_prompt and not draft.settings.absence_is_proof:
-        pause_ms = max(draft.settings.execution.poll_ms, (draft.ts_ms - order.created_ms) // 2)
-        draft.effect(SetTimer(draft.ts_ms + pause_ms, TimerKind.LOOKUP, order.client_order_id))
+    """Ask after an order that should fill at once: a stream may lose the fill."""
+    if _is_prompt(order) and not draft.settings.absence_is_proof:
+        draft.effect(SetTimer(_next_poll_ms(draft, order), TimerKind.LOOKUP, order.client_order_id))
+
+
+def _is_prompt(order: Order) -> bool:
+    return order.purpose in (Purpose.ENTRY, Purpose.EXIT) and order.type is OrderType.MARKET
+
+
+def _next_poll_ms(draft: Draft, order: Order) -> int:
+    """The pause between two questions grows with the order's age."""
+    return draft.ts_ms + max(draft.settings.execution.poll_ms, (draft.ts_ms - order.created_ms) // 2)
+
+
+def _look_later(draft: Draft, order: Order) -> None:
+    """Ask when absence can be the truth; an order that should fill at once is asked after before, too."""
+    execution = draft.settings.execution
+    at_ms = absence_proven_ms(draft, order) + 1
+    if _is_prompt(order):
+        at_ms = max(min(at_ms, _next_poll_ms(draft, order)), draft.ts_ms + execution.poll_ms)
+    else:
+        at_ms = max(at_ms, draft.ts_ms + execution.lookup_retry_ms)
+    draft.effect(SetTimer(at_ms, TimerKind.LOOKUP, order.client_order_id))
 
 
 def _not_found(draft: Draft, order: Order) -> None:
@@ -120,11 +138,10 @@ def _not_found(draft: Draft, order: Order) -> None:
     if not order.is_live:
         return
     if not draft.settings.absence_is_proof:
-        at_ms = absence_proven_ms(draft, order)
-        if draft.ts_ms > at_ms:
+        if draft.ts_ms > absence_proven_ms(draft, order):
             draft.effect(TakeSnapshot())
         else:
-            draft.effect(SetTimer(at_ms + 1, TimerKind.LOOKUP, order.client_order_id))
+            _look_later(draft, order)
     elif order.state is OrderState.INTENT and draft.ts_ms <= order.not_after_ms:
         if order.cancel_requested:
             _void(draft, order, "cancelled before it was sent")
@@ -156,9 +173,7 @@ def absent_in_snapshot(draft: Draft, client_order_id: str, asked_ms: int, *, is_
     elif asked_ms > absence_proven_ms(draft, order) and is_explained:
         _conclude_absent(draft, order)
     else:
-        retry_ms = draft.ts_ms + draft.settings.execution.lookup_retry_ms
-        at_ms = max(absence_proven_ms(draft, order) + 1, retry_ms)
-        draft.effect(SetTimer(at_ms, TimerKind.LOOKUP, order.client_order_id))
+        _look_later(draft, order)
 
 
 def _conclude_absent(draft: Draft, order: Order) -> None:

@@ -18,7 +18,7 @@ from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.fills import Fill, Income
-from trading_engine.domain.ids import parse_client_order_id
+from trading_engine.domain.ids import OrderKey, parse_client_order_id, position_id
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import OrderReport, OrderType
 from trading_engine.domain.records import DifferenceFound
@@ -34,7 +34,7 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     foreign.on_orders(draft, [report for report in snapshot.open_orders if _is_foreign(draft, report)])
     unexplained = _differences(draft, snapshot)
     for report in snapshot.open_orders:
-        _order_at_venue(draft, report, is_guard=report.reduce_only and report.symbol in unexplained)
+        _order_at_venue(draft, report, is_unexplained=report.symbol in unexplained)
     _take_in_lookups(draft, snapshot)
     for position_id in list(draft.book.positions):
         protect.tend(draft, position_id)
@@ -94,8 +94,8 @@ def _book_what_happened(draft: Draft, snapshot: VenueSnapshot) -> None:
             on_venue.on_fill(draft, event, is_whole_story=True)
 
 
-def _order_at_venue(draft: Draft, report: OrderReport, *, is_guard: bool) -> None:
-    """What becomes of an open order; `is_guard` where it reduces a position that our book does not explain."""
+def _order_at_venue(draft: Draft, report: OrderReport, *, is_unexplained: bool) -> None:
+    """What becomes of an open order; `is_unexplained` says that the venue holds another quantity than we do."""
     key = parse_client_order_id(report.client_order_id)
     if report.client_order_id in draft.book.orders:
         on_venue.merge_report(draft, report)
@@ -109,7 +109,8 @@ def _order_at_venue(draft: Draft, report: OrderReport, *, is_guard: bool) -> Non
         if draft.book.control.level is not Level.LOCKED:
             _note(draft, "other_epoch", report.symbol, "none", report.client_order_id, "locked")
         raise_level(draft, Level.LOCKED, reason, "reconcile")
-    elif is_guard:  # perhaps all that stands between that position and the market: a person decides
+    elif is_unexplained and report.reduce_only and _is_lost(draft, key):
+        # Perhaps all that stands between that position and the market: a person decides.
         reason = f"order {report.client_order_id} guards what we do not hold"
         foreign.freeze(draft, report.symbol, "orphan_order", reason)
     else:
@@ -117,6 +118,11 @@ def _order_at_venue(draft: Draft, report: OrderReport, *, is_guard: bool) -> Non
         text = f"{report.symbol}: orphan order {report.client_order_id} is cancelled"
         draft.alert(Severity.WARNING, f"orphan:{report.client_order_id}", text)
         draft.effect(CancelOrder(report.symbol, report.client_order_id, report.venue_order_id))
+
+
+def _is_lost(draft: Draft, key: OrderKey) -> bool:
+    """The row was lost with the disk: the order is of a position that is open here, or that is yet to come."""
+    return key.position_number >= draft.book.next_position or position_id(key.position_number) in draft.book.positions
 
 
 def _differences(draft: Draft, snapshot: VenueSnapshot) -> dict[str, Decimal]:

@@ -3,8 +3,8 @@
 What belongs here: sending, cancelling, asking, reading the account. What does not: decisions about any of
 it (core), venue spellings (venues).
 
-Effects on one order are performed in order, different orders side by side: a protective stop never waits for
-an entry that hangs. A submit is attempted once; whatever is not an answer in time becomes Unknown.
+Calls of one kind about one order are performed in order, all others side by side: a protective stop never waits
+for an entry that hangs, nor does the question what became of it. A submit is attempted once; whatever is not an answer in time becomes Unknown.
 """
 
 import asyncio
@@ -245,9 +245,11 @@ async def _bounded(read: Coroutine[object, object, T]) -> T:
 def _lane(effect: PlaceOrder | CancelOrder | LookUpOrder | FetchFills | TakeSnapshot) -> str:
     match effect:
         case PlaceOrder():
-            return effect.request.client_order_id
-        case CancelOrder() | LookUpOrder():
-            return effect.client_order_id
+            return f"place:{effect.request.client_order_id}"
+        case CancelOrder():
+            return f"cancel:{effect.client_order_id}"
+        case LookUpOrder():
+            return f"lookup:{effect.client_order_id}"
         case FetchFills():
             return FILLS_LANE
         case TakeSnapshot():

@@ -135,6 +135,17 @@ def test_an_orphan_that_guards_what_we_do_not_hold_is_left_where_it_is() -> None
     assert {BTC: "order tetest000007s00001 guards what we do not hold"} == play.book.frozen
 
 
+def test_an_orphan_of_a_closed_position_is_cancelled_although_quantities_differ() -> None:
+    """A list read a moment ago may show it still, and positions may lag behind just then: nothing was lost."""
+    play = Playbook()
+    play.stopped_out()
+    orphan = make_report(make_order(client_order_id="tetest000001s00001", reduce_only=True))
+    held = VenuePosition(BTC, Side.LONG, dec(10), dec(100), dec(100), None, dec(1))
+    play.snapshot(open_orders=(orphan,), positions=(held,))
+    assert ["tetest000001s00001"] == [cancel.client_order_id for cancel in play.asked(CancelOrder)]
+    assert {} == play.book.frozen
+
+
 def test_an_order_of_another_database_locks_the_engine() -> None:
     """A restored backup or a second instance: only a person can judge."""
     play = Playbook()

@@ -49,19 +49,31 @@ def test_a_snapshot_begun_before_the_window_was_over_proves_no_absence() -> None
     play.wait(3_000)
     play.absent(entry, ts_ms=began_ms)
     assert OrderState.UNKNOWN is play.order(entry).state
-    assert [SetTimer(play.now + 2_000, TimerKind.LOOKUP, id_of(entry))] == play.asked(SetTimer)
+    assert [SetTimer(play.now + 1_000, TimerKind.LOOKUP, id_of(entry))] == play.asked(SetTimer)
     play.absent(entry, ts_ms=began_ms + 1)
     assert (OrderState.VOID, PositionState.CLOSED) == (play.order(entry).state, play.position.state)
 
 
 def test_an_absence_is_asked_about_again_when_it_can_be_proven() -> None:
-    """Not every two seconds until then."""
+    """Not every two seconds until then; a stop that rests need not be asked after before."""
+    play = Playbook()
+    play.fill(play.enter())
+    stop = play.place(Purpose.STOP)
+    intended_ms = play.now
+    play.absent(stop)
+    asked = [timer for timer in play.asked(SetTimer) if timer.kind is TimerKind.LOOKUP]
+    assert [SetTimer(intended_ms + WINDOW_MS + 1, TimerKind.LOOKUP, id_of(stop))] == asked
+    assert OrderState.INTENT is play.order(stop).state
+
+
+def test_an_order_that_should_fill_at_once_is_asked_after_before_its_absence_can_be_proven() -> None:
+    """It may be accepted, filled and merely invisible yet; the pause grows with its age."""
     play = Playbook()
     entry = play.enter()
-    decided_ms = play.now
-    play.absent(entry)
-    assert [SetTimer(decided_ms + WINDOW_MS + 1, TimerKind.LOOKUP, id_of(entry))] == play.asked(SetTimer)
-    assert OrderState.INTENT is play.order(entry).state
+    for waited_ms, pause_ms in ((0, 1_000), (4_000, 2_000), (10_000, 2_001)):
+        play.wait(waited_ms)
+        play.absent(entry)
+        assert [SetTimer(play.now + pause_ms, TimerKind.LOOKUP, id_of(entry))] == play.asked(SetTimer)
 
 
 def test_an_absence_beside_a_position_that_nobody_explains_proves_nothing() -> None:
@@ -73,7 +85,7 @@ def test_an_absence_beside_a_position_that_nobody_explains_proves_nothing() -> N
     held = held_at_venue(play.position, quantity=dec(10))
     play.absent(entry, positions=(held,))
     assert OrderState.UNKNOWN is play.order(entry).state
-    assert SetTimer(play.now + 2_000, TimerKind.LOOKUP, id_of(entry)) in play.asked(SetTimer)
+    assert SetTimer(play.now + 1_000, TimerKind.LOOKUP, id_of(entry)) in play.asked(SetTimer)
     play.wait(2_000)
     play.absent(entry, positions=(held,), fills=(play.make_fill(entry),))
     assert (OrderState.FILLED, PositionState.OPEN) == (play.order(entry).state, play.position.state)
