@@ -86,7 +86,7 @@ def test_a_receiver_that_hangs_changes_nothing_but_the_outbox(tmp_path: Path, re
     """The same candles and trades as without alerts, exit 0; what could not be told waits."""
     receiver.hangs = True
     hung, quiet = tmp_path / "hung", tmp_path / "quiet"
-    config = receiver.config(hung, timeout_s=1)
+    config = receiver.config(hung, timeout_s=4)
     assert 0 == _run(hung, config, "--seed", "7").code
     assert receiver.reached.is_set()
     assert 0 == _run(quiet, write_config(quiet), "--seed", "7").code

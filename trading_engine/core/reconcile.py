@@ -36,8 +36,8 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     for report in snapshot.open_orders:
         _order_at_venue(draft, report, is_unexplained=report.symbol in unexplained)
     _take_in_lookups(draft, snapshot)
-    for position_id in list(draft.book.positions):
-        protect.tend(draft, position_id)
+    for held in list(draft.book.positions):
+        protect.tend(draft, held)
     _compare_positions(draft, snapshot)
     _compare_wallet(draft, snapshot)
     if draft.market.doubts:

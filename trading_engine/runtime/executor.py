@@ -4,7 +4,8 @@ What belongs here: sending, cancelling, asking, reading the account. What does n
 it (core), venue spellings (venues).
 
 Calls of one kind about one order are performed in order, all others side by side: a protective stop never waits
-for an entry that hangs, nor does the question what became of it. A submit is attempted once; whatever is not an answer in time becomes Unknown.
+for an entry that hangs, nor does the question what became of it. A submit is attempted once; whatever is not an
+answer in time becomes Unknown.
 """
 
 import asyncio
