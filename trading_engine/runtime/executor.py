@@ -216,22 +216,28 @@ async def take_snapshot(venue: Venue, book: Book, now_ms: int) -> VenueSnapshot:
     Positions are read before fills: a fill between the two reads is then booked, not missing.
     """
     since_ms = _watermark_ms(book)
-    open_orders = tuple(await _bounded(venue.open_orders()))
+    read = _at_once if venue.capabilities.absence_is_proof else _bounded
+    open_orders = tuple(await read(venue.open_orders()))
     shown = {report.client_order_id for report in open_orders}
     lookups = [
-        OrderLookup(order.client_order_id, await _bounded(venue.order(order.symbol, order.client_order_id)))
+        OrderLookup(order.client_order_id, await read(venue.order(order.symbol, order.client_order_id)))
         for order in book.orders.values()
         if order.is_live and order.client_order_id not in shown
     ]
-    positions = tuple(await _bounded(venue.positions()))
-    fills = tuple(await _bounded(venue.fills_since(since_ms)))
-    incomes = tuple(await _bounded(venue.incomes_since(since_ms)))
-    balance = await _bounded(venue.balance())
+    positions = tuple(await read(venue.positions()))
+    fills = tuple(await read(venue.fills_since(since_ms)))
+    incomes = tuple(await read(venue.incomes_since(since_ms)))
+    balance = await read(venue.balance())
     return VenueSnapshot(now_ms, open_orders, tuple(lookups), fills, incomes, positions, balance)
 
 
 def _watermark_ms(book: Book) -> int:
     return max(book.ledger.last_booked_ms - FILL_OVERLAP_MS, 0)
+
+
+async def _at_once(read: Coroutine[object, object, T]) -> T:
+    """The answer of an exchange in this process: it cannot keep anybody waiting, and a time limit costs time."""
+    return await read
 
 
 async def _bounded(read: Coroutine[object, object, T]) -> T:
