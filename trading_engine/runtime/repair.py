@@ -221,23 +221,27 @@ def flatten_paper(
 
 
 async def flatten(venue: Venue, symbols: Sequence[str], now_ms: int, tell: Callable[[str], None]) -> bool:
-    """Close the positions of `symbols` by reduce-only market orders, then cancel every order; whether all is well.
+    """Cancel what could open, close the positions of `symbols` at market, then cancel the rest; whether all is well.
 
-    A position whose close was not accepted keeps its stops. An order that fills later (the paper exchange trades
-    with the next candle) counts as done.
+    What only reduces goes last, and only where the position is gone: until then it guards what is left. A closing
+    order that fills later (the paper exchange trades with the next candle) counts as done.
     """
     try:
         orders = [order for order in await venue.open_orders() if order.symbol in symbols]
         held = [item for item in await venue.positions() if item.symbol in symbols]
         most = {item.symbol: item.max_quantity for item in await venue.instruments()}
-        failed: set[str] = set()
+        others = [order for order in orders if not is_emergency_order_id(order.client_order_id)]
+        for order in others:
+            if not order.reduce_only:
+                await _cancel(venue, order, tell)
+        is_closing = True
         for index, item in enumerate(held):
-            if not await _close(venue, item, most[item.symbol], _Ids(now_ms, index), orders, tell):
-                failed.add(item.symbol)
-        for order in orders:
-            if not is_emergency_order_id(order.client_order_id):
-                await _cancel(venue, order, failed, tell)
-        return await _is_flat(venue, symbols, tell) and not failed
+            is_closing &= await _close(venue, item, most[item.symbol], _Ids(now_ms, index), orders, tell)
+        kept = {item.symbol for item in await venue.positions()}
+        for order in others:
+            if order.reduce_only and order.symbol not in kept:
+                await _cancel(venue, order, tell)
+        return await _is_flat(venue, symbols, tell) and is_closing
     except VenueUnavailable as error:
         tell(f"the venue does not answer ({error}); try again")
         return False
@@ -301,11 +305,8 @@ async def _submit(venue: Venue, request: OrderRequest) -> Outcome:
     return outcome if report is None else Accepted(report)
 
 
-async def _cancel(venue: Venue, order: OrderReport, failed: set[str], tell: Callable[[str], None]) -> None:
+async def _cancel(venue: Venue, order: OrderReport, tell: Callable[[str], None]) -> None:
     name = order.client_order_id or order.venue_order_id
-    if order.reduce_only and order.symbol in failed:
-        tell(f"{order.symbol}: {order.type} {name} stays, for the position does")
-        return
     outcome = await venue.cancel(order.symbol, order.client_order_id, order.venue_order_id)
     is_gone = isinstance(outcome, Accepted)
     tell(f"{order.symbol}: {order.type} {name} {'is cancelled' if is_gone else 'could not be cancelled'}")
@@ -321,9 +322,15 @@ async def _is_flat(venue: Venue, symbols: Sequence[str], tell: Callable[[str], N
             tell(f"{item.symbol}: closes with the next candle; the next start books it as an external close")
         else:
             tell(f"{item.symbol}: {item.side} {money.text(item.quantity)} is STILL OPEN")
-    resting = [item for item in orders if not is_emergency_order_id(item.client_order_id)]
-    for order in resting:
-        tell(f"{order.symbol}: order {order.client_order_id or order.venue_order_id} STILL RESTS")
+    held = {item.symbol for item in left}
+    resting = []
+    for order in orders:
+        name = order.client_order_id or order.venue_order_id
+        if order.reduce_only and order.symbol in held and not is_emergency_order_id(order.client_order_id):
+            tell(f"{order.symbol}: {order.type} {name} stays until the position is gone")
+        elif not is_emergency_order_id(order.client_order_id):
+            tell(f"{order.symbol}: order {name} STILL RESTS")
+            resting.append(order)
     if not left and not resting:
         tell("flat: no position and no order is left")
     return not resting and all(item.symbol in closing for item in left)
