@@ -33,8 +33,8 @@ def flatten(
     while an engine runs: `echo flatten > STOP` tells that one.
 
     The paper exchange trades with the next candle, so a closing order is placed
-    here, and the next start fills it and books an external close. To keep that
-    start from entering anew, `touch STOP` first. Exits with 0 when the exchange is
+    here, and the next start fills it and books an external close; until then the
+    stops stay. To keep that start from entering anew, `touch STOP` first. Exits with 0 when the exchange is
     flat or every position has its closing order, with 70 otherwise.
     """
     if not direct:
