@@ -4,8 +4,11 @@ What belongs here: the gates of an entry, each with a reason a person understand
 arithmetic (risk), anything about exits: exits are never gated.
 """
 
+from collections.abc import Sequence
+
 from trading_engine.core import risk
 from trading_engine.core.protect import is_covered
+from trading_engine.core.risk import Judged
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import EngineState
 from trading_engine.domain.control import Level
@@ -16,11 +19,12 @@ from trading_engine.domain.time import iso
 
 def entry_gates(state: EngineState, settings: EngineSettings, symbol: str, now_ms: int) -> tuple[str, ...]:
     """All reasons against an entry on `symbol` at `now_ms`; empty means go."""
-    return (*general_gates(state, settings, now_ms), *symbol_gates(state, settings, symbol, now_ms))
+    judged = risk.time_limits(state.book, settings, (symbol,), now_ms)
+    return (*general_gates(state, judged), *symbol_gates(state, symbol, judged))
 
 
-def general_gates(state: EngineState, settings: EngineSettings, now_ms: int) -> tuple[str, ...]:
-    """Reasons that hold for every symbol."""
+def general_gates(state: EngineState, limits: Sequence[Judged]) -> tuple[str, ...]:
+    """Reasons that hold for every symbol; `limits` are the judged time limits, whatever their scope."""
     book = state.book
     reasons: list[str] = []
     if book.control.level is not Level.RUN:
@@ -32,15 +36,15 @@ def general_gates(state: EngineState, settings: EngineSettings, now_ms: int) -> 
         for position in book.positions.values()
         if position.state is PositionState.OPEN and not is_covered(book, position)
     )
-    for judged in risk.time_limits(book, settings, (), now_ms):
-        if judged.verdict.tripped:
+    for judged in limits:
+        if judged.verdict.tripped and not judged.scope:
             until = f" until {iso(judged.verdict.until_ms)}" if judged.verdict.until_ms else ""
             reasons.append(judged.reason + until)
     return tuple(reasons)
 
 
-def symbol_gates(state: EngineState, settings: EngineSettings, symbol: str, now_ms: int) -> tuple[str, ...]:
-    """Reasons that hold for one symbol only."""
+def symbol_gates(state: EngineState, symbol: str, limits: Sequence[Judged]) -> tuple[str, ...]:
+    """Reasons that hold for one symbol only; of `limits` those with this scope count."""
     book = state.book
     reasons: list[str] = []
     if symbol in book.frozen:
@@ -54,7 +58,7 @@ def symbol_gates(state: EngineState, settings: EngineSettings, symbol: str, now_
     )
     reasons.extend(
         f"{judged.reason} until {iso(judged.verdict.until_ms)}"
-        for judged in risk.time_limits(book, settings, (symbol,), now_ms)
-        if judged.scope and judged.verdict.tripped
+        for judged in limits
+        if judged.scope == symbol and judged.verdict.tripped
     )
     return tuple(reasons)

@@ -4,7 +4,7 @@ What belongs here: turning core's judgements into rows of a checkpoint, and what
 does not: showing them (cli).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from trading_engine.core import gates, risk
@@ -25,13 +25,14 @@ NOTHING_TO_RESUME = (
 def checkpoint(state: EngineState, settings: EngineSettings, now_ms: int) -> Checkpoint:
     """Progress, marks, gates and limits as of now."""
     market = state.market
+    judged = risk.time_limits(state.book, settings, tuple(sorted(settings.instruments)), now_ms)
     return Checkpoint(
         cursor_ms=market.closed_ms,
         marks=tuple((symbol, money.text(price)) for symbol, price in sorted(market.marks.items())),
         decided_ms=market.decided_ms,
         reconciled_ms=market.reconciled_ms,
-        gates=_gates(state, settings, now_ms),
-        limits=limits(state, settings, now_ms),
+        gates=_gates(state, settings, judged),
+        limits=_limits(state, settings, judged),
         unrealized=money.text(money.round_money(risk.unrealized(state.book, market.marks))),
         liquidations=_liquidations(state, settings),
         foreign=tuple(market.foreign[symbol] for symbol in sorted(market.foreign)),
@@ -61,11 +62,11 @@ def _liquidations(state: EngineState, settings: EngineSettings) -> tuple[tuple[s
     return tuple(rows)
 
 
-def _gates(state: EngineState, settings: EngineSettings, now_ms: int) -> tuple[GateStatus, ...]:
-    general = gates.general_gates(state, settings, now_ms)
+def _gates(state: EngineState, settings: EngineSettings, judged: Sequence[risk.Judged]) -> tuple[GateStatus, ...]:
+    general = gates.general_gates(state, judged)
     rows = []
     for symbol in sorted(settings.instruments):
-        reasons = (*general, *gates.symbol_gates(state, settings, symbol, now_ms))
+        reasons = (*general, *gates.symbol_gates(state, symbol, judged))
         rows.append(GateStatus(symbol, not reasons, reasons))
     return tuple(rows)
 
@@ -89,9 +90,12 @@ def resumed(parts: tuple[str, ...]) -> str:
 
 def limits(state: EngineState, settings: EngineSettings, now_ms: int) -> tuple[LimitStatus, ...]:
     """Every limit as it stands now."""
-    book = state.book
-    judged = risk.time_limits(book, settings, tuple(sorted(settings.instruments)), now_ms)
-    judged += risk.exposure_limits(book, state.market.marks, settings, None, state.market.strangers)
+    judged = risk.time_limits(state.book, settings, tuple(sorted(settings.instruments)), now_ms)
+    return _limits(state, settings, judged)
+
+
+def _limits(state: EngineState, settings: EngineSettings, judged: Sequence[risk.Judged]) -> tuple[LimitStatus, ...]:
+    exposed = risk.exposure_limits(state.book, state.market.marks, settings, None, state.market.strangers)
     return tuple(
         LimitStatus(
             item.limit,
@@ -103,7 +107,7 @@ def limits(state: EngineState, settings: EngineSettings, now_ms: int) -> tuple[L
             item.verdict.until_ms,
             item.computed_from,
         )
-        for item in judged
+        for item in (*judged, *exposed)
     )
 
 

@@ -11,14 +11,15 @@ three in its first commit and gets StoreFailed instead of silence.
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from sqlalchemy import (
     Connection,
-    Executable,
+    Dialect,
     Table,
     bindparam,
     func,
@@ -27,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.sql import ClauseElement
 
 from trading_engine.domain.errors import ConfigInvalid, InvariantBroken
 from trading_engine.domain.lifecycle import PositionState
@@ -35,6 +37,7 @@ from trading_engine.ports import Commit, Loaded
 from trading_engine.store import codec, engine, loading, rows, schema_version
 from trading_engine.store.outbox import AlertOutbox, RowT
 from trading_engine.store.rows import CommitRows, Row
+from trading_engine.store.statements import Prepared
 from trading_engine.store.tables import (
     alert_outbox,
     control,
@@ -63,7 +66,7 @@ def _no_hit(name: str) -> None:
     del name
 
 
-def _update_of(table: Table, *key: str) -> Executable:
+def _update_of(table: Table, *key: str) -> ClauseElement:
     """Change every column but the key and `first_seq`; the key's parameters are named `key_…`."""
     kept = {*table.primary_key.columns.keys(), "first_seq"}
     changed = [column.name for column in table.c if column.name not in kept]
@@ -73,12 +76,17 @@ def _update_of(table: Table, *key: str) -> Executable:
     return statement
 
 
+def _insert_into(table: Table) -> ClauseElement:
+    """Every column but `id`, which the database counts itself."""
+    return insert(table).values({name: bindparam(name) for name in table.c.keys() if name != "id"})  # noqa: SIM118 - no dict
+
+
 _UPDATE_POSITION = _update_of(positions, "position_id", "version")
 _UPDATE_ORDER = _update_of(orders, "client_order_id")
 _UPDATE_DAY = _update_of(daily_metrics, "day")
 _UPDATE_CONTROL = _update_of(control, "version")
 _INSERTS = {
-    name: insert(table)
+    name: _insert_into(table)
     for name, table in {
         "journal": journal,
         "positions": positions,
@@ -96,6 +104,12 @@ _INSERTS = {
 _APPENDED = ("fills", "pnl", "runs", "alert_outbox", "signals", "equity", "system_events")
 _LAST_START = select(func.max(runs.c.seq)).where(runs.c.run_id == bindparam("ended_run")).scalar_subquery()
 _END_RUN = update(runs).values(ended=bindparam("ts"), how=bindparam("reason")).where(runs.c.seq == _LAST_START)
+
+
+@lru_cache(maxsize=4)
+def _prepared(dialect: Dialect) -> Mapping[ClauseElement, Prepared]:
+    every = (_UPDATE_POSITION, _UPDATE_ORDER, _UPDATE_DAY, _UPDATE_CONTROL, _END_RUN, *_INSERTS.values())
+    return {statement: Prepared(statement, dialect) for statement in every}
 
 
 class SqlStore:
@@ -117,6 +131,7 @@ class SqlStore:
             self._last_seq = loading.last_seq(connection)
             live = loading.live_positions(connection)
         self._versions = {name: position.version for name, position in live.items()}
+        self._statements = _prepared(connection.dialect)
 
     @classmethod
     def open(
@@ -235,10 +250,10 @@ class SqlStore:
         for name in _APPENDED:
             self._insert(name, getattr(collected, name))
         for day in collected.daily_metrics:  # a day is closed once, or again with later bookings
-            if not self._connection.execute(_UPDATE_DAY, {**day, "key_day": day["day"]}).rowcount:
+            if not self._execute(_UPDATE_DAY, [{**day, "key_day": day["day"]}]):
                 self._insert("daily_metrics", [day])
         for run_id, ts_ms, reason in collected.ended:
-            self._connection.execute(_END_RUN, {"ended_run": run_id, "ts": ts_ms, "reason": reason})
+            self._execute(_END_RUN, [{"ended_run": run_id, "ts": ts_ms, "reason": reason}])
 
     def _write_control(self, commit: Commit, collected: CommitRows) -> None:
         peak = self._peak_at_rebase if collected.peak_at_rebase is None else collected.peak_at_rebase
@@ -281,11 +296,14 @@ class SqlStore:
 
     def _insert(self, name: str, values: Sequence[Row]) -> None:
         if values:
-            self._connection.execute(_INSERTS[name], values)
+            self._execute(_INSERTS[name], values)
 
-    def _change(self, statement: Executable, values: Sequence[Row], breach: str) -> None:
+    def _change(self, statement: ClauseElement, values: Sequence[Row], breach: str) -> None:
         if values:
-            self._demand(len(values), self._connection.execute(statement, values).rowcount, breach)
+            self._demand(len(values), self._execute(statement, values), breach)
+
+    def _execute(self, statement: ClauseElement, values: Sequence[Row]) -> int:
+        return self._statements[statement].execute(self._connection, values)
 
     def _demand(self, expected: int, found: int, breach: str) -> None:
         if found != expected:
