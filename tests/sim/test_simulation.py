@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from trading_engine.simulation import runner, sequences
+from trading_engine.simulation.faults import PROFILES
 from trading_engine.simulation.mutants import MUTANTS
 from trading_engine.simulation.runner import Report
 
@@ -29,7 +30,7 @@ def test_every_promise_is_kept_in_worlds_where_everything_fails(first: int) -> N
     assert report.trades
 
 
-@pytest.mark.parametrize("profile", ["calm", "network", "crashes", "storage", "stops", "midnight"])
+@pytest.mark.parametrize("profile", [name for name in PROFILES if name != "everything"])
 def test_every_promise_is_kept_under_one_kind_of_trouble(profile: str) -> None:
     """A single cause shows what a mixture hides."""
     report = runner.simulate(range(1, 7), profile)

@@ -20,7 +20,7 @@ from trading_engine.core.state import ForeignHolding, Market
 from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.domain.fills import Fill, Income
-from trading_engine.domain.ids import is_emergency_order_id, position_id
+from trading_engine.domain.ids import is_emergency_order_id, parse_client_order_id, position_id
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Side, Signal
@@ -144,7 +144,9 @@ def on_fill(draft: Draft, fill: Fill) -> None:
     amount = money.subtract(fill.realized_pnl or ZERO, fill.fee)
     traded = f"{fill.side} {money.text(fill.quantity)} at {money.text(fill.price)}"
     day = day_of(fill.ts_ms, draft.settings.limits.day_start_ms)
-    reason = f"fill {fill.trade_id} is not ours: {traded}"
+    is_own_order = parse_client_order_id(fill.client_order_id) is not None
+    what = f"of {fill.client_order_id} goes beyond what is ours" if is_own_order else "is not ours"
+    reason = f"fill {fill.trade_id} {what}: {traded}"
     draft.record(AdjustmentBooked(fill.key, amount, fill.fee_asset, fill.symbol, fill.ts_ms, day, _ACTOR, reason))
     if fill.symbol not in draft.settings.instruments:
         return

@@ -169,10 +169,15 @@ def _may_place_stop_at_ms(draft: Draft, stops: list[Order], fitting: list[Order]
 
 
 def _patience_ends_ms(draft: Draft, order: Order, rows: list[Order]) -> int:
-    """How long a protective order may go unanswered before another is sent; never in process."""
+    """How long a protective order may go unanswered before another is sent; never in process.
+
+    The wait doubles with each since the venue was last heard: an outage is not answered by a flood, and what comes
+    after it does not pay for it.
+    """
     if draft.settings.absence_is_proof or not order.state.is_unresolved:
         return draft.ts_ms + draft.settings.execution.stop_confirmation_ms
-    unanswered = sum(1 for row in rows if row.state.is_unresolved)
+    heard_ms = draft.market.reconciled_ms
+    unanswered = sum(1 for row in rows if row.state.is_unresolved and row.created_ms > heard_ms)
     wait_ms = draft.settings.execution.resend_ms << min(max(unanswered - 1, 0), _MOST_DOUBLINGS)
     return order.created_ms + min(wait_ms, _LONGEST_RETRY_MS)
 

@@ -30,6 +30,7 @@ LONGEST_LAG_MS = 60_000  # no venue shows a position for so long without the fil
 
 def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     """Bring the book to what the snapshot proves; open the entry gate where nothing is left unexplained."""
+    draft.see(reconciled_ms=draft.ts_ms)
     _book_what_happened(draft, snapshot)
     foreign.on_orders(draft, [report for report in snapshot.open_orders if _is_foreign(draft, report)])
     unexplained = _differences(draft, snapshot)
@@ -45,7 +46,7 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     if any(order.reported_filled > order.filled for order in draft.book.orders.values()):
         draft.effect(SetTimer(draft.ts_ms + draft.settings.execution.poll_ms, TimerKind.FILLS))
     is_current = draft.market.is_connected and snapshot.ts_ms >= draft.market.connected_ms
-    draft.see(is_synced=is_current, reconciled_ms=draft.ts_ms)
+    draft.see(is_synced=is_current)
 
 
 def on_snapshot_failed(draft: Draft) -> None:

@@ -37,11 +37,14 @@ class Fault(StrEnum):
     OUTAGE = "outage"  # nothing of the venue can be reached for a while
     COMMIT_FAILS = "commit_fails"  # nothing was written
     COMMIT_UNSURE = "commit_unsure"  # was written, and an error was reported
+    COMMIT_SLOW = "commit_slow"  # takes seconds, in which nothing else can happen in the process
     DEATH = "death"  # the process is gone at this very place
     STOP_FILE = "stop_file"  # an operator puts the STOP file, and resumes later
     TERMINATE = "terminate"  # the process is asked to end
+    CLOCK_SET = "clock_set"  # somebody sets the machine's clock, by seconds or minutes, forward or back
     STOP_CANCELED = "stop_canceled"  # somebody cancels a resting stop at the venue
     BACKUP = "backup"  # an operator takes a backup: harmless by itself
+    STRANGER = "stranger"  # somebody trades by hand in the same account
     RESTORE = "restore"  # the database is lost; the backup takes its place, and an operator resumes
 
 
@@ -58,7 +61,7 @@ WRITE_FAULTS = (
 )
 READ_FAULTS = (Fault.LOST_REPLY, Fault.SLOW, Fault.NO_ANSWER, Fault.STALE, Fault.RATE_LIMITED)
 STREAM_FAULTS = (Fault.DROP, Fault.DUPLICATE, Fault.DELAY)
-COMMIT_FAULTS = (Fault.COMMIT_FAILS, Fault.COMMIT_UNSURE)
+COMMIT_FAULTS = (Fault.COMMIT_FAILS, Fault.COMMIT_UNSURE, Fault.COMMIT_SLOW)
 MOMENTS = (
     Fault.DISCONNECT,
     Fault.OUTAGE,
@@ -66,6 +69,7 @@ MOMENTS = (
     Fault.STOP_FILE,
     Fault.TERMINATE,
     Fault.STOP_CANCELED,
+    Fault.CLOCK_SET,
 )
 
 
@@ -76,6 +80,7 @@ class Profile:
     moments              mean number in a simulated hour, of the `kinds`
     has_midnight_outage  the venue cannot be reached from shortly before midnight until after it
     has_restore          a backup is taken, and takes the database's place later
+    rare_death           chance of death at the crash points that few visits pass (RARE_POINTS)
     """
 
     write: float = 0.0
@@ -83,6 +88,7 @@ class Profile:
     stream: float = 0.0
     commit: float = 0.0
     death: float = 0.0
+    rare_death: float = 0.0
     candle: float = 0.0
     moments: float = 0.0
     kinds: tuple[Fault, ...] = MOMENTS
@@ -102,7 +108,18 @@ PROFILES: Mapping[str, Profile] = {
     ),
     "restore": Profile(has_restore=True),
     "midnight": Profile(has_midnight_outage=True),
-    "everything": Profile(write=0.08, read=0.02, stream=0.05, commit=0.003, death=0.002, candle=0.02, moments=8),
+    "clock": Profile(write=0.15, read=0.02, death=0.001, moments=20, kinds=(Fault.CLOCK_SET,)),
+    "strangers": Profile(
+        write=0.03,
+        read=0.01,
+        stream=0.03,
+        death=0.001,
+        moments=16,
+        kinds=(Fault.STRANGER, Fault.STRANGER, Fault.STRANGER, Fault.STRANGER, Fault.DEATH, Fault.DISCONNECT),
+    ),
+    "everything": Profile(
+        write=0.08, read=0.02, stream=0.05, commit=0.003, death=0.002, rare_death=0.02, candle=0.02, moments=8
+    ),
 }
 
 
@@ -121,6 +138,8 @@ class Plan(Protocol):
         """Nothing goes wrong from now on."""
         ...
 
+
+RARE_POINTS = frozenset({"die.cancel.before", "die.cancel.after", "die.lookup.after", "die.fills.after"})
 
 _KINDS_BY_SITE: Mapping[str, tuple[Fault, ...]] = {
     "submit": WRITE_FAULTS,
@@ -152,12 +171,12 @@ class SeededPlan:
         if self.is_over:
             return None
         kind = site.partition(".")[0]
-        chance = self._chance(kind)
+        chance = self._chance(kind, site)
         if not chance or self.rng.random() >= chance:
             return None
         return self.rng.choice(_KINDS_BY_SITE[kind])
 
-    def _chance(self, kind: str) -> float:
+    def _chance(self, kind: str, site: str) -> float:
         profile = self.profile
         match kind:
             case "submit" | "cancel":
@@ -171,7 +190,7 @@ class SeededPlan:
             case "commit":
                 return profile.commit
             case _:
-                return profile.death
+                return max(profile.death, profile.rare_death if site in RARE_POINTS else 0.0)
 
     def moments(self, span_ms: int) -> list[tuple[int, Fault]]:
         """Instants spread evenly over the span."""

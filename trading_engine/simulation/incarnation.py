@@ -49,6 +49,8 @@ class FencedStore:
         fault = owner.world.fault("commit")
         if fault is Fault.COMMIT_FAILS:
             raise StoreFailed(f"disk I/O error {_SIMULATED}")
+        if fault is Fault.COMMIT_SLOW:
+            owner.world.freeze_process(owner.world.rng.choice((300, 2_000, 7_000)))
         owner.pending = commit
         seq = self._store.commit(commit)
         if fault is Fault.COMMIT_UNSURE:
@@ -67,7 +69,8 @@ class Incarnation:
         self.world = world
         self._until_ms = until_ms
         self.is_dead = False
-        self.venue = NetworkVenue(world.network, world)
+        self._clock = world.make_clock()
+        self.venue = NetworkVenue(world.network, world, self._clock)
         self.feed = NetworkFeed(world.network, world)
         self._session: sessions.Session | None = None
         self._pump: pumps.Pump | None = None
@@ -122,13 +125,13 @@ class Incarnation:
         epoch = base36(world.scenario.seed % 36**EPOCH_LENGTH, EPOCH_LENGTH)
         book = loaded.book if loaded.book.epoch else replace(loaded.book, epoch=epoch)
         timers = Timers()
-        executor = Executor(self.venue, world, timers, self.hit)
+        executor = Executor(self.venue, self._clock, timers, self.hit)
         self._pump = pumps.Pump(
             EngineState(book), world.settings, store, f"run-{world.starts}", executor.dispatch, self._told, lambda: None
         )
         executor.attach(self._pump)
         parts = sessions.Parts(
-            self.venue, self.feed, world.brain, self._pump, executor, timers, world, self, Level.NO_ENTRY
+            self.venue, self.feed, world.brain, self._pump, executor, timers, self._clock, self, Level.NO_ENTRY
         )
         identity = sessions.Identity(f"run-{world.starts}", "simulated", "paper", "0")
         self._session = sessions.Session(parts, identity, stop_poll_s=STOP_POLL_S)
@@ -174,7 +177,7 @@ class Incarnation:
     def resume(self) -> None:
         """An operator resumes over the control socket."""
         if self._session is not None and not self.is_dead:
-            self._session.handle(ResumeRequested(self.world.now_ms(), "operator"))
+            self._session.handle(ResumeRequested(self._clock.now_ms(), "operator"))
 
     def read(self) -> Literal["block", "flatten"] | None:
         """The STOP file's content."""
@@ -189,6 +192,7 @@ class Incarnation:
         """Rows exist from here on."""
         world = self.world
         world.last_book = commit.book
+        world.oracles.on_committed(commit.book)
         for record in commit.records:
             if isinstance(record, OrderIntended):
                 world.oracles.rows.add(record.order.client_order_id)

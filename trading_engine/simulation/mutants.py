@@ -14,7 +14,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trading_engine.core import invariants, kill, on_command, on_timer, on_venue, project, protect, reconcile, risk
+from trading_engine.core import (
+    foreign,
+    invariants,
+    kill,
+    on_command,
+    on_timer,
+    on_venue,
+    project,
+    protect,
+    reconcile,
+    risk,
+)
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import PlaceOrder, TakeSnapshot
 from trading_engine.domain.control import Level
@@ -25,13 +36,14 @@ from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.orders import Order, OrderReport, OrderState
 from trading_engine.domain.position import CloseReason, Position
-from trading_engine.domain.records import FillApplied, OrderIntended, OrderUpdated
+from trading_engine.domain.records import FillApplied, OrderIntended, OrderUpdated, PositionOpened
 from trading_engine.domain.reports import Accepted, Outcome, Rejected
 from trading_engine.domain.time import day_of
 from trading_engine.ports import Commit
 from trading_engine.runtime import executor
 from trading_engine.runtime.pump import Pump
 from trading_engine.store import backup, loading, rows, sql_store, tables
+from trading_engine.system.clock import SteadyClock
 
 Restore = Callable[[], None]
 
@@ -328,6 +340,28 @@ def _first_look_freezes() -> Restore:
     return _swap(reconcile, "_compare_positions", hasty)
 
 
+def _foreign_money_is_dropped() -> Restore:
+    def dropped(draft: Draft, fill: Fill) -> None:
+        del draft, fill
+
+    return _swap(foreign, "on_fill", dropped)
+
+
+def _adopted_without_stop() -> Restore:
+    def bare(draft: Draft, position: Position, action: str, text: str) -> None:
+        del action, text
+        draft.record(PositionOpened(position))
+
+    return _swap(foreign, "_take_over", bare)
+
+
+def _clock_is_believed() -> Restore:
+    def wall(self: SteadyClock) -> int:
+        return self._wall_ns() // 1_000_000
+
+    return _swap(SteadyClock, "now_ms", wall)
+
+
 MUTANTS: tuple[Mutant, ...] = (
     Mutant("persist_after_send", "the row is committed after the order has left", _persist_after_send),
     Mutant(
@@ -363,5 +397,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("level_forgotten_at_restart", "a restart releases the kill switch", _level_forgotten_at_restart, "stops"),
     Mutant("limits_forgotten_at_restart", "a restart forgets losses", _limits_forgotten_at_restart, "crashes"),
     Mutant("first_look_freezes", "one snapshot's difference is believed", _first_look_freezes, "network"),
+    Mutant("foreign_money_is_dropped", "a stranger's result is not booked", _foreign_money_is_dropped, "strangers"),
+    Mutant("adopted_without_stop", "what is taken over gets its stop later", _adopted_without_stop, "strangers"),
+    Mutant("clock_is_believed", "decisions follow a clock that somebody sets", _clock_is_believed, "clock"),
 )
 __all__ = ["MUTANTS", "Mutant", "mutated"]

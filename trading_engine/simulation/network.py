@@ -10,6 +10,7 @@ sends nothing any more: its handles refuse.
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
@@ -21,7 +22,7 @@ from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
 from trading_engine.domain.orders import OrderReport, OrderRequest
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
-from trading_engine.ports import CandleSink, VenueEvent, VenueSink
+from trading_engine.ports import CandleSink, Clock, VenueEvent, VenueSink
 from trading_engine.simulation.exchange import REMOTE, SimulatedExchange, describe
 from trading_engine.simulation.faults import Fault
 
@@ -135,9 +136,10 @@ class NetworkVenue:
     account = "simulated"
     capabilities = REMOTE
 
-    def __init__(self, network: Network, world: Surroundings) -> None:
+    def __init__(self, network: Network, world: Surroundings, clock: Clock) -> None:
         self._network = network
         self._world = world
+        self._clock = clock  # the process's own, which may be wrong
         self._sink: VenueSink | None = None
         self.is_dead = False
         network.listener = self
@@ -146,12 +148,12 @@ class NetworkVenue:
         """Hear the stream from now on; one that is down is told as lost."""
         self._sink = sink
         if self._world.now_ms() < self._network.stream_until_ms:
-            sink(StreamLost(self._world.now_ms(), "not connected yet"))
+            sink(StreamLost(self._clock.now_ms(), "not connected yet"))
 
     def tell(self, event: VenueEvent) -> None:
         """Hand an event to the engine, unless it is dead."""
         if not self.is_dead and self._sink is not None:
-            self._sink(_stamped(event, self._world.now_ms()))
+            self._sink(_stamped(event, self._clock.now_ms()))
 
     # ── writes ──────────────────────────────────────────────────────────────
 
@@ -309,7 +311,7 @@ def _stamped(event: VenueEvent, now_ms: int) -> VenueEvent:
         case OrderReported(report=report):
             return OrderReported(now_ms, report)
         case StreamLost() | StreamRestored():
-            return event
+            return replace(event, ts_ms=now_ms)
         case _:
             return type(event)(now_ms, event.income)
 

@@ -6,7 +6,7 @@ Time bounds count undisturbed time only: every injected fault, death, outage or 
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -17,7 +17,7 @@ from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import from_e8
 from trading_engine.domain.orders import OrderRequest, OrderState
 from trading_engine.simulation.exchange import SimulatedExchange
-from trading_engine.venues.embedded.account import Kind, Status
+from trading_engine.venues.embedded.account import ExchangeOrder, ExchangePosition, Kind, Status
 
 COVER_MS = 6_000  # five seconds and the latency of a round trip
 EXACT_MS = 75_000  # a reconciliation period, and the above
@@ -35,7 +35,11 @@ class Violation:
 
 @dataclass(slots=True)
 class Oracles:
-    """Watches one world. `violations` holds the first breach of each invariant."""
+    """Watches one world. `violations` holds the first breach of each invariant.
+
+    book    as it was last committed
+    shared  symbols on which somebody else trades as well: only our part of what is held is judged there
+    """
 
     exchange: SimulatedExchange
     now_ms: Callable[[], int]
@@ -45,6 +49,8 @@ class Oracles:
     rows: set[str] = field(default_factory=set)
     sent: set[str] = field(default_factory=set)
     must_be_flat: bool = False
+    book: Book | None = None
+    shared: set[str] = field(default_factory=set)
     _entries: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
     _unflattened: dict[str, int] = field(default_factory=dict)
     _uncovered: dict[str, int] = field(default_factory=dict)
@@ -85,13 +91,25 @@ class Oracles:
             if len(recent) >= STOPS_PER_MINUTE:
                 self.breach("I11", f"{len(recent) + 1} stop orders on {request.symbol} within a minute")
 
+    def on_committed(self, book: Book) -> None:
+        """What is ours has changed: where others trade too, that changes what must be covered."""
+        self.book = book
+        if self.shared:
+            self.look()
+
     # ── whenever something has changed ──────────────────────────────────────
 
     def look(self) -> None:
         """I5 every position covered in time; I6 exactly, and by one stop, soon after."""
         account = self.exchange.venue.account_state
+        for since in (self._uncovered, self._inexact, self._unflattened):
+            for symbol in [symbol for symbol in since if symbol not in account.positions]:
+                del since[symbol]
         for symbol, held in account.positions.items():
             orders = [order for order in account.orders.values() if order.symbol == symbol]
+            if symbol in self.shared:
+                self._look_at_ours(symbol, held, orders)
+                continue
             stops = [order for order in orders if order.kind is Kind.STOP and order.sign == -held.sign]
             cover = sum(order.remaining for order in stops)
             is_closing = any(
@@ -104,6 +122,19 @@ class Oracles:
             self._time(self._inexact, symbol, held.steps and is_inexact and not is_closing, EXACT_MS, "I6")
             is_kept = held.steps and self.must_be_flat and not is_closing
             self._time(self._unflattened, symbol, is_kept, COVER_MS, "I3")
+
+    def _look_at_ours(self, symbol: str, held: ExchangePosition, orders: list[ExchangeOrder]) -> None:
+        """I5 where somebody else trades too: what we know to be ours, as far as it is still there, is covered."""
+        position = None if self.book is None else self.book.position_on(symbol)
+        mine = [order for order in orders if parse_client_order_id(order.client_order_id) is not None]
+        closing = [order for order in mine if order.reduce_only and order.sign == -held.sign]
+        cover = sum(order.remaining for order in closing if order.kind is Kind.STOP)
+        is_closing = any(order.kind is Kind.MARKET or order.status is Status.WORKING for order in closing)
+        wanted = 0
+        is_netted = position is not None and position.state is PositionState.CLOSING and symbol in self._frozen()
+        if position is not None and position.side.sign == held.sign and not is_netted:  # a person decides then
+            wanted = min(self.exchange.venue.instrument(symbol).quantity_to_steps(position.quantity), held.steps)
+        self._time(self._uncovered, symbol, cover < wanted and not is_closing, COVER_MS, "I5")
 
     def on_accepted(self, client_order_id: str) -> None:
         """I4 one accepted entry a position."""
@@ -120,11 +151,25 @@ class Oracles:
         key = parse_client_order_id(client_order_id)
         account = self.exchange.venue.account_state
         held = account.positions.get(symbol)
-        if key is None or key.purpose is not Purpose.STOP or held is None or not held.steps:
+        if key is None or key.purpose is not Purpose.STOP or held is None or not held.steps or symbol in self.shared:
             return
         others = [order for order in account.orders.values() if order.symbol == symbol and order.sign == -held.sign]
-        if not any(order.kind in (Kind.STOP, Kind.MARKET) or order.status is Status.WORKING for order in others):
+        is_covered = any(order.kind in (Kind.STOP, Kind.MARKET) or order.status is Status.WORKING for order in others)
+        if not is_covered and not self._believes_in_another_stop(client_order_id):
             self.breach("I5", f"{symbol} was left without a stop when {client_order_id} was cancelled")
+
+    def _believes_in_another_stop(self, client_order_id: str) -> bool:
+        """The rows hold an acknowledged one: somebody took it away and the engine has not heard of it yet."""
+        rows = {} if self.book is None else self.book.orders
+        canceled = rows.get(client_order_id)
+        return canceled is not None and any(
+            row.is_confirmed and not row.cancel_requested
+            for row in rows.values()
+            if row.position_id == canceled.position_id and row.purpose is Purpose.STOP and row is not canceled
+        )
+
+    def _frozen(self) -> Mapping[str, str]:
+        return {} if self.book is None else self.book.frozen
 
     def _time(self, since: dict[str, int], symbol: str, is_bad: object, most_ms: int, invariant: str) -> None:
         now_ms = self.now_ms()
@@ -140,10 +185,15 @@ class Oracles:
 
     # ── when everything is quiet ────────────────────────────────────────────
 
-    def settle(self, book: Book, *, frozen_expected: bool, level_expected: bool) -> None:
-        """I7 nothing undecided; I8 local = venue; I9 flat means no order left; I10 ledger = wallet."""
+    def settle(
+        self, book: Book, foreign: Mapping[str, Decimal], *, frozen_expected: bool, level_expected: bool
+    ) -> None:
+        """I7 nothing undecided; I8 local = venue; I9 flat means no order left; I10 ledger = wallet.
+
+        `foreign` is what the engine believes that others hold, signed, by symbol.
+        """
         self._undecided(book, frozen_expected=frozen_expected, level_expected=level_expected)
-        self._compare(book)
+        self._compare(book, foreign)
         wallet = from_e8(self.exchange.venue.progress.wallet_e8)
         if book.ledger.balance != wallet:
             self.breach("I10", f"ledger {book.ledger.balance}, wallet {wallet}")
@@ -157,27 +207,32 @@ class Oracles:
         for position in book.positions.values():
             if position.state is PositionState.PENDING:
                 self.breach("I7", f"{position.position_id} is still PENDING")
-        if book.frozen and not frozen_expected:
-            self.breach("I7", f"frozen without cause: {dict(book.frozen)}")
+        causeless = {symbol: why for symbol, why in book.frozen.items() if symbol not in self.shared}
+        if causeless and not frozen_expected:
+            self.breach("I7", f"frozen without cause: {causeless}")
         if book.control.level is not Level.RUN and not level_expected:
             self.breach("I7", f"at {book.control.level} without cause: {book.control.reason}")
 
-    def _compare(self, book: Book) -> None:
+    def _compare(self, book: Book, foreign: Mapping[str, Decimal]) -> None:
         account = self.exchange.venue.account_state
         for symbol, held in account.positions.items():
             position = book.position_on(symbol)
             ours = Decimal(0) if position is None else position.quantity * position.side.sign
             instrument = self.exchange.venue.instrument(symbol)
             theirs = instrument.steps_to_quantity(held.steps) * held.sign
-            if ours != theirs:
-                self.breach("I8", f"{symbol}: we hold {ours}, the venue {theirs}")
+            others = foreign.get(symbol, Decimal(0))
+            is_at_work = position is not None and position.state is PositionState.CLOSING and symbol in self.shared
+            if ours + others != theirs and symbol not in book.frozen and not is_at_work:
+                self.breach("I8", f"{symbol}: we hold {ours}, others {others}, the venue {theirs}")
         local = {order.client_order_id: order for order in book.orders.values()}
         for order_id, order in account.orders.items():
             row = local.get(order_id)
             owner = account.positions.get(order.symbol)
+            if parse_client_order_id(order_id) is None and order.symbol in self.shared:
+                continue
             if order_id not in self.rows:
                 self.breach("I1", f"{order_id} rests without a row")
-            elif owner is None or not owner.steps:
+            elif owner is None or not owner.steps or book.position_on(order.symbol) is None:
                 self.breach("I9", f"{order_id} rests on {order.symbol}, which is flat")
             elif row is None or not row.is_live:
                 self.breach("I8", f"{order_id} rests, we have it as {row.state if row else 'gone'}")

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from loguru import logger
 
+from trading_engine.core.settings import ForeignPolicy
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.simulation.faults import PROFILES, Plan, SeededPlan
 from trading_engine.simulation.mutants import MUTANTS, mutated
@@ -201,8 +202,10 @@ def _hunt_in(shop: Path, limit: int, index: int) -> Hunt:
 
 
 def scenario_of(seed: int) -> Scenario:
-    """Every fourth world has limits tight enough to trip."""
-    return Scenario(seed, limits=TIGHT_LIMITS if seed % 4 == 0 else WIDE_LIMITS)
+    """Every fourth world has limits tight enough to trip; the policies for strangers take turns."""
+    policies = tuple(ForeignPolicy)
+    limits = TIGHT_LIMITS if seed % 4 == 0 else WIDE_LIMITS
+    return Scenario(seed, limits=limits, foreign=policies[seed // 4 % len(policies)])
 
 
 def _seeded(seed: int, profile: str) -> SeededPlan:

@@ -12,6 +12,8 @@ from trading_engine.core.settings import (
     ExecutionSettings,
     ExitPlan,
     ExitSettings,
+    ForeignPolicy,
+    ForeignSettings,
     LimitSettings,
     PartialStep,
     SizingSettings,
@@ -48,6 +50,7 @@ class Scenario:
     """What a world is made of besides its faults.
 
     troubled_ms, quiet_ms  how long things go wrong, and how long the engine then has to put itself in order
+    foreign                what becomes of what somebody else trades in the account
     script                 minutes of one entry and one exit, None for signals by chance
     """
 
@@ -59,6 +62,7 @@ class Scenario:
     leverage: Decimal = Decimal(5)
     weather: Weather = field(default_factory=Weather)
     limits: LimitSettings = field(default_factory=lambda: WIDE_LIMITS)
+    foreign: ForeignPolicy = ForeignPolicy.FREEZE
 
 
 def settings_of(scenario: Scenario) -> EngineSettings:
@@ -82,5 +86,6 @@ def settings_of(scenario: Scenario) -> EngineSettings:
         sizing=SizingSettings(risk_ppm=5_000, cap_ppm=300_000),
         exits=ExitSettings({STRATEGY: plan}, exit_on_opposite=True, max_age_ms=20 * MINUTE_MS, close_on_max_age=True),
         limits=scenario.limits,
+        foreign=ForeignSettings(scenario.foreign),
         execution=ExecutionSettings(reconcile_interval_ms=MINUTE_MS),
     )

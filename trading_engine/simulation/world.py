@@ -21,7 +21,7 @@ from typing import Literal
 
 from trading_engine.core.project import prune
 from trading_engine.core.state import Book
-from trading_engine.domain.ids import EPOCH_LENGTH, base36
+from trading_engine.domain.ids import EPOCH_LENGTH, base36, parse_client_order_id
 from trading_engine.domain.market import Candle
 from trading_engine.domain.orders import OrderRequest
 from trading_engine.ports import VenueEvent
@@ -47,9 +47,11 @@ from trading_engine.simulation.scenario import (
     Scenario,
     settings_of,
 )
+from trading_engine.simulation.strangers import Stranger
 from trading_engine.store import backup as backups
 from trading_engine.store.audit import audit
 from trading_engine.store.sql_store import SqlStore
+from trading_engine.system.clock import SteadyClock
 from trading_engine.venues.embedded.account import Terms
 
 
@@ -70,6 +72,8 @@ class Result:
 
 
 _NEVER_MS = 10**12
+_NS_PER_MS = 1_000_000
+CLOCK_ERRORS_MS = (-90_000, -4_000, -700, 0, 700, 4_000, 50_000, 90_000)
 
 
 class World:
@@ -98,6 +102,7 @@ class World:
         self.is_quiet = False
         self.backup: Path | None = None
         self.must_restore = self.is_restored = False
+        self._clock_error_ms = 0
         self.on_ready: Callable[[], None] | None = None
 
     # ── what network and incarnations ask of the world ──────────────────────
@@ -105,6 +110,12 @@ class World:
     def now_ms(self) -> int:
         """The wall clock."""
         return WALL_MS + round(self.loop.time() * 1000)
+
+    def make_clock(self) -> SteadyClock:
+        """What a process of this world tells the time by: the machine's clock may be wrong, or be set."""
+        return SteadyClock(
+            lambda: (self.now_ms() + self._clock_error_ms) * _NS_PER_MS, lambda: round(self.loop.time() * 1e9)
+        )
 
     def note(self, who: str, text: str) -> None:
         """One line of the timeline."""
@@ -124,6 +135,11 @@ class World:
         trigger = f" trigger {request.trigger_price}" if request.trigger_price else ""
         self.note("send", f"{request.client_order_id} {request.type} {request.side} {request.quantity}{trigger}")
         self.oracles.on_sent(request)
+
+    def freeze_process(self, lasts_ms: int) -> None:
+        """The process does nothing for a while and the world goes on: what falls due meanwhile comes late."""
+        self.oracles.disturb(lasts_ms)
+        self.loop.pass_by(lasts_ms / 1000)
 
     # ── a life ──────────────────────────────────────────────────────────────
 
@@ -156,6 +172,8 @@ class World:
         self.exchange.on_accepted = self.oracles.on_accepted
         self.exchange.on_canceled = self.oracles.on_canceled
         self.network = Network(self, self.exchange, self.settings.execution.recv_window_ms)
+        self.stranger = Stranger(self.exchange, self.rng, self.note)
+        self.oracles.shared = self.stranger.touched
         self.brain: ScriptedBrain | SimulatedBrain = SimulatedBrain(scenario.seed, scenario.weather)
         if scenario.script is not None:
             self.brain = ScriptedBrain(WALL_MS, *scenario.script)
@@ -221,10 +239,16 @@ class World:
             case Fault.TERMINATE:
                 if self.alive is not None:
                     self.alive.terminate()
+            case Fault.CLOCK_SET:
+                self._clock_error_ms = self.rng.choice(CLOCK_ERRORS_MS)
+                self.note("machine", f"its clock is {self._clock_error_ms} ms ahead")
             case Fault.STOP_FILE:
                 self.demand = self.rng.choice(("block", "flatten"))
                 self.was_stopped = True
                 self.network.later(3 * lasts_ms, self._remove_stop)
+            case Fault.STRANGER:
+                self.oracles.disturb(0)
+                self.stranger.act()
             case Fault.STOP_CANCELED:
                 self._cancel_a_stop()
             case Fault.BACKUP:
@@ -278,16 +302,20 @@ class World:
             return
         store = SqlStore.open(self.database, read_only=True)
         try:
-            book = store.load().book
+            loaded = store.load()
         finally:
             store.close()
+        book = loaded.book
         if self.last_book is not None and book != prune(self.last_book):
             self.oracles.breach("I14", "the database gives another book than memory had")
         if self.is_restored:
             self._audit()
             self._compare_verdicts()
             return
-        self.oracles.settle(book, frozen_expected=self.may_be_frozen, level_expected=self.was_stopped)
+        foreign = (
+            {} if loaded.checkpoint is None else {item.symbol: item.quantity for item in loaded.checkpoint.foreign}
+        )
+        self.oracles.settle(book, foreign, frozen_expected=self.may_be_frozen, level_expected=self.was_stopped)
         self._audit()
         self._compare_fills()
         self._compare_days()
@@ -303,10 +331,20 @@ class World:
     def _compare_fills(self) -> None:
         """I10: each execution of the exchange is one row, and no row is invented."""
         with closing(sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True)) as connection:
-            rows = Counter(name.rstrip("+") for (name,) in connection.execute("SELECT trade_id FROM fills"))
-        trades = Counter(f"{row.number:09d}" for row in self.exchange.memory.trades)
-        if set(rows) != set(trades):
-            self.oracles.breach("I10", f"fills differ: {sorted(set(rows) ^ set(trades))[:5]}")
+            rows = {name.rstrip("+") for (name,) in connection.execute("SELECT trade_id FROM fills")}
+            keys = connection.execute("SELECT source_id FROM pnl WHERE kind = 'adjustment'").fetchall()
+        trades = self.exchange.memory.trades
+        every = {f"{row.number:09d}" for row in trades}
+        ours = {f"{row.number:09d}" for row in trades if self._is_ours(row.client_order_id)}
+        adjusted = {key.rpartition(":")[2].rstrip("+") for (key,) in keys} if self.stranger.touched else set()
+        # A stranger's fill is a row here as far as it reduces our position; ours is none beyond that.
+        if missing := ours - rows - adjusted:
+            self.oracles.breach("I10", f"fills that are not in the database: {sorted(missing)[:5]}")
+        if invented := rows - every:
+            self.oracles.breach("I10", f"fills that the exchange does not know: {sorted(invented)[:5]}")
+
+    def _is_ours(self, client_order_id: str) -> bool:
+        return not self.stranger.touched or parse_client_order_id(client_order_id) is not None
 
     def _count_calls(self) -> None:
         """I18: the venue is never asked more than its budget allows."""

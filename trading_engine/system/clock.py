@@ -5,8 +5,11 @@ a venue's clock (venues), virtual time (runtime, backtest).
 """
 
 import time
+from collections.abc import Callable
 
 _NS_PER_MS = 1_000_000
+_SLEW = 20  # one part in so many
+_STEP_NS = 60_000 * _NS_PER_MS
 
 
 class SystemClock:
@@ -19,3 +22,37 @@ class SystemClock:
     def monotonic_ms(self) -> int:
         """Milliseconds from an arbitrary start; never runs backwards, for durations and deadlines."""
         return time.monotonic_ns() // _NS_PER_MS
+
+
+class SteadyClock:
+    """The wall clock for decisions: it follows the machine's without ever jumping with it.
+
+    What waits for a span to pass (until an order that is not to be seen is proven absent, above all) must not be
+    cut short because somebody sets the clock. Differences are worked off by one part in twenty; only where the
+    machine's clock is more than a minute ahead, after a suspended machine wakes up, it is taken over at once. It
+    never runs backwards: a clock that was set back by hours is waited for, or taken over with a restart.
+
+    wall_ns, steady_ns   readers of the machine's clocks; the steady one counts the time of a suspension too
+    """
+
+    def __init__(
+        self,
+        wall_ns: Callable[[], int] = time.time_ns,
+        steady_ns: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+    ) -> None:
+        self._wall_ns = wall_ns
+        self._steady_ns = steady_ns
+        self._last_steady_ns = steady_ns()
+        self._now_ns = wall_ns()
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970-01-01 UTC."""
+        steady_ns = self._steady_ns()
+        elapsed_ns = max(steady_ns - self._last_steady_ns, 0)
+        ahead_ns = self._wall_ns() - (self._now_ns + elapsed_ns)
+        if ahead_ns < _STEP_NS:
+            most_ns = elapsed_ns // _SLEW
+            ahead_ns = max(-most_ns, min(ahead_ns, most_ns))
+        self._last_steady_ns = steady_ns
+        self._now_ns += elapsed_ns + ahead_ns
+        return self._now_ns // _NS_PER_MS

@@ -120,6 +120,21 @@ def test_a_foreign_fill_is_booked_as_an_adjustment_once() -> None:
     assert () == play.last.records
 
 
+def test_a_fill_of_our_order_beyond_our_position_is_named_as_such() -> None:
+    """An order that only reduces has closed a stranger's coins: their money, by our order."""
+    play = playing(ForeignPolicy.FLATTEN)
+    play.snapshot(positions=(at_venue(4),))
+    leave = play.place(Purpose.EXIT)
+    play.fill(leave, 4)
+    late = play.make_fill(leave, 2)
+    play.fill_told(late)
+    if not amounts(play):
+        play.fills_read(late)
+    assert [f"fill {late.trade_id} of {leave.request.client_order_id} goes beyond what is ours: sell 2 at 100"] == [
+        record.reason for record in play.recorded(AdjustmentBooked)
+    ]
+
+
 def test_a_person_who_loses_trips_no_limit_of_ours() -> None:
     """Half of the account is gone by another hand: neither daily loss nor drawdown."""
     play = playing(ForeignPolicy.IGNORE)

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from builders import BTC, Playbook, dec, make_settings
+from builders import BTC, Playbook, dec, held_at_venue, make_settings
 
 from trading_engine.core.effects import CancelOrder, PlaceOrder, SetTimer
 from trading_engine.core.settings import ExecutionSettings
@@ -229,6 +229,18 @@ def test_an_exit_without_an_answer_is_sent_again_under_a_new_id(is_unknown: bool
     assert [] == play.pass_time(3_999)
     (third,) = play.pass_time(1)
     assert 3 == play.order(third).generation
+
+
+def test_a_venue_that_was_heard_again_is_asked_at_once() -> None:
+    """What came before does not count against it: the doubling is for a venue that is silent."""
+    play = Playbook()
+    leave_by_signal(play)
+    for wait_ms in (2_000, 4_000):
+        play.pass_time(wait_ms)
+    assert [] == play.pass_time(7_000), "the fourth is due 8 s after the third"
+    rests = tuple(held_at_venue(position) for position in play.book.positions.values())
+    placed = [play.order(item) for item in play.snapshot(positions=rests).effects if isinstance(item, PlaceOrder)]
+    assert [(Purpose.EXIT, 4)] == [(order.purpose, order.generation) for order in placed]
 
 
 def test_an_exit_that_is_sent_again_is_for_what_is_still_open() -> None:
