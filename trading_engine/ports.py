@@ -16,6 +16,7 @@ implementation. The Venue port is shaped by three real venues at once (Zoomex V3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from typing import Protocol
 
 from trading_engine.core.state import Book, ForeignHolding
@@ -214,4 +215,84 @@ class Venue(Protocol):
 
     async def set_leverage(self, symbol: str, leverage: Decimal) -> Outcome:
         """Set the leverage of a symbol; "unchanged" is Accepted."""
+        ...
+
+
+class PositionMode(StrEnum):
+    """Whether a symbol holds one net position or a long and a short apart."""
+
+    ONE_WAY = "one_way"
+    HEDGE = "hedge"
+
+
+class MarginMode(StrEnum):
+    """Whether a position has its own margin or shares the account's."""
+
+    ISOLATED = "isolated"
+    CROSS = "cross"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """What a start checks about an account before it trades; None where the venue does not tell.
+
+    can_withdraw  the key may move money out: it should not
+    is_demo       the account holds play money
+    """
+
+    position_mode: PositionMode | None
+    can_trade: bool | None
+    can_withdraw: bool | None
+    is_demo: bool | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FeeRates:
+    """Shares of the notional, as fractions; negative is a rebate."""
+
+    maker: Decimal
+    taker: Decimal
+
+
+class RemoteVenue(Venue, Protocol):
+    """A venue over a network: it is opened and closed, its clock is measured, its account is checked.
+
+    Settings answer Accepted for "already so", like `set_leverage`.
+    """
+
+    async def open(self) -> None:
+        """Measure the clock, read limits and instruments, start the user stream. VenueUnavailable where it cannot."""
+        ...
+
+    async def close(self) -> None:
+        """End streams and connections; again has no effect."""
+        ...
+
+    async def measure_clock(self) -> int:
+        """Measure again; what the venue's clock is ahead of ours, in ms."""
+        ...
+
+    async def account_facts(self) -> AccountFacts:
+        """Position mode, permissions, real or play money."""
+        ...
+
+    async def fee_rates(self, symbol: str) -> FeeRates:
+        """What the account pays on a symbol."""
+        ...
+
+    async def set_position_mode(self, mode: PositionMode) -> Outcome:
+        """For the whole account, or all of its symbols."""
+        ...
+
+    async def set_margin_mode(self, symbol: str, mode: MarginMode) -> Outcome:
+        """For one symbol."""
+        ...
+
+    async def cancel_all(self, symbol: str) -> Sequence[OrderReport]:
+        """Cancel every order of a symbol in every order space; what is still open afterwards, empty for none."""
+        ...
+
+    async def candles(self, symbol: str, interval_ms: int, since_ms: int, until_ms: int) -> Sequence[Candle]:
+        """Closed candles that open in [since_ms, until_ms), oldest first, without gaps the venue does not have."""
         ...
