@@ -12,14 +12,12 @@ from trading_engine.venues.embedded.account import (
     ExchangePosition,
     Kind,
     Status,
-    Terms,
     divide_half_even,
     trade,
 )
 from trading_engine.venues.embedded.facts import known_instrument, single_tier
 
 E8 = 100_000_000
-TERMS = Terms(leverage_milli=10_000)
 
 
 def _instrument(tick: str = "1", step: str = "1") -> Instrument:
@@ -68,8 +66,8 @@ def test_division_rounds_to_the_nearest_and_ties_to_the_even(value: int, divisor
 def test_an_opening_trade_adds_cost_and_margin_and_realises_nothing(sign: int) -> None:
     """Two trades: the costs add up, a tenth of them is the margin at 10x."""
     position = ExchangePosition("ANY")
-    assert 0 == trade(position, CONTRACT, TERMS, sign, 3, 100)
-    assert 0 == trade(position, CONTRACT, TERMS, sign, 1, 104)
+    assert 0 == trade(position, CONTRACT, 10_000, sign, 3, 100)
+    assert 0 == trade(position, CONTRACT, 10_000, sign, 1, 104)
     assert (sign, 4, 404 * E8) == (position.sign, position.steps, position.cost_e8)
     assert 404 * E8 // 10 == position.margin_e8
 
@@ -78,16 +76,16 @@ def test_an_opening_trade_adds_cost_and_margin_and_realises_nothing(sign: int) -
 def test_a_reducing_trade_realises_its_share(sign: int, expected: int) -> None:
     """Two of four steps, ten ticks higher; cost and margin shrink by half."""
     position = ExchangePosition("ANY")
-    trade(position, CONTRACT, TERMS, sign, 4, 100)
-    assert expected == trade(position, CONTRACT, TERMS, -sign, 2, 110)
+    trade(position, CONTRACT, 10_000, sign, 4, 100)
+    assert expected == trade(position, CONTRACT, 10_000, -sign, 2, 110)
     assert (sign, 2, 200 * E8, 20 * E8) == (position.sign, position.steps, position.cost_e8, position.margin_e8)
 
 
 def test_a_closing_trade_leaves_nothing_behind() -> None:
     """No rest of cost, margin or liquidation price, whatever the shares before were rounded to."""
     position = ExchangePosition("ANY")
-    trade(position, CONTRACT, TERMS, 1, 7, 101)
-    gross = sum(trade(position, CONTRACT, TERMS, -1, steps, 103) for steps in (3, 2, 2))
+    trade(position, CONTRACT, 10_000, 1, 7, 101)
+    gross = sum(trade(position, CONTRACT, 10_000, -1, steps, 103) for steps in (3, 2, 2))
     assert 14 * E8 == gross
     assert ExchangePosition("ANY") == position
 
@@ -95,8 +93,8 @@ def test_a_closing_trade_leaves_nothing_behind() -> None:
 def test_a_trade_beyond_the_position_opens_the_other_side() -> None:
     """The first part realises, the rest is a new position at the price of the trade."""
     position = ExchangePosition("ANY")
-    trade(position, CONTRACT, TERMS, 1, 4, 100)
-    assert -40 * E8 == trade(position, CONTRACT, TERMS, -1, 6, 90)
+    trade(position, CONTRACT, 10_000, 1, 4, 100)
+    assert -40 * E8 == trade(position, CONTRACT, 10_000, -1, 6, 90)
     assert (-1, 2, 180 * E8, 18 * E8) == (position.sign, position.steps, position.cost_e8, position.margin_e8)
     assert position.liquidation > 90
 
@@ -105,14 +103,14 @@ def test_a_trade_beyond_the_position_opens_the_other_side() -> None:
 def test_the_liquidation_price_is_where_the_margin_is_down_to_maintenance(sign: int, expected: int) -> None:
     """Entry 10,000 at 10x: 9,000 / 0.995 rounded up for a long, 11,000 / 1.005 rounded down for a short."""
     position = ExchangePosition("ANY")
-    trade(position, CONTRACT, TERMS, sign, 1, 10_000)
+    trade(position, CONTRACT, 10_000, sign, 1, 10_000)
     assert expected == position.liquidation
 
 
 def test_a_long_without_leverage_is_never_liquidated() -> None:
     """Its margin outlasts a price of zero."""
     position = ExchangePosition("ANY")
-    trade(position, CONTRACT, Terms(leverage_milli=1_000), 1, 5, 100)
+    trade(position, CONTRACT, 1_000, 1, 5, 100)
     assert 0 == position.liquidation
 
 

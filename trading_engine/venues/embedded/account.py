@@ -97,6 +97,7 @@ class Progress:
 
     open_ms, stage   the candle batch and the stage inside it; DONE when the batch is over
     funded_ms        settlements up to here were looked at
+    leverage_milli   symbol → leverage in thousandths, where it is another than the account's terms say
     """
 
     open_ms: int = -1
@@ -106,6 +107,7 @@ class Progress:
     orders: int = 0
     trades: int = 0
     wallet_e8: int = 0
+    leverage_milli: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,9 @@ def divide_half_even(value: int, divisor: int) -> int:
     return quotient
 
 
-def trade(position: ExchangePosition, contract: Contract, terms: Terms, sign: int, steps: int, price: int) -> int:
+def trade(
+    position: ExchangePosition, contract: Contract, leverage_milli: int, sign: int, steps: int, price: int
+) -> int:
     """Change the position by one trade and return the gross PnL it realises, in 1e-8.
 
     A trade against the position reduces it first; what is left of it opens the other side.
@@ -183,7 +187,7 @@ def trade(position: ExchangePosition, contract: Contract, terms: Terms, sign: in
         position.sign = sign
         position.steps += steps
         position.cost_e8 += value
-        position.margin_e8 += margin.initial_margin_e8(value, terms.leverage_milli)
+        position.margin_e8 += margin.initial_margin_e8(value, leverage_milli)
     if position.steps:
         entry_mticks = position.cost_e8 * 1_000 // (position.steps * contract.value_e8)
         position.liquidation = margin.liquidation_ticks(

@@ -294,7 +294,7 @@ class Kernel:
         position = self.account.positions.setdefault(symbol, ExchangePosition(symbol))
         rate = self._terms.maker_fee_e8 if is_maker else self._terms.taker_fee_e8
         fee = fills.fee_e8(notional_e8(price, steps, contract.value_e8), rate)
-        gross = trade(position, contract, self._terms, sign, steps, price)
+        gross = trade(position, contract, self.leverage_milli(symbol), sign, steps, price)
         progress.wallet_e8 += gross - fee
         progress.trades += 1
         row = TradeRow(
@@ -388,10 +388,26 @@ class Kernel:
         value = notional_e8(price, order.steps, contract.value_e8)
         if value < contract.min_notional_e8:
             return Refusal("notional", f"{value} is below {contract.min_notional_e8} (1e-8)")
-        required = margin.initial_margin_e8(value, self._terms.leverage_milli)
+        required = margin.initial_margin_e8(value, self.leverage_milli(order.symbol))
         required += fills.fee_e8(value, self._terms.taker_fee_e8)
         if required > self.available_e8():
             return Refusal("margin", f"needs {required}, available {self.available_e8()} (1e-8)")
+        return None
+
+    def leverage_milli(self, symbol: str) -> int:
+        """The leverage of new positions on a symbol, in thousandths."""
+        return self.account.progress.leverage_milli.get(symbol, self._terms.leverage_milli)
+
+    def set_leverage(self, symbol: str, leverage_milli: int) -> Refusal | None:
+        """Change it durably, or say why not: what is open was opened under the old one."""
+        position = self.account.positions.get(symbol)
+        highest = int(self._contracts[symbol].instrument.max_leverage * 1_000)
+        if not 1_000 <= leverage_milli <= highest:
+            return Refusal("leverage", f"{leverage_milli / 1000:g}x, allowed 1x to {highest / 1000:g}x")
+        if position is not None and position.sign and leverage_milli != self.leverage_milli(symbol):
+            return Refusal("leverage", f"{symbol} is held at {self.leverage_milli(symbol) / 1000:g}x")
+        self.account.progress.leverage_milli[symbol] = leverage_milli
+        self._durable(Change())
         return None
 
     def available_e8(self) -> int:
@@ -408,7 +424,7 @@ class Kernel:
                 contract = self._contracts[order.symbol]
                 price = order.price or self._point(order.symbol).last
                 value = notional_e8(price, order.remaining, contract.value_e8)
-                free -= margin.initial_margin_e8(value, self._terms.leverage_milli)
+                free -= margin.initial_margin_e8(value, self.leverage_milli(order.symbol))
         return free
 
 

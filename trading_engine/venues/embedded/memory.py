@@ -266,6 +266,14 @@ class Memory:
             row = self._db.execute("SELECT body FROM orders WHERE client_order_id = ?", (client_order_id,)).fetchone()
             return None if row is None else msgspec.json.decode(row[0], type=ExchangeOrder)
 
+    def every_order(self) -> list[ExchangeOrder]:
+        """All orders there have been, oldest first."""
+        with self._intact():
+            rows = [
+                msgspec.json.decode(body, type=ExchangeOrder) for (body,) in self._db.execute("SELECT body FROM orders")
+            ]
+        return sorted(rows, key=lambda order: order.number)
+
     def trades_since(self, since_ms: int) -> list[TradeRow]:
         """Executions at or after an instant, oldest first."""
         if since_ms > self._newest_ms["trades"]:

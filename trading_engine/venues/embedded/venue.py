@@ -106,6 +106,11 @@ class EmbeddedVenue:
         for happening in self._kernel.settle(symbol, now_ms):
             yield self._event(happening)
 
+    @property
+    def kernel(self) -> Kernel:
+        """The matching itself, for a server that shows more of an exchange than the port asks for."""
+        return self._kernel
+
     def catch_up(self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate]) -> int:
         """Match candles that passed while nobody listened; how much happened. Reconciliation tells the rest."""
         return sum(1 for _ in self._kernel.play(open_ms, candles, settlements))
@@ -213,7 +218,7 @@ class EmbeddedVenue:
                     money.ratio(money.from_e8(position.cost_e8), quantity),
                     instrument.ticks_to_price(last),
                     liquidation,
-                    money.from_units(self._terms.leverage_milli, Decimal("0.001")),
+                    money.from_units(self._kernel.leverage_milli(position.symbol), Decimal("0.001")),
                 )
             )
         return held

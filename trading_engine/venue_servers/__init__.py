@@ -1,0 +1,1 @@
+"""Local servers that speak the venues' own protocols, on the exchange that paper trading uses."""

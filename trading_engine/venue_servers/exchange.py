@@ -1,0 +1,295 @@
+"""One account at an exchange whose minutes pass by themselves, with everything the venues' protocols show of it.
+
+What belongs here: the exchange behind all protocols: time, orders by both ids, history, settings, market figures,
+and who is told what happens. What does not: any protocol's words (binance, bingx, zoomex), matching (embedded).
+
+The matching is the one of paper trading (`venues.embedded`): one-way mode, isolated margin.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Protocol
+
+from trading_engine.domain import money
+from trading_engine.domain.instrument import Instrument
+from trading_engine.domain.market import Candle, FundingRate
+from trading_engine.domain.money import ZERO
+from trading_engine.venue_servers.clock import ServerClock
+from trading_engine.venues.embedded.account import (
+    Account,
+    Contract,
+    ExchangeOrder,
+    ExchangePosition,
+    Kind,
+    MarketPoint,
+    Progress,
+    Terms,
+)
+from trading_engine.venues.embedded.matching import POINTS, Change, IncomeRow, Kernel, Refusal, TradeRow
+from trading_engine.venues.embedded.memory import AccountMemory
+
+MINUTE_MS = 60_000
+CANDLES_KEPT = 3_000
+_OWN_IDS = "srv"
+
+
+class ServerMemory(AccountMemory, Protocol):
+    """What a server needs of the exchange's memory beyond paper trading: all orders there have been."""
+
+    def every_order(self) -> list[ExchangeOrder]:
+        """Oldest first."""
+        ...
+
+
+@dataclass(slots=True)
+class Terminal:
+    """What somebody who asks sees of a symbol's market.
+
+    closed      closed candles of a minute, oldest first
+    building    the candle of this minute as far as it has come, None before the first
+    funding     past settlements, oldest first
+    next_rate   the rate that will be paid at the next settlement, and when
+    """
+
+    closed: list[Candle] = field(default_factory=list)
+    building: Candle | None = None
+    funding: list[FundingRate] = field(default_factory=list)
+    next_rate: FundingRate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """The price of a symbol has moved: its candle as far as it has come, and whether that is its end."""
+
+    candle: Candle
+    is_closed: bool
+
+
+Happening = ExchangeOrder | TradeRow | IncomeRow | Ticked
+Listener = Callable[[Happening], None]
+
+
+class LocalExchange:
+    """The exchange. `minute` is driven by a market; requests come in between, at the clock's present instant."""
+
+    def __init__(
+        self,
+        memory: ServerMemory,
+        instruments: Sequence[Instrument],
+        terms: Terms,
+        deposit: Decimal,
+        clock: ServerClock,
+    ) -> None:
+        self.clock = clock
+        self.terms = terms
+        self.instruments = {instrument.symbol: instrument for instrument in instruments}
+        self.asset = instruments[0].settle_asset
+        self.markets = {symbol: Terminal() for symbol in self.instruments}
+        self._memory = memory
+        self._listeners: list[Listener] = []
+        loaded = memory.load()
+        self.account = loaded or Account(progress=Progress(now_ms=clock.now_ms()))
+        contracts = {symbol: Contract.of(instrument) for symbol, instrument in self.instruments.items()}
+        self._kernel = Kernel(self.account, contracts, terms, self._write)
+        self._orders: dict[str, ExchangeOrder] = {}
+        self._by_number: dict[int, ExchangeOrder] = {}
+        self._client_ids = 0
+        if loaded is None:
+            self.account.progress.wallet_e8 = money.to_e8(deposit)
+            opening = IncomeRow("opening", "transfer", "", money.to_e8(deposit), clock.now_ms())
+            self._write(Change(incomes=[opening]))
+        for order in memory.every_order():
+            self._remember(self.account.orders.get(order.client_order_id, order))
+
+    def _write(self, change: Change) -> None:
+        self._memory.write(self.account, change)
+        for order in change.orders:
+            self._remember(order)
+
+    def _remember(self, order: ExchangeOrder) -> None:
+        self._orders[order.client_order_id] = order
+        self._by_number[order.number] = order
+
+    # ── who listens ─────────────────────────────────────────────────────────
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        """Tell `listener` everything that happens from now on; call the answer to stop it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _tell(self, happenings: Iterable[Happening]) -> None:
+        for happening in happenings:
+            for listener in tuple(self._listeners):
+                listener(happening)
+
+    # ── time and the market ─────────────────────────────────────────────────
+
+    def now_ms(self) -> int:
+        """The exchange's clock."""
+        return self.clock.now_ms()
+
+    def play(
+        self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate], points: int = POINTS
+    ) -> None:
+        """Let a minute pass up to a number of points of its path; calls for one minute go on where the last stopped."""
+        for rate in settlements:
+            known = self.markets[rate.symbol].funding
+            if not known or known[-1].ts_ms < rate.ts_ms:
+                known.append(rate)
+        self._tell(self._kernel.play(open_ms, candles, settlements, points))
+        is_over = points == POINTS
+        for candle in candles:
+            market = self.markets[candle.symbol]
+            shown = candle if is_over else self._so_far(candle, points)
+            market.building = None if is_over else shown
+            if is_over and (not market.closed or market.closed[-1].open_time_ms < candle.open_time_ms):
+                market.closed.append(candle)
+                del market.closed[:-CANDLES_KEPT]
+            self._tell([Ticked(shown, is_over)])
+
+    async def live(self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate]) -> None:
+        """Let a minute pass at the pace of the clock; returns at its end."""
+        for point in range(1, POINTS):
+            self.play(open_ms, candles, settlements, point)
+            await self.clock.sleep_until(open_ms + point * MINUTE_MS // POINTS)
+        await self.clock.sleep_until(open_ms + MINUTE_MS)
+        self.play(open_ms, candles, settlements)
+
+    def _so_far(self, candle: Candle, points: int) -> Candle:
+        """The candle with what its path has shown: no client sees a high or a close that is yet to come."""
+        last = self.last_ticks(candle.symbol) or candle.open
+        before = self.markets[candle.symbol].building
+        if before is not None and before.open_time_ms != candle.open_time_ms:
+            before = None
+        high = max(candle.open, last, before.high if before else 0)
+        low = min(candle.open, last, before.low if before else last)
+        volume = candle.volume * points // POINTS
+        return candle._replace(high=high, low=low, close=last, volume=volume)
+
+    def last_ticks(self, symbol: str) -> int:
+        """The last price in ticks, 0 before the first."""
+        return self.account.points.get(symbol, MarketPoint(symbol)).last
+
+    def last_price(self, symbol: str) -> Decimal:
+        """The last price, which is the mark price as well; 0 before the first."""
+        return self.instruments[symbol].ticks_to_price(self.last_ticks(symbol))
+
+    # ── orders ──────────────────────────────────────────────────────────────
+
+    def submit(
+        self,
+        symbol: str,
+        kind: Kind,
+        sign: int,
+        quantity: Decimal,
+        price: Decimal | None = None,
+        *,
+        client_order_id: str = "",
+        reduce_only: bool = False,
+        post_only: bool = False,
+        immediate_or_cancel: bool = False,
+    ) -> ExchangeOrder | Refusal:
+        """Take an order, tell of it, and trade what can trade at the present price.
+
+        `price` is the limit or the trigger. Refusal codes beside the kernel's: "symbol", "tick", "step", "duplicate".
+        """
+        instrument = self.instruments.get(symbol)
+        if instrument is None:
+            return Refusal("symbol", f"{symbol} is not listed")
+        if client_order_id in self._orders:
+            return Refusal("duplicate", f"{client_order_id} was used before")
+        try:
+            steps = instrument.quantity_to_steps(quantity)
+        except ValueError as error:
+            return Refusal("step", str(error))
+        try:
+            ticks = 0 if price is None else instrument.price_to_ticks(price)
+        except ValueError as error:
+            return Refusal("tick", str(error))
+        order = ExchangeOrder(client_order_id or self._new_id(), 0, symbol, kind, sign, steps, ticks, reduce_only, 0, 0)
+        self.account.progress.now_ms = self.now_ms()
+        refusal = self._kernel.submit(order, post_only=post_only)
+        if refusal is not None:
+            return refusal
+        self._tell([order])
+        self._tell(self._kernel.settle(symbol, self.now_ms()))
+        if immediate_or_cancel and order.status.is_open:
+            self.cancel(order)
+        return order
+
+    def _new_id(self) -> str:
+        self._client_ids += 1
+        return f"{_OWN_IDS}{self.now_ms():x}{self._client_ids:x}"
+
+    def cancel(self, order: ExchangeOrder) -> bool:
+        """Take an order off the book; False where it is not open."""
+        self.account.progress.now_ms = self.now_ms()
+        gone = self._kernel.cancel(order.client_order_id)
+        if gone is None:
+            return False
+        self._tell([gone])
+        return True
+
+    def order(self, *, client_order_id: str = "", number: int = 0) -> ExchangeOrder | None:
+        """The order with this client id, or this number, in any state."""
+        return self._orders.get(client_order_id) if client_order_id else self._by_number.get(number)
+
+    def orders(self, symbol: str = "", *, only_open: bool = False) -> list[ExchangeOrder]:
+        """Orders of a symbol, or of all, oldest first."""
+        return [
+            order
+            for order in self._orders.values()
+            if (not symbol or order.symbol == symbol) and (order.status.is_open or not only_open)
+        ]
+
+    def filled_value(self, order: ExchangeOrder) -> Decimal:
+        """Sum of price × quantity of what an order has traded."""
+        instrument = self.instruments[order.symbol]
+        total = ZERO
+        for row in self._memory.trades_since(order.created_ms):
+            if row.order_number == order.number:
+                total += instrument.ticks_to_price(row.price) * instrument.steps_to_quantity(row.steps)
+        return total
+
+    # ── the account ─────────────────────────────────────────────────────────
+
+    def positions(self) -> list[ExchangePosition]:
+        """Every position with a quantity."""
+        return [position for position in self.account.positions.values() if position.sign]
+
+    def trades(self, since_ms: int = 0, symbol: str = "") -> list[TradeRow]:
+        """Executions at or after an instant, oldest first."""
+        return [row for row in self._memory.trades_since(since_ms) if not symbol or row.symbol == symbol]
+
+    def incomes(self, since_ms: int = 0) -> list[IncomeRow]:
+        """Funding and transfers at or after an instant, oldest first."""
+        return self._memory.incomes_since(since_ms)
+
+    @property
+    def wallet(self) -> Decimal:
+        """Settled money."""
+        return money.from_e8(self.account.progress.wallet_e8)
+
+    @property
+    def available(self) -> Decimal:
+        """What new orders may use."""
+        return money.from_e8(self._kernel.available_e8())
+
+    def unrealized(self, position: ExchangePosition) -> Decimal:
+        """Open PnL of a position at the last price."""
+        instrument = self.instruments[position.symbol]
+        value = self.last_price(position.symbol) * instrument.steps_to_quantity(position.steps)
+        return (value - money.from_e8(position.cost_e8)) * position.sign
+
+    def leverage(self, symbol: str) -> Decimal:
+        """Leverage of new positions on a symbol."""
+        return money.from_units(self._kernel.leverage_milli(symbol), Decimal("0.001"))
+
+    def set_leverage(self, symbol: str, leverage: Decimal) -> Refusal | None:
+        """Change it, or say why not."""
+        return self._kernel.set_leverage(symbol, int(leverage * 1_000))
+
+    def close(self) -> None:
+        """Release the memory."""
+        self._memory.close()
