@@ -105,11 +105,12 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the store gives at boot."""
+    """What the store gives at boot; `last_ts_ms` is the instant of the newest record, 0 without any."""
 
     book: Book
     checkpoint: Checkpoint | None
     last_seq: int
+    last_ts_ms: int = 0
 
 
 class Store(Protocol):

@@ -42,18 +42,21 @@ def test_a_new_store_is_empty(reopen: Callable[[], Store]) -> None:
     loaded = reopen().load()
     assert ("", None, 0) == (loaded.book.epoch, loaded.checkpoint, loaded.last_seq)
     assert {} == loaded.book.positions
+    assert 0 == loaded.last_ts_ms
 
 
 def test_what_was_committed_is_loaded_by_the_next_process(reopen: Callable[[], Store]) -> None:
     """Book, checkpoint and the number of the last record, after each commit."""
     story = Story(5)
-    last = 0
+    last = written_ms = 0
     for commit in story.commits(40):
         store = reopen()
         last += len(commit.records)
         assert last == store.commit(commit)
         loaded = reopen().load()
         assert (commit.checkpoint, last) == (loaded.checkpoint, loaded.last_seq)
+        written_ms = commit.ts_ms if commit.records else written_ms
+        assert written_ms == loaded.last_ts_ms
         assert without_old_keys(prune(commit.book), loaded.book) == loaded.book
 
 

@@ -16,10 +16,11 @@ class MemoryStore:
         self.is_closed = False
         self._book = Book(epoch="")
         self._checkpoint: Checkpoint | None = None
+        self._last_ts_ms = 0
 
     def load(self) -> Loaded:
         """The book and checkpoint of the last commit."""
-        return Loaded(self._book, self._checkpoint, len(self.journal))
+        return Loaded(self._book, self._checkpoint, len(self.journal), self._last_ts_ms)
 
     def commit(self, commit: Commit) -> int:
         """Take everything, or nothing where `fail_next` is set."""
@@ -28,6 +29,7 @@ class MemoryStore:
             error, self.fail_next = self.fail_next, None
             raise error
         self.journal += encoded
+        self._last_ts_ms = commit.ts_ms if encoded else self._last_ts_ms
         self.commits.append(commit)
         self._book = prune(commit.book)
         self._checkpoint = commit.checkpoint

@@ -64,7 +64,7 @@ def on_run_began(draft: Draft, event: RunBegan) -> None:
     """A process has taken over; nothing is trusted before a snapshot was reconciled."""
     draft.record(RunStarted(event.run_id, event.version, event.mode, event.config_hash, draft.book.epoch))
     draft.alert(Severity.INFO, "run:started", f"engine {event.version} started in {event.mode} mode")
-    draft.see(is_synced=False)
+    draft.see(is_synced=False, began_ms=draft.ts_ms)
     draft.effect(TakeSnapshot())
 
 

@@ -75,6 +75,8 @@ def boot_timers(book: Book, settings: EngineSettings, now_ms: int) -> tuple[Effe
         if order.purpose is Purpose.ENTRY and order.is_live and not order.cancel_requested:
             at_ms = order.created_ms + execution.entry_ttl_ms
             timers.append(SetTimer(at_ms, TimerKind.ENTRY_DEADLINE, order.client_order_id))
+        if order.is_live and on_venue.is_prompt(order) and not settings.absence_is_proof:
+            timers.append(SetTimer(now_ms + execution.poll_ms, TimerKind.LOOKUP, order.client_order_id))
     for position in book.positions.values():
         if position.state is PositionState.OPEN:
             # The first snapshot brings its stop in order; where there is none to be had, this does.

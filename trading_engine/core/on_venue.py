@@ -109,11 +109,12 @@ def on_lookup_failed(draft: Draft, client_order_id: str) -> None:
 
 def _ask_again(draft: Draft, order: Order) -> None:
     """Ask after an order that should fill at once: a stream may lose the fill."""
-    if _is_prompt(order) and not draft.settings.absence_is_proof:
+    if is_prompt(order) and not draft.settings.absence_is_proof:
         draft.effect(SetTimer(_next_poll_ms(draft, order), TimerKind.LOOKUP, order.client_order_id))
 
 
-def _is_prompt(order: Order) -> bool:
+def is_prompt(order: Order) -> bool:
+    """It should fill at once: when it does not seem to, a message may be lost."""
     return order.purpose in (Purpose.ENTRY, Purpose.EXIT) and order.type is OrderType.MARKET
 
 
@@ -126,7 +127,7 @@ def _look_later(draft: Draft, order: Order) -> None:
     """Ask when absence can be the truth; an order that should fill at once is asked after before, too."""
     execution = draft.settings.execution
     at_ms = absence_proven_ms(draft, order) + 1
-    if _is_prompt(order):
+    if is_prompt(order):
         at_ms = max(min(at_ms, _next_poll_ms(draft, order)), draft.ts_ms + execution.poll_ms)
     else:
         at_ms = max(at_ms, draft.ts_ms + execution.lookup_retry_ms)
@@ -152,11 +153,15 @@ def _not_found(draft: Draft, order: Order) -> None:
 
 
 def absence_proven_ms(draft: Draft, order: Order) -> int:
-    """The instant after which "no such order" can be the truth: nothing in flight, nothing still invisible."""
+    """The instant after which "no such order" can be the truth: nothing in flight, nothing still invisible.
+
+    What an earlier process sent counts from this one's beginning: the clock may have been set in between.
+    """
     execution = draft.settings.execution
-    settled_ms = order.not_after_ms + execution.recv_window_ms
+    began_ms = draft.market.began_ms
+    settled_ms = max(order.not_after_ms, began_ms) + execution.recv_window_ms
     if not order.state.is_unresolved:
-        settled_ms = max(settled_ms, order.updated_ms)
+        settled_ms = max(order.not_after_ms + execution.recv_window_ms, order.updated_ms, began_ms)
     return settled_ms + draft.settings.visibility_delay_ms + execution.absence_margin_ms
 
 

@@ -162,6 +162,7 @@ class Market:
 
     marks           symbol → last close
     closed_ms       close time of the latest candles
+    began_ms        when this process took over
     is_synced       a snapshot was reconciled since the last disconnect
     is_connected    the user stream tells what happens; connected_ms since when
     doubts          symbol → a difference that one snapshot showed and the next must confirm
@@ -174,6 +175,7 @@ class Market:
 
     marks: Mapping[str, Decimal] = field(default_factory=dict)
     closed_ms: int = 0
+    began_ms: int = 0
     decided_ms: int = 0
     reconciled_ms: int = 0
     is_synced: bool = False

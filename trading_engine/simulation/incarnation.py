@@ -24,6 +24,7 @@ from trading_engine.simulation.exchange import SimulatedExchange
 from trading_engine.simulation.faults import Fault
 from trading_engine.simulation.network import NetworkFeed, NetworkVenue, ProcessDeath
 from trading_engine.store.sql_store import AFTER_COMMIT, SqlStore, StoreFailed
+from trading_engine.system.clock import SteadyClock
 
 if TYPE_CHECKING:
     from trading_engine.simulation.world import World
@@ -69,9 +70,9 @@ class Incarnation:
         self.world = world
         self._until_ms = until_ms
         self.is_dead = False
-        self._clock = world.make_clock()
-        self.venue = NetworkVenue(world.network, world, self._clock)
         self.feed = NetworkFeed(world.network, world)
+        self._venue: NetworkVenue | None = None
+        self._clock: SteadyClock | None = None
         self._session: sessions.Session | None = None
         self._pump: pumps.Pump | None = None
         self.path = "./STOP"
@@ -101,7 +102,7 @@ class Incarnation:
         except Exception as error:  # noqa: BLE001 - an engine that fails by itself is a finding
             how = f"failed: {type(error).__name__}: {error}"
             world.oracles.breach("I13", how)
-        self.is_dead = self.venue.is_dead = self.feed.is_dead = True
+        self._end()
         world.alive = None
         world.network.listener = None
         world.note("engine", how)
@@ -124,15 +125,15 @@ class Incarnation:
             world.oracles.breach("I14", "a restart gives another book than memory had")
         epoch = base36(world.scenario.seed % 36**EPOCH_LENGTH, EPOCH_LENGTH)
         book = loaded.book if loaded.book.epoch else replace(loaded.book, epoch=epoch)
-        timers = Timers()
-        executor = Executor(self.venue, self._clock, timers, self.hit)
+        timers, clock = Timers(), world.make_clock(loaded.last_ts_ms)
+        self._clock = clock
+        venue = self._venue = NetworkVenue(world.network, world, clock)
+        executor = Executor(venue, clock, timers, self.hit)
         self._pump = pumps.Pump(
             EngineState(book), world.settings, store, f"run-{world.starts}", executor.dispatch, self._told, lambda: None
         )
         executor.attach(self._pump)
-        parts = sessions.Parts(
-            self.venue, self.feed, world.brain, self._pump, executor, timers, self._clock, self, Level.NO_ENTRY
-        )
+        parts = sessions.Parts(venue, self.feed, world.brain, self._pump, executor, timers, clock, self, Level.NO_ENTRY)
         identity = sessions.Identity(f"run-{world.starts}", "simulated", "paper", "0")
         self._session = sessions.Session(parts, identity, stop_poll_s=STOP_POLL_S)
         world.network.later(self._until_ms - world.now_ms(), self._end_of_world)
@@ -148,6 +149,12 @@ class Incarnation:
         for record in records:
             self.world.note("record", _brief(record))
 
+    def _end(self) -> None:
+        """From here on this process does nothing and hears nothing."""
+        self.is_dead = self.feed.is_dead = True
+        if self._venue is not None:
+            self._venue.is_dead = True
+
     # ── ways to end ─────────────────────────────────────────────────────────
 
     def hit(self, name: str) -> None:
@@ -158,7 +165,7 @@ class Incarnation:
         self.world.crash_points[name] += 0
         if self.world.fault(f"die.{name}") is Fault.DEATH:
             self.world.crash_points[name] += 1
-            self.is_dead = self.venue.is_dead = self.feed.is_dead = True
+            self._end()
             raise ProcessDeath(name)
 
     def die(self, where: str) -> None:
@@ -166,7 +173,7 @@ class Incarnation:
         if self.is_dead or self._session is None:
             return
         self.world.crash_points[where] += 1
-        self.is_dead = self.venue.is_dead = self.feed.is_dead = True
+        self._end()
         self._session.fail(ProcessDeath(where))
 
     def terminate(self) -> None:
@@ -176,7 +183,7 @@ class Incarnation:
 
     def resume(self) -> None:
         """An operator resumes over the control socket."""
-        if self._session is not None and not self.is_dead:
+        if self._session is not None and self._clock is not None and not self.is_dead:
             self._session.handle(ResumeRequested(self._clock.now_ms(), "operator"))
 
     def read(self) -> Literal["block", "flatten"] | None:

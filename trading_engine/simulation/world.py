@@ -111,10 +111,12 @@ class World:
         """The wall clock."""
         return WALL_MS + round(self.loop.time() * 1000)
 
-    def make_clock(self) -> SteadyClock:
+    def make_clock(self, not_before_ms: int) -> SteadyClock:
         """What a process of this world tells the time by: the machine's clock may be wrong, or be set."""
         return SteadyClock(
-            lambda: (self.now_ms() + self._clock_error_ms) * _NS_PER_MS, lambda: round(self.loop.time() * 1e9)
+            lambda: (self.now_ms() + self._clock_error_ms) * _NS_PER_MS,
+            lambda: round(self.loop.time() * 1e9),
+            not_before_ms,
         )
 
     def note(self, who: str, text: str) -> None:

@@ -40,9 +40,11 @@ from trading_engine.store.tables import control, journal, orders, pnl, positions
 
 
 def load(connection: Connection) -> Loaded:
-    """The live book, the last checkpoint (None before the first) and the number of the last record."""
+    """The live book, the last checkpoint (None before the first), number and instant of the last record."""
     row = connection.execute(select(control)).one()
-    return Loaded(load_book(connection), _checkpoint(row.checkpoint), last_seq(connection))
+    newest = connection.execute(select(journal.c.seq, journal.c.ts).order_by(journal.c.seq.desc()).limit(1)).first()
+    seq, ts_ms = (0, 0) if newest is None else (newest.seq, newest.ts)
+    return Loaded(load_book(connection), _checkpoint(row.checkpoint), seq, ts_ms)
 
 
 def last_seq(connection: Connection) -> int:

@@ -32,6 +32,9 @@ class SteadyClock:
     machine's clock is more than a minute ahead, after a suspended machine wakes up, it is taken over at once. It
     never runs backwards: a clock that was set back by hours is waited for, or taken over with a restart.
 
+    It begins no earlier than `not_before_ms`, the last instant that was written down: a restart after the clock was
+    set back finds no past that lies in the future.
+
     wall_ns, steady_ns   readers of the machine's clocks; the steady one counts the time of a suspension too
     """
 
@@ -39,11 +42,12 @@ class SteadyClock:
         self,
         wall_ns: Callable[[], int] = time.time_ns,
         steady_ns: Callable[[], int] = lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+        not_before_ms: int = 0,
     ) -> None:
         self._wall_ns = wall_ns
         self._steady_ns = steady_ns
         self._last_steady_ns = steady_ns()
-        self._now_ns = wall_ns()
+        self._now_ns = max(wall_ns(), not_before_ms * _NS_PER_MS)
 
     def now_ms(self) -> int:
         """Milliseconds since 1970-01-01 UTC."""

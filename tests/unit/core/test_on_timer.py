@@ -202,9 +202,19 @@ def test_a_live_entry_boots_with_its_deadline() -> None:
     """At its own time, even if that has passed; not where its cancel was intended, not for a filled one."""
     entry = make_order(created_ms=NOW - 90_000)
     deadline = SetTimer(NOW - 30_000, TimerKind.ENTRY_DEADLINE, entry.client_order_id)
-    assert (RECONCILE, deadline) == boot_timers(make_book(entry, position=make_position()), make_settings(), NOW)
+    in_process = make_settings(absence_is_proof=True)
+    assert (RECONCILE, deadline) == boot_timers(make_book(entry, position=make_position()), in_process, NOW)
     for done in (make_order(cancel_requested=True), make_order(state=OrderState.CANCELED)):
-        assert (RECONCILE,) == boot_timers(make_book(done, position=make_position()), make_settings(), NOW)
+        assert (RECONCILE,) == boot_timers(make_book(done, position=make_position()), in_process, NOW)
+
+
+def test_what_should_fill_at_once_is_asked_after_soon_after_a_start() -> None:
+    """Over a wire a fill's message may be lost; a market order that has ended is asked after no more."""
+    entry = make_order(created_ms=NOW - 1_000)
+    look = SetTimer(NOW + 1_000, TimerKind.LOOKUP, entry.client_order_id)
+    assert look in boot_timers(make_book(entry, position=make_position()), make_settings(), NOW)
+    done = make_order(state=OrderState.CANCELED)
+    assert (RECONCILE,) == boot_timers(make_book(done, position=make_position()), make_settings(), NOW)
 
 
 def test_an_open_position_boots_with_a_look_at_its_protection() -> None:

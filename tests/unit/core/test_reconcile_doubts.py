@@ -9,7 +9,7 @@ from trading_engine.core.effects import PlaceOrder, SetTimer, TakeSnapshot
 from trading_engine.core.gates import entry_gates
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Doubt
-from trading_engine.domain.events import TimerKind
+from trading_engine.domain.events import RunBegan, TimerKind
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Side
@@ -52,6 +52,23 @@ def test_a_snapshot_begun_before_the_window_was_over_proves_no_absence() -> None
     assert [SetTimer(play.now + 1_000, TimerKind.LOOKUP, id_of(entry))] == play.asked(SetTimer)
     play.absent(entry, ts_ms=began_ms + 1)
     assert (OrderState.VOID, PositionState.CLOSED) == (play.order(entry).state, play.position.state)
+
+
+@pytest.mark.parametrize("is_acknowledged", [False, True])
+def test_what_an_earlier_process_sent_is_absent_only_a_window_after_the_start(is_acknowledged: bool) -> None:
+    """The clock was set an hour forward between two processes: what was sent a second ago looks old."""
+    play = Playbook()
+    entry = play.enter()
+    if is_acknowledged:
+        play.ack(entry)
+    before = play.order(entry).state
+    play.wait(3_600_000)
+    play.on(RunBegan(play.now, "run-2", "1", "paper", "c0ffee"))
+    play.absent(entry)
+    assert before is play.order(entry).state
+    play.wait(6_001)
+    play.absent(entry)
+    assert play.order(entry).state in (OrderState.VOID, OrderState.CANCELED)
 
 
 def test_an_absence_is_asked_about_again_when_it_can_be_proven() -> None:

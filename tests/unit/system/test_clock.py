@@ -74,6 +74,17 @@ def test_a_clock_asked_every_millisecond_is_as_steady() -> None:
     assert machine.wall_ms == machine.clock.now_ms()
 
 
+def test_a_clock_begins_no_earlier_than_what_was_written_down() -> None:
+    """It was set back while nothing ran: the span is worked off, and no record lies in the future."""
+    machine = Machine()
+    clock = SteadyClock(
+        lambda: machine.wall_ms * 1_000_000, lambda: machine.steady_ms * 1_000_000, not_before_ms=1_040_000
+    )
+    assert 1_040_000 == clock.now_ms()
+    machine.wait(1_000)
+    assert 1_040_950 == clock.now_ms()
+
+
 def test_the_machines_own_clocks_make_a_steady_clock() -> None:
     """It starts at the wall clock and goes on."""
     clock, before = SteadyClock(), time.time_ns() // 1_000_000
