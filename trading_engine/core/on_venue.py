@@ -302,7 +302,7 @@ def on_fill(draft: Draft, fill: Fill, *, is_whole_story: bool = False) -> None:
     `is_whole_story` says that every earlier fill was shown as well (a snapshot). A stream may tell an exit
     before the entry: what reduces more than is open waits for a snapshot, where the order of things is known.
     """
-    if fill.key in draft.book.seen:
+    if fill.key in draft.book.seen or fill.ts_ms < draft.book.ledger.opened_ms:
         return
     order = draft.book.orders.get(fill.client_order_id)
     position = draft.book.positions.get(order.position_id) if order else None
@@ -486,7 +486,7 @@ def _late_fill(draft: Draft, fill: Fill, origin: str) -> None:
 
 def on_income(draft: Draft, income: Income) -> None:
     """Book funding or another wallet change, once, to the position it belongs to."""
-    if income.key in draft.book.seen:
+    if income.key in draft.book.seen or income.ts_ms < draft.book.ledger.opened_ms:
         return
     owner = ""
     if income.kind is not PnlKind.TRANSFER:

@@ -262,6 +262,7 @@ def _with_booking(
         bookings=ledger.bookings + 1,
         peak=max(ledger.peak, money.subtract(balance, ledger.transfers)),
         last_booked_ms=max(ledger.last_booked_ms, ts_ms),
+        opened_ms=ledger.opened_ms if ledger.bookings else ts_ms,
         days=_with_day(ledger.days, figures),
     )
 
@@ -273,6 +274,7 @@ def _with_transfer(ledger: Ledger, amount: Decimal, ts_ms: int, *, is_deposit: b
         start_balance=ledger.start_balance or (amount if is_deposit else ZERO),
         bookings=ledger.bookings + 1,
         last_booked_ms=max(ledger.last_booked_ms, ts_ms),
+        opened_ms=ledger.opened_ms if ledger.bookings else ts_ms,
     )
 
 

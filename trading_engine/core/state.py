@@ -54,6 +54,7 @@ class Ledger:
     peak             running maximum of balance − transfers since the last rebase
     made_here        how many of the bookings have no event of their own at the venue
     rebased_booking  the booking after which the peak counts anew; rebased_ms likewise for the streak
+    opened_ms        venue time of the first booking: what happened before is in its amount
     """
 
     balance: Decimal = ZERO
@@ -65,6 +66,7 @@ class Ledger:
     rebased_booking: int = 0
     rebased_ms: int = 0
     last_booked_ms: int = 0
+    opened_ms: int = 0
     days: tuple[DayFigures, ...] = ()
     closed: tuple[ClosedTrade, ...] = ()
 

@@ -232,7 +232,8 @@ async def take_snapshot(venue: Venue, book: Book, now_ms: int) -> VenueSnapshot:
 
 
 def _watermark_ms(book: Book) -> int:
-    return max(book.ledger.last_booked_ms - FILL_OVERLAP_MS, 0)
+    """From where to read again; what was before the ledger began is in its opening balance."""
+    return max(book.ledger.last_booked_ms - FILL_OVERLAP_MS, book.ledger.opened_ms)
 
 
 async def _at_once(read: Coroutine[object, object, T]) -> T:

@@ -127,6 +127,7 @@ class _Sums:
     bookings: int = 0
     made_here: int = 0
     last_booked_ms: int = 0
+    opened_ms: int = 0
     days: dict[str, DayFigures] = field(default_factory=dict)
     by_position: dict[str, Decimal] = field(default_factory=dict)
 
@@ -137,6 +138,7 @@ class _Sums:
             key = row.source_id
             self.balance = money.add(self.balance, row.amount)
             self.last_booked_ms = max(self.last_booked_ms, row.ts)
+            self.opened_ms = self.opened_ms if self.bookings else row.ts
             if PnlKind(row.kind).is_result:
                 self._add_result(row)
                 continue
@@ -180,6 +182,7 @@ def _load_ledger(connection: Connection, row: Row[Any], live: frozenset[str]) ->
         rebased_booking=row.rebased_booking,
         rebased_ms=row.rebased_ms,
         last_booked_ms=sums.last_booked_ms,
+        opened_ms=sums.opened_ms,
         days=tuple(sums.days[day] for day in sorted(sums.days)[-KEPT_DAYS:]),
         closed=_closed_trades(connection, sums.by_position),
     )
