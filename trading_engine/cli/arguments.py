@@ -54,6 +54,7 @@ FundingOption = Annotated[
     ),
 ]
 
+MODES = ("paper", "testnet", "live")
 LARGEST_SEED = 2**63 - 1
 
 _SYMBOL = re.compile(r"[A-Z0-9]+")
@@ -130,9 +131,8 @@ def overrides(
     *, mode: str | None, symbols: Iterable[str] | None, leverage: str | None, risk_pct: str | None
 ) -> Mapping[str, object]:
     """Options that replace values of the configuration, by their dotted keys."""
-    if mode is not None and mode != "paper":
-        known = "testnet and live are not there yet" if mode in {"testnet", "live"} else "known: paper"
-        raise usage(f"--mode {mode}: only paper mode exists in this release ({known})")
+    if mode is not None and mode not in MODES:
+        raise usage(f"--mode {mode}: there is no such mode (known: {', '.join(MODES)})")
     given: dict[str, object] = {}
     if mode is not None:
         given["mode"] = mode

@@ -30,6 +30,7 @@ from trading_engine.config.fields import (
     mistake,
     mistakes,
 )
+from trading_engine.config.remote import CredentialsConfig, VenuesConfig
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import HOUR_MS, MINUTE_MS
 
@@ -77,6 +78,26 @@ class StrategyConfig(Section):
         Flag | None,
         Field(description="Trail the stop by exits.trailing; null for the strategy's own habit."),
     ] = None
+
+    @field_validator("venue")
+    @classmethod
+    def _venue_fits_the_mode(cls, value: str, info: ValidationInfo) -> str:
+        mode = info.data.get("mode")
+        if mode == "paper" and value != "embedded":
+            raise mistake(f"= {value} does not go with mode = paper: paper fills orders on the embedded exchange")
+        if mode in ("testnet", "live") and value == "embedded":
+            raise mistake(f"= embedded does not go with mode = {mode}; expected binance, bingx or zoomex")
+        return value
+
+    @field_validator("credentials")
+    @classmethod
+    def _keys_are_where_they_are_needed(
+        cls, value: CredentialsConfig | None, info: ValidationInfo
+    ) -> CredentialsConfig | None:
+        mode = info.data.get("mode")
+        if mode in ("testnet", "live") and value is None:
+            raise mistake(f"is missing: mode = {mode} needs credentials.key and credentials.secret (from ${{VAR}})")
+        return value
 
     @field_validator("symbols")
     @classmethod
@@ -392,8 +413,14 @@ class AlertsConfig(Section):
 class Config(Section):
     """The whole file."""
 
-    mode: Annotated[Literal["paper"], Field(description="paper: no real money, no keys.")]
-    venue: Annotated[Literal["embedded"], Field(description="embedded: the exchange inside the engine.")] = "embedded"
+    mode: Annotated[
+        Literal["paper", "testnet", "live"],
+        Field(description="paper: no real money, no keys; testnet: the venue's play money; live: real money."),
+    ]
+    venue: Annotated[
+        Literal["embedded", "binance", "bingx", "zoomex"],
+        Field(description="embedded: the exchange inside the engine; the others need mode testnet or live."),
+    ] = "embedded"
     account: Annotated[Name, Field(description="Name of the account in the database; fills are unique within it.")] = (
         "paper"
     )
@@ -404,6 +431,10 @@ class Config(Section):
         tuple[StrategyConfig, ...], Field(min_length=1, description="What decides, on which symbols.")
     ]
     leverage: Annotated[Leverage, Field(description="Leverage set at the venue for every symbol.")] = Decimal(1)
+    venues: Annotated[VenuesConfig, Field(description="Addresses and account modes, by venue.")] = VenuesConfig()
+    credentials: Annotated[
+        CredentialsConfig | None, Field(description="The API key, for testnet and live; none for paper.")
+    ] = None
     sizing: Annotated[SizingConfig, Field(description="How large a position becomes.")] = SizingConfig()
     exits: Annotated[ExitsConfig, Field(description="Partial profits, trailing, age.")] = ExitsConfig()
     risk: Annotated[RiskConfig, Field(description="Limits that stop entries.")] = RiskConfig()
@@ -422,6 +453,26 @@ class Config(Section):
     alerts: Annotated[AlertsConfig, Field(description="Receivers of alerts, and how often they are told.")] = (
         AlertsConfig()
     )
+
+    @field_validator("venue")
+    @classmethod
+    def _venue_fits_the_mode(cls, value: str, info: ValidationInfo) -> str:
+        mode = info.data.get("mode")
+        if mode == "paper" and value != "embedded":
+            raise mistake(f"= {value} does not go with mode = paper: paper fills orders on the embedded exchange")
+        if mode in ("testnet", "live") and value == "embedded":
+            raise mistake(f"= embedded does not go with mode = {mode}; expected binance, bingx or zoomex")
+        return value
+
+    @field_validator("credentials")
+    @classmethod
+    def _keys_are_where_they_are_needed(
+        cls, value: CredentialsConfig | None, info: ValidationInfo
+    ) -> CredentialsConfig | None:
+        mode = info.data.get("mode")
+        if mode in ("testnet", "live") and value is None:
+            raise mistake(f"is missing: mode = {mode} needs credentials.key and credentials.secret (from ${{VAR}})")
+        return value
 
     @field_validator("symbols")
     @classmethod

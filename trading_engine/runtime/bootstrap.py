@@ -39,6 +39,7 @@ from trading_engine.marketdata.candle_file import CandleFile, open_candles
 from trading_engine.marketdata.funding_file import read_funding
 from trading_engine.marketdata.replay import CandleSource, Replay
 from trading_engine.marketdata.synth import SyntheticMarket
+from trading_engine.ports import Capabilities
 from trading_engine.rules.exits import TrailStep
 from trading_engine.runtime.brain import Brain
 from trading_engine.strategy import registry
@@ -96,10 +97,10 @@ class Plan:
 
 def prepare(options: RunOptions, environ: Mapping[str, str]) -> Plan:
     """Read and check configuration, strategies and data; raises ConfigInvalid, writes nothing."""
-    config = _configuration(options, environ)
+    config = configuration(options, environ)
     symbols = _symbols(config, options)
     instruments = {symbol: instrument_of(config, symbol) for symbol in symbols}
-    strategies = _strategies(config, symbols)
+    strategies = strategies_of(config, symbols)
     files = tuple(open_candles(symbol, path, instruments[symbol]) for symbol, path in options.replay.items())
     source, total = _source(config, options, files, instruments)
     settings = engine_settings(config, instruments)
@@ -109,12 +110,13 @@ def prepare(options: RunOptions, environ: Mapping[str, str]) -> Plan:
 
 def settings_only(options: RunOptions, environ: Mapping[str, str]) -> tuple[Config, EngineSettings, Terms]:
     """The settings without opening any data."""
-    config = _configuration(options, environ)
+    config = configuration(options, environ)
     instruments = {symbol: instrument_of(config, symbol) for symbol in config.symbols}
     return config, engine_settings(config, instruments), _terms(config)
 
 
-def _configuration(options: RunOptions, environ: Mapping[str, str]) -> Config:
+def configuration(options: RunOptions, environ: Mapping[str, str]) -> Config:
+    """The checked configuration of a run."""
     config = load_config(options.config_path, options.overrides, environ, Path(".env"))
     stop_file = config.kill_switch.file
     if stop_file.is_dir():
@@ -176,7 +178,8 @@ def instrument_of(config: Config, symbol: str) -> Instrument:
     return instrument
 
 
-def _strategies(config: Config, symbols: Sequence[str]) -> Mapping[str, tuple[Strategy, ...]]:
+def strategies_of(config: Config, symbols: Sequence[str]) -> Mapping[str, tuple[Strategy, ...]]:
+    """The configured strategies by symbol; ConfigInvalid for one that does not exist or is set up wrongly."""
     made = [(item, registry.create(item.name, item.settings)) for item in config.strategies]
     return {
         symbol: tuple(strategy for item, strategy in made if item.symbols is None or symbol in item.symbols)
@@ -233,8 +236,10 @@ def _terms(config: Config) -> Terms:
     )
 
 
-def engine_settings(config: Config, instruments: Mapping[str, Instrument]) -> EngineSettings:
-    """The core's settings, in its own units."""
+def engine_settings(
+    config: Config, instruments: Mapping[str, Instrument], capabilities: Capabilities = CAPABILITIES
+) -> EngineSettings:
+    """The core's settings, in its own units, for a venue with these capabilities."""
     sizing, execution = config.sizing, config.execution
     return EngineSettings(
         venue=config.venue,
@@ -242,8 +247,8 @@ def engine_settings(config: Config, instruments: Mapping[str, Instrument]) -> En
         asset=next(iter(instruments.values())).settle_asset,
         instruments=instruments,
         leverage=config.leverage,
-        absence_is_proof=CAPABILITIES.absence_is_proof,
-        visibility_delay_ms=CAPABILITIES.visibility_delay_ms,
+        absence_is_proof=capabilities.absence_is_proof,
+        visibility_delay_ms=capabilities.visibility_delay_ms,
         sizing=SizingSettings(
             risk_ppm=ppm(sizing.risk_pct),
             cap_ppm=ppm(sizing.max_position_pct),
@@ -259,7 +264,7 @@ def engine_settings(config: Config, instruments: Mapping[str, Instrument]) -> En
             stop_confirmation_ms=execution.unprotected_timeout_ms,
             entry_ttl_ms=execution.entry_ttl_ms,
             reconcile_interval_ms=execution.reconcile_interval_s * SECOND_MS,
-            stop_spacing_ms=0 if CAPABILITIES.absence_is_proof else ExecutionSettings().stop_spacing_ms,
+            stop_spacing_ms=0 if capabilities.absence_is_proof else ExecutionSettings().stop_spacing_ms,
         ),
     )
 

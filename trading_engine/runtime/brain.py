@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle, Signal
+from trading_engine.marketdata.block import CandleBlock
 from trading_engine.marketdata.replay import CandleSource
 from trading_engine.strategy.api import Series, Strategy
 from trading_engine.strategy.evaluate import Evaluator, base_candles_needed
@@ -38,19 +39,22 @@ class Brain:
         """Take in the candles before `before_ms` that the strategies' windows hold; no signals."""
         for symbol, chosen in self._strategies.items():
             count = base_candles_needed(chosen, self._interval_ms)
-            block = source.history(symbol, before_ms, count)
-            if block.rows:
-                self._evaluators[symbol].warm_up(
-                    Series(
-                        block.ts,
-                        block.open_price,
-                        block.high_price,
-                        block.low_price,
-                        block.close_price,
-                        block.base_volume,
-                        self._interval_ms,
-                    )
+            self.take_history(symbol, source.history(symbol, before_ms, count))
+
+    def take_history(self, symbol: str, block: CandleBlock) -> None:
+        """Take in past candles of one symbol, oldest first; no signals."""
+        if block.rows:
+            self._evaluators[symbol].warm_up(
+                Series(
+                    block.ts,
+                    block.open_price,
+                    block.high_price,
+                    block.low_price,
+                    block.close_price,
+                    block.base_volume,
+                    self._interval_ms,
                 )
+            )
 
     def signals(self, candles: Sequence[Candle]) -> tuple[Signal, ...]:
         """The signals on the candles that closed at one instant, by symbol, then as configured."""

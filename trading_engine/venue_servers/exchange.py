@@ -71,7 +71,10 @@ Listener = Callable[[Happening], None]
 
 
 class LocalExchange:
-    """The exchange. `minute` is driven by a market; requests come in between, at the clock's present instant."""
+    """The exchange. A market drives `play` or `live`; requests come in between, at the clock's present instant.
+
+    trades_at_once   a marketable order trades when it arrives, as at a venue; otherwise with the next price
+    """
 
     def __init__(
         self,
@@ -80,8 +83,11 @@ class LocalExchange:
         terms: Terms,
         deposit: Decimal,
         clock: ServerClock,
+        *,
+        trades_at_once: bool = True,
     ) -> None:
         self.clock = clock
+        self._trades_at_once = trades_at_once
         self.terms = terms
         self.instruments = {instrument.symbol: instrument for instrument in instruments}
         self.asset = instruments[0].settle_asset
@@ -213,7 +219,8 @@ class LocalExchange:
         if refusal is not None:
             return refusal
         self._tell([order])
-        self._tell(self._kernel.settle(symbol, self.now_ms()))
+        if self._trades_at_once:
+            self._tell(self._kernel.settle(symbol, self.now_ms()))
         if immediate_or_cancel and order.status.is_open:
             self.cancel(order)
         return order

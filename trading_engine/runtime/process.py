@@ -1,0 +1,191 @@
+"""What every run of the engine has, whatever drives it: state, log, alerts, signals, commands.
+
+What belongs here: preparing the state directory and the parts around the engine. What does not: where events come
+from (app, live), what any of them means (core).
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from loguru import logger
+
+from trading_engine.alerts.channel import Channel
+from trading_engine.alerts.outbox_worker import OutboxWorker
+from trading_engine.alerts.port import AlertRow
+from trading_engine.config.model import Config
+from trading_engine.core.state import EngineState
+from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.domain.events import ResumeRequested
+from trading_engine.domain.ids import EPOCH_LENGTH, base36
+from trading_engine.domain.records import AlertRaised, PositionAdvanced, Record
+from trading_engine.domain.severity import Severity
+from trading_engine.ports import Clock, Loaded
+from trading_engine.runtime import status
+from trading_engine.runtime.bootstrap import RunOptions
+from trading_engine.runtime.control import Answer
+from trading_engine.runtime.pump import Pump
+from trading_engine.store import backup as backups
+from trading_engine.store.sql_store import SqlStore
+from trading_engine.system.clock import SystemClock
+from trading_engine.system.logging import configure_logging
+from trading_engine.system.redaction import register_secret
+from trading_engine.system.state_dir import StateDir
+from trading_engine.system.stop_file import StopFile
+
+SHUTDOWN_BUDGET_S = 20.0
+EXIT_DONE = 0
+EXIT_REFUSED = 3
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Process:
+    """The parts around the engine. `pump` and `clock` are set once they exist; commands need them."""
+
+    def __init__(self, options: RunOptions, config: Config, state: StateDir) -> None:
+        self._options = options
+        self._config = config
+        self._state = state
+        self._stop_file = stop_file_of(config)
+        self._run_id = f"{SystemClock().now_ms():x}-{os.getpid():x}"
+        self._stopping = ""
+        self._pump: Pump | None = None
+        self._clock: Clock = SystemClock()
+
+    async def main(self) -> int:
+        """Start, recover, run, end; the exit code."""
+        raise NotImplementedError
+
+    @property
+    def _is_quiet(self) -> bool:
+        """The console shows errors only."""
+        return self._config.mode == "paper" and self._options.speed is None and not self._options.debug
+
+    def _configure_logging(self) -> None:
+        log = self._config.logging
+        level = "DEBUG" if self._options.debug else log.level
+        directory = self._state.logs if log.file else None
+        # At full speed weeks pass in seconds: the console keeps to what needs a person, the file has it all.
+        console_level = "ERROR" if self._is_quiet else level
+        configure_logging(
+            level,
+            log_dir=directory,
+            rotation_mb=log.rotation_mb,
+            keep=log.keep,
+            console_level=console_level,
+        )
+
+    def _warn(self, text: str) -> None:
+        """Into the log, and to the person in front of a console that leaves warnings out."""
+        logger.warning(text)
+        if self._is_quiet and self._options.on_notice is not None:
+            self._options.on_notice(text)
+
+    def _epoch(self) -> str:
+        """The epoch of a new database: from the seed where one is given, so that equal runs give equal rows."""
+        if self._options.seed is not None:
+            return base36(self._options.seed % 36**EPOCH_LENGTH, EPOCH_LENGTH)
+        return base36(secrets.randbelow(36**EPOCH_LENGTH), EPOCH_LENGTH)
+
+    def _alert_worker(self, store: SqlStore) -> OutboxWorker:
+        alerts = self._config.alerts
+        for item in alerts.channels:
+            register_secret(item.url.get_secret_value())
+        return OutboxWorker(
+            store.outbox(AlertRow, SystemClock().now_ms),
+            [Channel(item.url.get_secret_value(), item.min_severity) for item in alerts.channels],
+            now_ms=SystemClock().now_ms,
+            throttle_s=alerts.throttle_s,
+            timeout_s=alerts.timeout_s,
+        )
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._stop, signal.Signals(number).name)
+
+    def _stop(self, reason: str) -> None:
+        self._stopping = self._stopping or reason
+
+    async def _command(self, request: Mapping[str, object]) -> Answer:
+        """What the control socket can ask of the engine."""
+        if request.get("command") != "resume":
+            return {"ok": False, "message": f"unknown command {request.get('command')!r}; known: resume"}
+        if self._stop_file.read() is not None:
+            return {"ok": False, "message": f"{self._stop_file.path} is still there; remove it first"}
+        if self._pump is None:
+            return {"ok": False, "message": "the engine is still starting; try again in a moment"}
+        now_ms = self._clock.now_ms()
+        judged = status.limits(self._pump.state, self._pump.settings, now_ms)
+        released = status.released(self._pump.state.book, judged)
+        if not released:
+            return {"ok": True, "message": status.NOTHING_TO_RESUME}
+        self._pump.handle(ResumeRequested(now_ms, str(request.get("actor", "operator"))))
+        return {"ok": True, "message": f"{status.resumed(released)}; peak and losing streak count anew"}
+
+    def _log_records(self, ts_ms: int, records: tuple[Record, ...]) -> None:
+        for record in records:
+            if isinstance(record, AlertRaised):
+                level = {Severity.INFO: "INFO", Severity.WARNING: "WARNING"}.get(record.severity, "ERROR")
+                logger.bind(event_ms=ts_ms, alert=record.key).log(level, record.text)
+            elif isinstance(record, PositionAdvanced):
+                logger.bind(event_ms=ts_ms).debug(
+                    "{} {} -> {}: {}", record.position_id, record.source, record.target, record.cause
+                )
+
+
+def stop_file_of(config: Config) -> StopFile:
+    """The kill-switch file; absolute, so that messages say where it lies."""
+    return StopFile(config.kill_switch.file.absolute())
+
+
+def require(refusal: str) -> None:
+    """Refuse for safety (exit 3) where there is a reason."""
+    if refusal:
+        raise ConfigInvalid(refusal, exit_code=EXIT_REFUSED)
+
+
+@contextlib.contextmanager
+def handlers_kept() -> Iterator[None]:
+    """The loop takes the signals over and, when it closes, leaves their defaults behind; the caller has its own."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def ensure_database(state: StateDir) -> None:
+    """A new state directory gets its schema from a process of its own: Alembic never enters this one.
+
+    It works on a name of this start alone: where this process is killed, the other goes on for a moment, and
+    must not touch what the next start has made.
+    """
+    path = state.database
+    for leftover in state.root.glob(f"*.{path.name}.*"):
+        leftover.unlink(missing_ok=True)
+    if path.exists():
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    command = [sys.executable, "-m", "trading_engine.store.migrate", str(draft)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    if done.returncode:
+        raise ConfigInvalid(f"{path}: cannot be created ({done.stderr.strip().splitlines()[-1:]})")
+    backups.set_aside(path, SystemClock().now_ms())  # the log of a database that is gone must not meet the new one
+    backups.publish(draft, path)
+
+
+def initial_state(loaded: Loaded, new_epoch: str) -> EngineState:
+    """The state to start with: the book as stored, the market view from the last checkpoint."""
+    book = loaded.book if loaded.book.epoch else replace(loaded.book, epoch=new_epoch)
+    seen = loaded.checkpoint
+    if seen is None:
+        return EngineState(book)
+    return EngineState(book, status.view_of(seen))

@@ -1,0 +1,150 @@
+"""A venue over a network, from the configuration: which host, which adapter, and whether the account may be traded.
+
+What belongs here: choosing and checking. What does not: how a venue speaks (venues), the life of a run (live).
+
+Testnet reaches testnet hosts whatever the configuration says, live never does. A server on this machine is reached in
+both: it is how both are rehearsed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from trading_engine.config.model import Config
+from trading_engine.config.remote import CredentialsConfig, VenueConfig
+from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
+from trading_engine.domain.reports import Outcome, Rejected, Unknown
+from trading_engine.ports import AccountFacts, Clock, MarginMode, PositionMode, RemoteVenue
+from trading_engine.system.redaction import register_secret
+from trading_engine.venues.binance import facts as binance
+from trading_engine.venues.binance.venue import BinanceVenue
+from trading_engine.venues.bingx import facts as bingx
+from trading_engine.venues.bingx.venue import BingxVenue
+from trading_engine.venues.wire.secrets import Credentials
+from trading_engine.venues.wire.settings import AccountSettings, Hosts
+from trading_engine.venues.zoomex import facts as zoomex
+from trading_engine.venues.zoomex.venue import ZoomexVenue
+
+EXIT_REFUSED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The addresses of a venue, and what its websocket address is followed by."""
+
+    live: Hosts
+    testnet: Hosts
+    public_path: str = ""
+    private_path: str = ""
+    testnet_asset: str = "USDT"
+
+
+_KNOWN: Mapping[str, _Known] = {
+    "binance": _Known(binance.MAINNET, binance.DEMO, "/market", "/private"),
+    "bingx": _Known(bingx.LIVE, bingx.DEMO, "/swap-market", "/swap-market", bingx.DEMO_ASSET),
+    "zoomex": _Known(zoomex.MAINNET, zoomex.TESTNET),
+}
+
+
+def venue_config(config: Config) -> VenueConfig:
+    """The section of the configured venue."""
+    section: VenueConfig = getattr(config.venues, config.venue)
+    return section
+
+
+def hosts_of(config: Config) -> Hosts:
+    """The addresses a run uses; ConfigInvalid where mode and addresses contradict each other."""
+    known, section = _KNOWN[config.venue], venue_config(config)
+    own = known.testnet if config.mode == "testnet" else known.live
+    if section.rest_url is None or section.ws_url is None:
+        return own
+    given = Hosts(section.rest_url, section.ws_url + known.public_path, section.ws_url + known.private_path)
+    if given.is_local:
+        return given
+    where = f"venues.{config.venue}.rest_url = {section.rest_url}"
+    if config.mode == "testnet" and given.rest_url != known.testnet.rest_url:
+        raise ConfigInvalid(f"{where}: mode = testnet reaches {known.testnet.rest_url} only; leave rest_url out")
+    if config.mode == "live" and given.rest_url == known.testnet.rest_url:
+        raise _refused(f"{where}: mode = live, and this is the testnet; use mode = testnet")
+    return given
+
+
+def address_note(config: Config) -> str:
+    """What a person should know about the addresses of this run, empty where there is nothing."""
+    hosts = hosts_of(config)
+    return f"the venue is a server on this machine ({hosts.rest_url})" if hosts.is_local else ""
+
+
+def settings_of(config: Config) -> AccountSettings:
+    """What the adapter is told."""
+    section = venue_config(config)
+    is_testnet = config.mode == "testnet" and not hosts_of(config).is_local
+    return AccountSettings(
+        account=config.account,
+        symbols=config.symbols,
+        hosts=hosts_of(config),
+        asset=_KNOWN[config.venue].testnet_asset if is_testnet else "USDT",
+        recv_window_ms=config.execution.recv_window_ms,
+        position_mode=PositionMode(section.position_mode),
+        trigger_by=section.trigger_by,
+    )
+
+
+def make_venue(config: Config, clock: Clock) -> RemoteVenue:
+    """The adapter; nothing is sent yet."""
+    settings, credentials = settings_of(config), _credentials(config.credentials)
+    match config.venue:
+        case "binance":
+            return BinanceVenue(credentials, settings, clock)
+        case "bingx":
+            return BingxVenue(credentials, settings, clock)
+        case _:
+            return ZoomexVenue(credentials, settings, clock)
+
+
+def _credentials(given: CredentialsConfig | None) -> Credentials:
+    assert given is not None  # noqa: S101 - the configuration demands them in these modes
+    key, secret = given.key.get_secret_value(), given.secret.get_secret_value()
+    register_secret(key)
+    register_secret(secret)
+    return Credentials(key, secret)
+
+
+async def check_account(venue: RemoteVenue, config: Config) -> list[str]:
+    """Warnings about the account; ConfigInvalid (exit 3) where it must not be traded on."""
+    facts = await venue.account_facts()
+    if facts.can_trade is False:
+        raise _refused(f"{config.venue}: the API key may not trade; allow it futures trading")
+    if facts.is_demo is not None and facts.is_demo != (config.mode == "testnet"):
+        holds = "play money" if facts.is_demo else "real money"
+        raise _refused(f"{config.venue}: mode = {config.mode}, and the account holds {holds}")
+    return [*_of_withdrawal(facts, config), *facts.notes]
+
+
+def _of_withdrawal(facts: AccountFacts, config: Config) -> list[str]:
+    text = f"{config.venue}: the API key may withdraw money; make one that cannot"
+    if facts.can_withdraw and config.mode == "live":
+        raise _refused(text)
+    return [text] if facts.can_withdraw else []
+
+
+async def arrange_account(venue: RemoteVenue, config: Config, symbols: Sequence[str]) -> None:
+    """Set position mode, margin mode and leverage as configured; ConfigInvalid where the venue refuses one."""
+    section = venue_config(config)
+    outcome = await venue.set_position_mode(PositionMode(section.position_mode))
+    _demand(outcome, f"position_mode {section.position_mode}")
+    for symbol in symbols:
+        outcome = await venue.set_margin_mode(symbol, MarginMode(section.margin_mode))
+        _demand(outcome, f"margin_mode {section.margin_mode} on {symbol}")
+        _demand(await venue.set_leverage(symbol, config.leverage), f"leverage {config.leverage} on {symbol}")
+
+
+def _demand(outcome: Outcome, what: str) -> None:
+    if isinstance(outcome, Rejected):
+        why = f"{outcome.code}: {outcome.reason}"
+        raise _refused(f"the venue refuses {what} ({why}); close what is open on it, or change the configuration")
+    if isinstance(outcome, Unknown):
+        raise VenueUnavailable(f"the venue did not say whether {what} is set ({outcome.why})")
+
+
+def _refused(text: str) -> ConfigInvalid:
+    return ConfigInvalid(text, exit_code=EXIT_REFUSED)
