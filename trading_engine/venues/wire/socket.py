@@ -174,9 +174,10 @@ class Socket:
         address = await self._address()
         try:
             url = URL(address, encoded=True)
+            is_sound = bool(url.raw_host and url.port)
         except ValueError:
-            url = None
-        if url is None:  # raised out here: the ValueError quotes the address, and that may hold a key
+            is_sound = False
+        if not is_sound:  # raised out here: the ValueError quotes the address, and that may hold a key
             raise NotSent("the address is no URL")
         return await self._transport.session.ws_connect(url, autoping=True, max_msg_size=_MOST_BYTES, compress=0)
 
