@@ -171,8 +171,12 @@ def test_what_is_no_address_is_never_sent(url: str) -> None:
     assert isinstance(asyncio.run(failure(url + SIGNED)), NotSent)
 
 
-def test_a_tls_handshake_that_hangs_has_sent_nothing() -> None:
-    """The server takes the connection and says nothing: the request is still here."""
+@pytest.mark.parametrize(("connect_ms", "timeout_ms"), [(2_000, 150), (150, 2_000)])
+def test_a_tls_handshake_that_hangs_has_sent_nothing(
+    connect_ms: int, timeout_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server takes the connection and says nothing: the request is still here, whichever limit ends the wait."""
+    monkeypatch.setattr("trading_engine.venues.wire.transport.CONNECT_TIMEOUT_MS", connect_ms)
 
     async def run() -> None:
         accepted = asyncio.Event()
@@ -185,7 +189,7 @@ def test_a_tls_handshake_that_hangs_has_sent_nothing() -> None:
         server = await asyncio.start_server(hold, "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            error = await failure(f"https://127.0.0.1:{port}{SIGNED}", timeout_ms=150)
+            error = await failure(f"https://127.0.0.1:{port}{SIGNED}", timeout_ms=timeout_ms)
             assert accepted.is_set()
             assert isinstance(error, NotSent)
             assert "no connection within 150 ms" == str(error)
