@@ -7,6 +7,8 @@ asking the venue (each venue), what follows from a large offset (runtime).
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from trading_engine.domain.errors import VenueUnavailable
+
 SAMPLES = 5
 
 
@@ -22,7 +24,8 @@ class VenueClock:
     """Our clock corrected by what was measured; before the first measurement it is ours.
 
     offset_ms   what the venue's clock is ahead of ours
-    error_ms    half of the round trip that the offset comes from: it is right within so much
+    error_ms    half of the round trip that the offset comes from: it is right within so much, and a ms of rounding
+    measured_ms our clock at the last measurement, 0 before the first
     """
 
     def __init__(self, clock: Milliseconds) -> None:
@@ -36,16 +39,21 @@ class VenueClock:
         return self._clock.now_ms() + self.offset_ms
 
     async def measure(self, ask: Callable[[], Awaitable[int]], samples: int = SAMPLES) -> int:
-        """Ask the venue for its time several times; the offset of the quickest answer counts. Returns it, in ms."""
+        """Ask the venue for its time several times; the offset of the quickest answer counts. Returns it, in ms.
+
+        What `ask` raises passes through, and VenueUnavailable where our own clock was set back under every answer:
+        the last measurement stands then.
+        """
         best: tuple[int, int] | None = None
         for _ in range(samples):
             before = self._clock.now_ms()
             theirs = await ask()
             after = self._clock.now_ms()
-            trip = max(after - before, 0)
-            if best is None or trip < best[0]:
+            trip = after - before
+            if trip >= 0 and (best is None or trip < best[0]):  # below 0 our clock was set back: it proves nothing
                 best = (trip, theirs - (before + trip // 2))
-        assert best is not None  # noqa: S101 - samples are positive
+        if best is None:
+            raise VenueUnavailable("the venue's clock could not be measured: ours was set back meanwhile")
         self.error_ms, self.offset_ms = (best[0] + 1) // 2, best[1]
         self.measured_ms = self._clock.now_ms()
         return self.offset_ms

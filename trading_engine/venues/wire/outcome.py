@@ -49,7 +49,7 @@ class CodeTable:
 
     def failure(self, code: str, text: str, retry_after_ms: int = 1_000) -> Exception:
         """The error to raise for a read that was answered with this code."""
-        told = f"{self.venue} answered {code}: {text}"
+        told = f"{self.venue} answered {code}: {text}" if text else f"{self.venue} answered {code}"
         if self.meaning(code) is Meaning.BUSY:
             return RateLimited(told, retry_after_ms)
         if self.meaning(code) is Meaning.KEY:

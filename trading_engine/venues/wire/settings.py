@@ -4,6 +4,7 @@ What belongs here: plain values. What does not: where they come from (config), t
 """
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from trading_engine.ports import PositionMode
 
@@ -19,7 +20,7 @@ class Hosts:
     @property
     def is_local(self) -> bool:
         """A server on this machine: it may have a clock of its own."""
-        return self.rest_url.split("://", 1)[-1].split(":", 1)[0].split("/", 1)[0] in ("127.0.0.1", "localhost")
+        return urlsplit(self.rest_url).hostname in ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)

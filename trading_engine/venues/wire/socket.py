@@ -4,30 +4,46 @@ What belongs here: the life of a connection. What does not: what is said on it (
 
 A socket that is open proves nothing: some routes acknowledge a subscription and then say nothing. So a connection
 counts as restored only when `on_message` has said that it understood something, and it is cut when nothing came
-for `silence_ms`.
+for `silence_ms`. One that speaks and falls over again and again is not healthy either: the waits go on doubling
+until a connection has lasted longer than the wait before it.
 """
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import aiohttp
 from yarl import URL
 
+from trading_engine.domain.errors import OutcomeUnknown, RateLimited, VenueRejected, VenueUnavailable
 from trading_engine.venues.wire.clock import Milliseconds
-from trading_engine.venues.wire.transport import NotSent, Transport
+from trading_engine.venues.wire.transport import NoReply, NotSent, Transport
 
 Send = Callable[[str], Awaitable[None]]
+
+_CLOSE_S = 1.0  # how long a polite end may take: a venue that streams on or is gone would hold up the next connection
+_MOST_BYTES = 16 << 20
+_TROUBLE = (
+    aiohttp.ClientError,
+    OSError,  # TimeoutError is one
+    NotSent,
+    NoReply,
+    VenueUnavailable,
+    VenueRejected,
+    OutcomeUnknown,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """How long a connection waits for what.
 
-    silence_ms   without any frame for so long the connection is cut
-    connect_ms   for the handshake
-    first_ms     the first wait before connecting again; it doubles up to `longest_ms`, each with jitter
+    silence_ms   without any frame for so long the connection is cut, > 0; a ping of the venue is a frame
+    connect_ms   for the address and the handshake together, and for a frame of ours to be taken
+    first_ms     the first wait before connecting again, > 0; it doubles up to `longest_ms`, each with jitter
     life_ms      a connection is renewed after so long, before the venue cuts it; 0 for never
     """
 
@@ -42,10 +58,11 @@ class Socket:
     """One connection at a time to whatever `address` names at that moment.
 
     address      made anew for each connection (it may need a fresh key); its failure counts as a failed connection
-    on_open      told once a connection stands, with the way to send; subscribes
-    on_message   given each text or binary frame; True where it proves that the stream speaks
+    on_open      told once a connection stands, with the way to send; subscribes, within `silence_ms`; may fail alike
+    on_message   given each text or binary frame; True where it proves that the stream speaks. It handles its own
+                 failures: whatever it raises is taken for a bug
     on_lost      told why a connection that had spoken is gone
-    on_restored  told at the first message that proves it
+    on_restored  told at the first message that proves it; lost and restored alternate, restored comes first
     """
 
     def __init__(
@@ -71,9 +88,11 @@ class Socket:
         self._rng = rng or random.Random()  # noqa: S311 - jitter is no secret
         self._ws: aiohttp.ClientWebSocketResponse | None = None
         self._has_spoken = False
+        self._spoke_s = 0.0
         self._why = ""
         self.connections = 0
         self.heard_ms = 0
+        self.ended_why = ""  # why the last attempt or connection ended, spoken or not; never an address
 
     @property
     def is_speaking(self) -> bool:
@@ -85,58 +104,95 @@ class Socket:
         return self._clock.now_ms() - self.heard_ms
 
     async def run(self) -> None:
-        """Live until cancelled."""
+        """Live until cancelled; a cancelled run tells nobody. What a callback raises ends it, and is raised here."""
         failures = 0
-        while True:
-            why = await self._live_once()
-            failures = 0 if self._has_spoken else failures + 1
-            self._lose(why)
-            await asyncio.sleep(self._pause_s(failures))
+        try:
+            while True:
+                end = await self._live_once()
+                failures = 0 if self._has_lasted(failures) else failures + 1
+                self._lose(end.why)
+                await asyncio.sleep(max(self._pause_s(failures), end.retry_after_ms / 1000))
+        except Exception as error:
+            self._lose(f"the handling of the stream failed ({type(error).__name__})")
+            raise
+        finally:
+            self._has_spoken = False
 
     async def reconnect(self, why: str) -> None:
-        """Cut the present connection; `run` makes a new one."""
+        """Cut the present connection, or the one being made; `run` makes a new one."""
         self._why = why
         if self._ws is not None:
-            await self._ws.close()
+            await _close(self._ws)
 
     async def send(self, text: str) -> None:
-        """Say something on the present connection; dropped where there is none."""
-        if self._ws is not None and not self._ws.closed:
-            await self._ws.send_str(text)
-
-    def _lose(self, why: str) -> None:
-        if self._has_spoken:
-            self._has_spoken = False
-            self._on_lost(self._why or why)
-        self._why = ""
-
-    def _pause_s(self, failures: int) -> float:
-        bound = min(self._patience.first_ms << min(failures, 16), self._patience.longest_ms)
-        return self._rng.uniform(bound / 2, bound) / 1000
-
-    async def _live_once(self) -> str:
-        """One connection, until it ends; why it ended."""
+        """Say something on the present connection; dropped where there is none or it breaks: `run` notices that."""
+        if self._ws is None or self._ws.closed:
+            return
         try:
             async with asyncio.timeout(self._patience.connect_ms / 1000):
-                url = await self._address()
-                ws = await self._transport.session.ws_connect(
-                    URL(url, encoded=True), autoping=True, max_msg_size=16 << 20, compress=0
-                )
-        except (aiohttp.ClientError, OSError, TimeoutError, NotSent) as error:
-            return f"no connection ({type(error).__name__})"
+                await self._ws.send_str(text)
+        except TimeoutError:
+            await self.reconnect(f"the venue took nothing for {self._patience.connect_ms} ms")
+        except (aiohttp.ClientError, ConnectionError):
+            return
+
+    def _lose(self, why: str) -> None:
+        self.ended_why = self._why or why
+        if self._has_spoken:
+            self._has_spoken = False
+            self._on_lost(self.ended_why)
+
+    def _has_lasted(self, failures: int) -> bool:
+        """Spoken for longer than the wait that came before."""
+        spoken_s = asyncio.get_running_loop().time() - self._spoke_s
+        return self._has_spoken and spoken_s * 1000 >= self._bound_ms(failures)
+
+    def _bound_ms(self, failures: int) -> int:
+        return min(self._patience.first_ms << min(max(failures - 1, 0), 16), self._patience.longest_ms)
+
+    def _pause_s(self, failures: int) -> float:
+        bound_ms = self._bound_ms(failures)
+        return self._rng.uniform(bound_ms / 2, bound_ms) / 1000
+
+    async def _live_once(self) -> "_End":
+        """One connection, until it ends, and why it ended."""
+        self._why = ""
+        try:
+            async with asyncio.timeout(self._patience.connect_ms / 1000):
+                ws = await self._connect()
+        except _TROUBLE as error:
+            return _end("no connection", error)
         self._ws = ws
         self.connections += 1
         try:
-            return await self._listen(ws)
-        except (aiohttp.ClientError, OSError) as error:
-            return f"connection broken ({type(error).__name__})"
+            return await self._use(ws)
         finally:
             self._ws = None
-            await ws.close()
+            await _close(ws)
 
-    async def _listen(self, ws: aiohttp.ClientWebSocketResponse) -> str:
+    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
+        address = await self._address()
+        try:
+            url = URL(address, encoded=True)
+            is_sound = bool(url.raw_host and url.port)
+        except ValueError:
+            is_sound = False
+        if not is_sound:  # raised out here: the ValueError quotes the address, and that may hold a key
+            raise NotSent("the address is no URL")
+        return await self._transport.session.ws_connect(url, autoping=True, max_msg_size=_MOST_BYTES, compress=0)
+
+    async def _use(self, ws: aiohttp.ClientWebSocketResponse) -> "_End":
         started_ms = self._clock.now_ms()
-        await self._on_open(self.send)
+        if self._why:  # `reconnect` came while the connection was made: its address may be out of date
+            return _End(self._why)
+        try:
+            async with asyncio.timeout(self._patience.silence_ms / 1000):
+                await self._on_open(self.send)
+        except _TROUBLE as error:
+            return _end("the stream could not be opened", error)
+        return _End(await self._listen(ws, started_ms))
+
+    async def _listen(self, ws: aiohttp.ClientWebSocketResponse, started_ms: int) -> str:
         while True:
             if self._patience.life_ms and self._clock.now_ms() - started_ms >= self._patience.life_ms:
                 return "renewed before the venue ends it"
@@ -144,10 +200,32 @@ class Socket:
                 message = await ws.receive(timeout=self._patience.silence_ms / 1000)
             except TimeoutError:
                 return f"nothing was heard for {self._patience.silence_ms} ms"
+            if message.type is aiohttp.WSMsgType.ERROR:
+                return f"a frame that makes no sense ({type(message.data).__name__})"
             if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-                return "closed by the venue"
+                return "closed by the venue" if ws.close_code is None else f"closed by the venue ({ws.close_code})"
             self.heard_ms = self._clock.now_ms()
             frame = message.data.encode() if isinstance(message.data, str) else message.data
             if await self._on_message(frame, self.send) and not self._has_spoken:
                 self._has_spoken = True
+                self._spoke_s = asyncio.get_running_loop().time()
                 self._on_restored()
+
+
+class _End(NamedTuple):
+    """Why a connection ended, and how long the venue wants to be left alone."""
+
+    why: str
+    retry_after_ms: int = 0
+
+
+def _end(what: str, error: Exception) -> _End:
+    retry_after_ms = error.retry_after_ms if isinstance(error, RateLimited) else 0
+    return _End(f"{what} ({type(error).__name__})", retry_after_ms)
+
+
+async def _close(ws: aiohttp.ClientWebSocketResponse) -> None:
+    """Say goodbye and hang up; without goodbye where that takes too long."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE_S):
+            await ws.close()
