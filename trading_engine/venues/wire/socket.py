@@ -5,6 +5,9 @@ What belongs here: the life of a connection. What does not: what is said on it (
 A socket that is open proves nothing: some routes acknowledge a subscription and then say nothing. So a connection
 counts as restored only when `on_message` has said that it understood something, and it is cut when nothing came
 for `silence_ms`.
+
+A stream that says nothing while nothing happens (an account's) is quiet by nature: it is pinged instead, cut when no
+pong comes, and counts as restored when its owner says so (`prove`), after whatever it has checked.
 """
 
 import asyncio
@@ -29,6 +32,7 @@ class Patience:
     connect_ms   for the handshake
     first_ms     the first wait before connecting again; it doubles up to `longest_ms`, each with jitter
     life_ms      a connection is renewed after so long, before the venue cuts it; 0 for never
+    is_quiet     silence is no fault of the stream: pings tell every `silence_ms` whether the connection lives
     """
 
     silence_ms: int = 20_000
@@ -36,6 +40,7 @@ class Patience:
     first_ms: int = 250
     longest_ms: int = 30_000
     life_ms: int = 23 * 3_600_000
+    is_quiet: bool = False
 
 
 class Socket:
@@ -104,6 +109,12 @@ class Socket:
         if self._ws is not None and not self._ws.closed:
             await self._ws.send_str(text)
 
+    def prove(self) -> None:
+        """Count the present connection as restored; for owners of a quiet stream who have checked it otherwise."""
+        if self._ws is not None and not self._has_spoken:
+            self._has_spoken = True
+            self._on_restored()
+
     def _lose(self, why: str) -> None:
         if self._has_spoken:
             self._has_spoken = False
@@ -120,7 +131,11 @@ class Socket:
             async with asyncio.timeout(self._patience.connect_ms / 1000):
                 url = await self._address()
                 ws = await self._transport.session.ws_connect(
-                    URL(url, encoded=True), autoping=True, max_msg_size=16 << 20, compress=0
+                    URL(url, encoded=True),
+                    autoping=True,
+                    heartbeat=self._patience.silence_ms / 1000 if self._patience.is_quiet else None,
+                    max_msg_size=16 << 20,
+                    compress=0,
                 )
         except (aiohttp.ClientError, OSError, TimeoutError, NotSent) as error:
             return f"no connection ({type(error).__name__})"
@@ -143,11 +158,12 @@ class Socket:
             try:
                 message = await ws.receive(timeout=self._patience.silence_ms / 1000)
             except TimeoutError:
+                if self._patience.is_quiet:  # a missing pong closes the connection
+                    continue
                 return f"nothing was heard for {self._patience.silence_ms} ms"
             if message.type not in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                 return "closed by the venue"
             self.heard_ms = self._clock.now_ms()
             frame = message.data.encode() if isinstance(message.data, str) else message.data
-            if await self._on_message(frame, self.send) and not self._has_spoken:
-                self._has_spoken = True
-                self._on_restored()
+            if await self._on_message(frame, self.send):
+                self.prove()
