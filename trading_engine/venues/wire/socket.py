@@ -6,6 +6,9 @@ A socket that is open proves nothing: some routes acknowledge a subscription and
 counts as restored only when `on_message` has said that it understood something, and it is cut when nothing came
 for `silence_ms`. One that speaks and falls over again and again is not healthy either: the waits go on doubling
 until a connection has lasted longer than the wait before it.
+
+A stream that says nothing while nothing happens (an account's) is quiet by nature: it is pinged instead, cut when no
+pong comes, and counts as restored when its owner says so (`prove`), after whatever it has checked.
 """
 
 import asyncio
@@ -45,6 +48,7 @@ class Patience:
     connect_ms   for the address and the handshake together, and for a frame of ours to be taken
     first_ms     the first wait before connecting again, > 0; it doubles up to `longest_ms`, each with jitter
     life_ms      a connection is renewed after so long, before the venue cuts it; 0 for never
+    is_quiet     silence is no fault of the stream: pings tell every `silence_ms` whether the connection lives
     """
 
     silence_ms: int = 20_000
@@ -52,6 +56,7 @@ class Patience:
     first_ms: int = 250
     longest_ms: int = 30_000
     life_ms: int = 23 * 3_600_000
+    is_quiet: bool = False
 
 
 class Socket:
@@ -136,6 +141,13 @@ class Socket:
         except (aiohttp.ClientError, ConnectionError):
             return
 
+    def prove(self) -> None:
+        """Count the present connection as restored; for owners of a quiet stream who have checked it otherwise."""
+        if self._ws is not None and not self._has_spoken:
+            self._has_spoken = True
+            self._spoke_s = asyncio.get_running_loop().time()
+            self._on_restored()
+
     def _lose(self, why: str) -> None:
         self.ended_why = self._why or why
         if self._has_spoken:
@@ -179,7 +191,10 @@ class Socket:
             is_sound = False
         if not is_sound:  # raised out here: the ValueError quotes the address, and that may hold a key
             raise NotSent("the address is no URL")
-        return await self._transport.session.ws_connect(url, autoping=True, max_msg_size=_MOST_BYTES, compress=0)
+        heartbeat_s = self._patience.silence_ms / 1000 if self._patience.is_quiet else None
+        return await self._transport.session.ws_connect(
+            url, autoping=True, heartbeat=heartbeat_s, max_msg_size=_MOST_BYTES, compress=0
+        )
 
     async def _use(self, ws: aiohttp.ClientWebSocketResponse) -> "_End":
         started_ms = self._clock.now_ms()
@@ -199,6 +214,8 @@ class Socket:
             try:
                 message = await ws.receive(timeout=self._patience.silence_ms / 1000)
             except TimeoutError:
+                if self._patience.is_quiet:  # a missing pong closes the connection
+                    continue
                 return f"nothing was heard for {self._patience.silence_ms} ms"
             if message.type is aiohttp.WSMsgType.ERROR:
                 return f"a frame that makes no sense ({type(message.data).__name__})"
@@ -206,10 +223,8 @@ class Socket:
                 return "closed by the venue" if ws.close_code is None else f"closed by the venue ({ws.close_code})"
             self.heard_ms = self._clock.now_ms()
             frame = message.data.encode() if isinstance(message.data, str) else message.data
-            if await self._on_message(frame, self.send) and not self._has_spoken:
-                self._has_spoken = True
-                self._spoke_s = asyncio.get_running_loop().time()
-                self._on_restored()
+            if await self._on_message(frame, self.send):
+                self.prove()
 
 
 class _End(NamedTuple):
