@@ -216,6 +216,8 @@ class UserStream:
         try:
             message = msgspec.json.decode(text, type=Message)
         except (msgspec.DecodeError, msgspec.ValidationError):
+            return False
+        if not message.event:
             return await self._answered_heartbeat(text, send)
         if message.event == "listenKeyExpired":
             await self.socket.reconnect("the listen key has expired")
@@ -225,7 +227,7 @@ class UserStream:
         except VenueUnavailable as error:
             logger.warning("a message of the user stream was not understood: {}", error)
             self._announce_move(message.time)
-        return bool(message.event)
+        return True
 
     async def _answered_heartbeat(self, text: bytes, send: Send) -> bool:
         try:
