@@ -344,11 +344,11 @@ def income_kind(income_type: str) -> PnlKind | None:
 
 
 class BalanceRow(msgspec.Struct, rename="camel", frozen=True):
-    """One asset of the wallet."""
+    """One asset of the wallet; those of other assets may lack anything."""
 
-    asset: str | None
-    balance: Number
-    available_margin: Number
+    asset: str | None = ""
+    balance: Number = None
+    available_margin: Number = None
 
 
 class PositionRow(msgspec.Struct, rename="camel", frozen=True):
@@ -428,6 +428,12 @@ class Commission(msgspec.Struct, frozen=True):
 
 
 # ── market ──────────────────────────────────────────────────────────────────
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """The name of a listed contract, whatever else is told of it."""
+
+    symbol: str = ""
 
 
 class ContractRow(msgspec.Struct, rename="camel", frozen=True):

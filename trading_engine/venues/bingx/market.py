@@ -6,12 +6,14 @@ What belongs here: reading them into the domain's values. What does not: live pr
 from collections.abc import Sequence
 from decimal import Decimal
 
+import msgspec
+
 from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import Candle
 from trading_engine.venues.bingx import codec, errors, facts
-from trading_engine.venues.bingx.codec import CandleRow, ContractRow, LeverageRow, TierRow
+from trading_engine.venues.bingx.codec import CandleRow, ContractRow, LeverageRow, Listed, TierRow
 from trading_engine.venues.bingx.rest import Rest, decoded
 from trading_engine.venues.wire.outcome import Meaning
 from trading_engine.venues.wire.settings import AccountSettings
@@ -24,7 +26,10 @@ _CAUTIOUS_RATE = Decimal("0.01")  # maintenance where no tiers are offered: abov
 
 async def read_instruments(rest: Rest, settings: AccountSettings) -> Sequence[Instrument]:
     """The configured symbols; ConfigInvalid for one that is not listed or is settled in another asset."""
-    listed = {facts.symbol_of(row.symbol): row for row in await rest.read(facts.CONTRACTS, {}, list[ContractRow])}
+    # Only the rows that are traded must be whole: among a thousand there are strange ones.
+    rows = await rest.read(facts.CONTRACTS, {}, list[msgspec.Raw])
+    named = {facts.symbol_of(decoded(bytes(row), Listed).symbol): bytes(row) for row in rows}
+    listed = {symbol: decoded(named[symbol], ContractRow) for symbol in settings.symbols if symbol in named}
     return [await _instrument(rest, settings, symbol, listed.get(symbol)) for symbol in settings.symbols]
 
 

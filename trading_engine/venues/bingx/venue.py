@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 _STREAM_PAUSE_S = 1.0
 _LISTINGS = 3  # how often what is left after cancelling everything is listed
-_LISTING_PAUSE_S = 0.5
+_LISTING_PAUSE_S = 1.1  # a second cancel of an order within a second is refused for that alone
 
 
 class BingxVenue:

@@ -198,6 +198,15 @@ def test_a_symbol_that_cannot_be_traded_is_a_matter_of_configuration(rows: list[
     play(story, {CONTRACTS: ok(rows)}, is_read=False)
 
 
+def test_a_strange_contract_among_the_others_does_no_harm() -> None:
+    """Only what is traded must be whole."""
+
+    async def story(bench: Bench) -> None:
+        assert ["BTCUSDT"] == [item.symbol for item in await bench.venue.instruments()]
+
+    play(story, {CONTRACTS: ok([{"symbol": "NCSK-USDT"}, {"asset": "?"}, contract()])}, is_read=False)
+
+
 def test_a_contract_that_lacks_a_fact_is_not_traded() -> None:
     """No default for what money depends on."""
     row = contract()
