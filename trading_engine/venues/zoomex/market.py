@@ -3,15 +3,13 @@
 What belongs here: public facts of symbols. What does not: the shapes (codec), anything of an account (account).
 """
 
-from collections.abc import Mapping
-
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
 from trading_engine.domain.time import interval_name
 from trading_engine.venues.wire.settings import AccountSettings
 from trading_engine.venues.zoomex import codec, facts
-from trading_engine.venues.zoomex.rest import Rest
+from trading_engine.venues.zoomex.rest import Query, Rest
 
 
 class Market:
@@ -25,24 +23,27 @@ class Market:
     async def instruments(self) -> list[Instrument]:
         """Facts of the configured symbols. ConfigInvalid for one that is not listed, VenueUnavailable."""
         query = (("category", facts.CATEGORY),)
-        listed: Mapping[str, codec.InstrumentRow] = {
-            row.symbol: row
-            for row in await self._rest.rows(facts.INSTRUMENTS, query, facts.INSTRUMENTS_PER_PAGE, codec.InstrumentRow)
-        }
+        named = {row.get("symbol"): row for row in await self._listed(query)}
+        listed: dict[str, codec.InstrumentRow] = {}
         found = []
         for symbol in self._settings.symbols:
-            row = listed.get(symbol)
+            row = codec.rows_of([named[symbol]], codec.InstrumentRow)[0] if symbol in named else None
             if row is None or row.settle_coin not in (None, "", self._settings.asset):
                 raise ConfigInvalid(
                     f"symbols: {symbol} is not listed at {facts.NAME} as a perpetual in {self._settings.asset};"
                     " check the spelling, or take it out"
                 )
+            listed[symbol] = row
             told = await self._rest.read(facts.RISK_LIMITS, (("category", facts.CATEGORY), ("symbol", symbol)))
             tiers, _ = codec.page(told.result, codec.RiskRow)
             own = [tier for tier in tiers if tier.symbol == symbol]
             found.append(codec.instrument(row, own, self._settings.asset))
         self.innovation = frozenset(symbol for symbol in self._settings.symbols if listed[symbol].is_innovation)
         return found
+
+    async def _listed(self, query: Query) -> list[dict[str, object]]:
+        """Every listed contract, unread: an odd row of a stranger must not stop us."""
+        return await self._rest.rows(facts.INSTRUMENTS, query, facts.INSTRUMENTS_PER_PAGE, dict[str, object])
 
     async def candles(self, instrument: Instrument, interval_ms: int, since_ms: int, until_ms: int) -> list[Candle]:
         """Candles that open in [since_ms, until_ms) and are closed by the venue's own time, oldest first.

@@ -234,11 +234,11 @@ class Orders:
     async def by_venue_id(self, symbol: str, venue_order_id: str) -> str | None:
         """The client id of an order of the venue, empty where it has none, None where no listing shows it."""
         known = self._seen.client_order_id(venue_order_id)
-        if known:
+        if known is not None:
             return known
         query = (("category", facts.CATEGORY), ("symbol", symbol), ("orderId", venue_order_id))
-        for path in (facts.REALTIME, facts.HISTORY):
-            for row in await self._rows(path, query):
+        for path, more in ((path, more) for path in (facts.REALTIME, facts.HISTORY) for more in reversed(_FILTERS)):
+            for row in await self._rows(path, (*query, *more)):
                 self._seen.report(row)
                 if row.order_id == venue_order_id:
                     self._seen.learn(row.order_id, row.order_link_id or "")

@@ -107,10 +107,7 @@ class ZoomexVenue:
             self._tell(IncomeSeen(now_ms, codec.funding(row, self.account, self._settings.asset)))
             return
         name = row.order_link_id or self._seen.client_order_id(row.order_id or "")
-        if row.is_made_by_venue:
-            name = ""
-        if name is None:
-            name = row.order_link_id
+        name = "" if row.is_made_by_venue else row.order_link_id if name is None else name
         if name is None:
             # Whose it is must be asked for: as if the stream had been away, so that the account is read.
             self._tell(StreamLost(now_ms, "an execution came without the name of its order"))
@@ -130,6 +127,7 @@ class ZoomexVenue:
         """A stream that ends by itself is a bug; that nothing is told any more must be told."""
         if task.cancelled():
             return
+        self._task = None
         logger.error("the stream of {} has ended: {}", facts.NAME, type(task.exception()).__name__)
         self._on_lost("the stream has ended")
 
