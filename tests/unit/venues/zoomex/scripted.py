@@ -35,6 +35,7 @@ class Clock:
     started: float = field(default_factory=time.monotonic)
 
     def now_ms(self) -> int:
+        """The present instant."""
         return START_MS + self.skew_ms + int((time.monotonic() - self.started) * 1000)
 
 
@@ -50,6 +51,7 @@ class Asked:
 
     @property
     def json(self) -> dict[str, object]:
+        """The body."""
         made: dict[str, object] = json.loads(self.body)
         return made
 
@@ -198,6 +200,7 @@ class Server:
         return [asked for asked in self.asked if asked.path == facts.PREFIX + path]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a call."""
         path, _, query = request.raw_path.partition("?")
         asked = Asked(request.method, path, query, (await request.read()).decode(), dict(request.headers))
         self.asked.append(asked)
@@ -228,6 +231,7 @@ class Server:
         return script if isinstance(script, Answer) else script(asked)
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Talk on a websocket until it ends."""
         ws = web.WebSocketResponse()
         await ws.prepare(request)
         self.sockets.append(ws)
@@ -263,7 +267,7 @@ class Bench:
     async def until(self, is_so: Callable[[], bool], timeout_s: float = 5.0) -> None:
         """Wait for something to become so."""
         async with asyncio.timeout(timeout_s):
-            while not is_so():
+            while not is_so():  # noqa: ASYNC110 - what is waited for has no event of its own
                 await asyncio.sleep(0.005)
 
 
