@@ -1,6 +1,6 @@
 """The account: wallet, positions, and how it is set.
 
-What belongs here: reading and setting an account. What does not: orders (orders), shapes (codec).
+What belongs here: reading and setting an account. What does not: orders (orders), what rows mean (codec).
 
 There are two generations of accounts, unified and classic, with the wallet under different names. Which one a key
 belongs to is found out by asking, and kept.
@@ -15,10 +15,10 @@ from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, 
 from trading_engine.ports import AccountFacts, FeeRates, MarginMode, PositionMode
 from trading_engine.venues.wire.outcome import Meaning
 from trading_engine.venues.wire.settings import AccountSettings
-from trading_engine.venues.zoomex import codec, facts
-from trading_engine.venues.zoomex.codec import AccountRow, CoinRow, PositionRow
+from trading_engine.venues.zoomex import codec, facts, shapes
 from trading_engine.venues.zoomex.errors import Told
 from trading_engine.venues.zoomex.rest import Declined, Rest, Written
+from trading_engine.venues.zoomex.shapes import AccountRow, CoinRow, PositionRow
 
 _UNIFIED, _CLASSIC = "UNIFIED", "CONTRACT"
 _MODES = {PositionMode.ONE_WAY: 0, PositionMode.HEDGE: 3}
@@ -39,7 +39,7 @@ class AccountSide:
         account, coin, is_unified = await self._wallet()
         if coin is None:
             return Balance(self._settings.asset, money.ZERO, money.ZERO)
-        wallet = codec.needed(coin.wallet_balance, "wallet balance")
+        wallet = shapes.needed(coin.wallet_balance, "wallet balance")
         return Balance(self._settings.asset, wallet, codec.available(account, coin, is_unified=is_unified))
 
     async def _wallet(self) -> tuple[AccountRow, CoinRow | None, bool]:
@@ -67,7 +67,7 @@ class AccountSide:
 
     async def _ask_wallet(self, name: str) -> AccountRow | None:
         told = await self._rest.read(facts.WALLET, (("accountType", name), ("coin", self._settings.asset)))
-        rows, _ = codec.page(told.result, AccountRow)
+        rows, _ = shapes.page(told.result, AccountRow)
         return rows[0] if rows else None
 
     # ── positions ───────────────────────────────────────────────────────────
@@ -113,13 +113,13 @@ class AccountSide:
         except VenueUnavailable as error:
             return Rejected("not_sent", f"the present setting could not be read: {error}")
         wanted = 0 if mode is MarginMode.CROSS else 1
-        if rows and all(codec.number(row.trade_mode) == wanted for row in rows):
+        if rows and all(shapes.number(row.trade_mode) == wanted for row in rows):
             return self._accepted(symbol, 0)
-        if not rows or any(codec.number(row.leverage) is None for row in rows):
+        if not rows or any(shapes.number(row.leverage) is None for row in rows):
             return Rejected("not_sent", f"{facts.NAME} does not tell the leverage of {symbol}, which the switch needs")
         long_side, short_side = rows[0], rows[-1]
         for row in rows:
-            index = codec.number(row.position_idx)
+            index = shapes.number(row.position_idx)
             long_side, short_side = (row if index == 1 else long_side), (row if index == 2 else short_side)
         body = {
             "category": facts.CATEGORY,
@@ -132,7 +132,7 @@ class AccountSide:
 
     def _compare_margin(self, symbol: str, account: AccountRow, mode: MarginMode) -> Outcome:
         """A unified account with isolated margin has no available balance of the whole account."""
-        is_cross = codec.number(account.total_available_balance) is not None
+        is_cross = shapes.number(account.total_available_balance) is not None
         if is_cross == (mode is MarginMode.CROSS):
             return self._accepted(symbol, 0)
         present = MarginMode.CROSS if is_cross else MarginMode.ISOLATED
@@ -155,8 +155,8 @@ class AccountSide:
         can_withdraw: bool | None = None
         try:
             told = await self._rest.read(facts.KEY_FACTS)
-            key = codec.decode(told.result, codec.KeyFacts)
-        except (Declined, codec.Unreadable) as error:
+            key = shapes.decode(told.result, shapes.KeyFacts)
+        except (Declined, shapes.Unreadable) as error:
             notes.append(f"permissions of the key are not told ({error}); check on the website that it cannot withdraw")
         else:
             if key.permissions is None:
@@ -172,7 +172,7 @@ class AccountSide:
         """The mode of all configured symbols, None where they differ or nothing is told."""
         found: dict[str, PositionMode] = {}
         for symbol in self._settings.symbols:
-            indexes = {int(codec.number(row.position_idx) or 0) for row in await self._sides(symbol)}
+            indexes = {int(shapes.number(row.position_idx) or 0) for row in await self._sides(symbol)}
             if indexes:
                 found[symbol] = PositionMode.ONE_WAY if indexes == {0} else PositionMode.HEDGE
         if len(set(found.values())) > 1:
@@ -193,8 +193,8 @@ class AccountSide:
             if error.meaning is not Meaning.REFUSED:
                 raise
             return FeeRates(*(facts.INNOVATION_FEES if is_innovation else facts.STANDARD_FEES))
-        rows, _ = codec.page(told.result, codec.FeeRow)
+        rows, _ = shapes.page(told.result, shapes.FeeRow)
         row = next((row for row in rows if row.symbol == symbol), None)
         if row is None:
             raise VenueUnavailable(f"{facts.NAME} shows no fee rates of {symbol}")
-        return FeeRates(codec.needed(row.maker_fee_rate, "maker fee"), codec.needed(row.taker_fee_rate, "taker fee"))
+        return FeeRates(shapes.needed(row.maker_fee_rate, "maker fee"), shapes.needed(row.taker_fee_rate, "taker fee"))

@@ -1,6 +1,6 @@
 """What the venue has executed and paid: fills and funding from one listing, window by window.
 
-What belongs here: reading the listing whole and giving each execution its client id. What does not: the shapes (codec).
+What belongs here: reading the listing whole and giving each execution its client id. What does not: what rows mean (codec).
 
 The listing names orders by the venue's id only, so client ids are looked up where neither a reply nor the stream has
 told them. A fill whose order cannot be named yet makes the whole answer fail: a fill of ours must never pass for
@@ -10,10 +10,10 @@ somebody else's.
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.time import floor_to
-from trading_engine.venues.zoomex import codec, facts
-from trading_engine.venues.zoomex.codec import ExecutionRow
+from trading_engine.venues.zoomex import codec, facts, shapes
 from trading_engine.venues.zoomex.orders import Orders
 from trading_engine.venues.zoomex.rest import Query, Rest
+from trading_engine.venues.zoomex.shapes import ExecutionRow
 
 _FUNDING: Query = (("execType", "Funding"),)
 _SETTLED_MS = 3_600_000  # a window that ended so long ago does not change any more
@@ -52,7 +52,7 @@ class Executions:
                 if row.ts_ms >= since_ms and row.category in (None, "", facts.CATEGORY):
                     found[row.exec_id] = row
             start_ms += width_ms
-        return sorted(found.values(), key=lambda row: (row.ts_ms, codec.instant_ms(row.seq), row.exec_id))
+        return sorted(found.values(), key=lambda row: (row.ts_ms, shapes.instant_ms(row.seq), row.exec_id))
 
     async def _window(self, start_ms: int, now_ms: int, more: Query) -> tuple[ExecutionRow, ...]:
         known = self._windows.get((more, start_ms))

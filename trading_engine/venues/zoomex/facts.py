@@ -1,6 +1,6 @@
 """What Zoomex documents and this adapter relies on, as data.
 
-What belongs here: addresses, paths, limits, windows, capabilities. What does not: codes (errors), shapes (codec).
+What belongs here: addresses, paths, limits, windows, capabilities. What does not: codes (errors), rows (shapes, codec).
 
 Zoomex V3 has the paths, parameters and envelopes of Bybit V5 under another prefix. What no source confirms for
 Zoomex itself is written so that either answer is safe, and told in the notes of the capabilities.

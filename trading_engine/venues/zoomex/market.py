@@ -1,6 +1,6 @@
 """Instruments and candles.
 
-What belongs here: public facts of symbols. What does not: the shapes (codec), anything of an account (account).
+What belongs here: public facts of symbols. What does not: what rows mean (codec), anything of an account (account).
 """
 
 from trading_engine.domain.errors import ConfigInvalid
@@ -8,7 +8,7 @@ from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
 from trading_engine.domain.time import interval_name
 from trading_engine.venues.wire.settings import AccountSettings
-from trading_engine.venues.zoomex import codec, facts
+from trading_engine.venues.zoomex import codec, facts, shapes
 from trading_engine.venues.zoomex.rest import Query, Rest
 
 
@@ -24,10 +24,10 @@ class Market:
         """Facts of the configured symbols. ConfigInvalid for one that is not listed, VenueUnavailable."""
         query = (("category", facts.CATEGORY),)
         named = {row.get("symbol"): row for row in await self._listed(query)}
-        listed: dict[str, codec.InstrumentRow] = {}
+        listed: dict[str, shapes.InstrumentRow] = {}
         found = []
         for symbol in self._settings.symbols:
-            row = codec.rows_of([named[symbol]], codec.InstrumentRow)[0] if symbol in named else None
+            row = shapes.rows_of([named[symbol]], shapes.InstrumentRow)[0] if symbol in named else None
             if row is None or row.settle_coin not in (None, "", self._settings.asset):
                 raise ConfigInvalid(
                     f"symbols: {symbol} is not listed at {facts.NAME} as a perpetual in {self._settings.asset};"
@@ -35,7 +35,7 @@ class Market:
                 )
             listed[symbol] = row
             told = await self._rest.read(facts.RISK_LIMITS, (("category", facts.CATEGORY), ("symbol", symbol)))
-            tiers, _ = codec.page(told.result, codec.RiskRow)
+            tiers, _ = shapes.page(told.result, shapes.RiskRow)
             own = [tier for tier in tiers if tier.symbol == symbol]
             found.append(codec.instrument(row, own, self._settings.asset))
         self.innovation = frozenset(symbol for symbol in self._settings.symbols if listed[symbol].is_innovation)
@@ -68,7 +68,7 @@ class Market:
             )
             told = await self._rest.read(facts.KLINES, query)
             now_ms = told.time_ms or self._rest.clock.now_ms()
-            for row in codec.decode(told.result, codec.Klines).list:
+            for row in shapes.decode(told.result, shapes.Klines).list:
                 candle = codec.candle(row, interval_ms, instrument)
                 if since_ms <= candle.open_time_ms < until_ms and candle.close_time_ms <= now_ms:
                     found[candle.open_time_ms] = candle

@@ -21,7 +21,7 @@ from trading_engine.domain.reports import Accepted, Outcome, Rejected, Unknown
 from trading_engine.ports import PositionMode
 from trading_engine.venues.wire.outcome import Meaning
 from trading_engine.venues.wire.settings import AccountSettings
-from trading_engine.venues.zoomex import codec, facts
+from trading_engine.venues.zoomex import codec, facts, shapes
 from trading_engine.venues.zoomex.errors import Told
 from trading_engine.venues.zoomex.rest import Declined, Query, Rest, Written
 from trading_engine.venues.zoomex.seen import Seen
@@ -132,8 +132,8 @@ class Orders:
             if not isinstance(written, Told):
                 return written
             try:
-                ids = codec.decode(written.result, codec.Ids)
-            except codec.Unreadable as error:
+                ids = shapes.decode(written.result, shapes.Ids)
+            except shapes.Unreadable as error:
                 return Unknown(str(error))
             self._seen.learn(ids.order_id, request.client_order_id)
             return await self._confirmed(request, ids.order_id, written.time_ms, heard)
@@ -185,8 +185,8 @@ class Orders:
         if not isinstance(written, Told):
             return written
         try:
-            ids = codec.decode(written.result, codec.Ids)
-        except codec.Unreadable as error:
+            ids = shapes.decode(written.result, shapes.Ids)
+        except shapes.Unreadable as error:
             return Unknown(str(error))
         # UNKNOWN adds nothing to what is known: neither that it stands nor that it has ended.
         report = OrderReport(client_order_id, ids.order_id, symbol, OrderState.UNKNOWN, money.ZERO, written.time_ms)
@@ -250,14 +250,14 @@ class Orders:
         base = (("category", facts.CATEGORY), *(scope or (("settleCoin", self._settings.asset),)), ("openOnly", 0))
         found: dict[str, OrderReport] = {}
         for more in _FILTERS:
-            for row in await self._rest.rows(facts.REALTIME, (*base, *more), facts.ORDERS_PER_PAGE, codec.OrderRow):
+            for row in await self._rest.rows(facts.REALTIME, (*base, *more), facts.ORDERS_PER_PAGE, shapes.OrderRow):
                 found[row.order_id] = self._seen.report(row)
         return [report for report in found.values() if not report.state.is_terminal]
 
-    async def _rows(self, path: str, query: Query) -> Sequence[codec.OrderRow]:
+    async def _rows(self, path: str, query: Query) -> Sequence[shapes.OrderRow]:
         """Rows of one order; "no such order" is an empty listing."""
         try:
-            return await self._rest.rows(path, query, facts.ORDERS_PER_PAGE, codec.OrderRow)
+            return await self._rest.rows(path, query, facts.ORDERS_PER_PAGE, shapes.OrderRow)
         except Declined as error:
             if error.meaning is Meaning.NOT_FOUND:
                 return ()

@@ -23,7 +23,7 @@ from trading_engine.venues.wire.outcome import Meaning
 from trading_engine.venues.wire.secrets import Credentials
 from trading_engine.venues.wire.settings import AccountSettings
 from trading_engine.venues.wire.transport import NoReply, NotSent, Reply, Transport
-from trading_engine.venues.zoomex import codec, errors, facts
+from trading_engine.venues.zoomex import errors, facts, shapes
 from trading_engine.venues.zoomex.errors import Told
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ class Rest:
         for _ in range(_MOST_PAGES):
             turned = [("cursor", cursor)] if cursor else []
             told = await self.read(path, [*query, ("limit", limit), *turned])
-            rows, cursor = codec.page(told.result, kind)
+            rows, cursor = shapes.page(told.result, kind)
             yield rows
             if not rows or not cursor:
                 return
@@ -152,8 +152,8 @@ class Rest:
 
     async def _ask_time(self) -> int:
         told = await self.read(facts.TIME)
-        nanoseconds = codec.decode(told.result, codec.ServerTime).time_nano
-        return int(codec.needed(nanoseconds, "time")) // 1_000_000
+        nanoseconds = shapes.decode(told.result, shapes.ServerTime).time_nano
+        return int(shapes.needed(nanoseconds, "time")) // 1_000_000
 
     # ── one exchange ────────────────────────────────────────────────────────
 

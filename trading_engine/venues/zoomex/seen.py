@@ -5,7 +5,7 @@ anything that must survive a restart: all of it can be asked for again.
 """
 
 from trading_engine.domain.orders import OrderReport, OrderState
-from trading_engine.venues.zoomex import codec
+from trading_engine.venues.zoomex import codec, shapes
 
 _MOST = 20_000
 _AT_WORK = frozenset({OrderState.ACKED, OrderState.PARTIAL})
@@ -29,7 +29,7 @@ class Seen:
         """The client id of an order, empty where it has none, None where nothing is known."""
         return self._names.get(venue_order_id)
 
-    def report(self, row: codec.OrderRow) -> OrderReport:
+    def report(self, row: shapes.OrderRow) -> OrderReport:
         """What a row says, remembered."""
         if row.order_link_id is not None:
             self.learn(row.order_id, row.order_link_id)

@@ -19,7 +19,7 @@ from trading_engine.venues.wire.clock import Milliseconds, VenueClock
 from trading_engine.venues.wire.secrets import Credentials
 from trading_engine.venues.wire.socket import Patience, Send, Socket
 from trading_engine.venues.wire.transport import Transport
-from trading_engine.venues.zoomex import codec, facts
+from trading_engine.venues.zoomex import facts, shapes
 from trading_engine.venues.zoomex.rest import signature
 
 _NEEDED = "needed"  # names the frame that subscribes to what the engine lives on
@@ -53,8 +53,8 @@ class Stream:
         transport: Transport,
         clock: Milliseconds,
         venue_clock: VenueClock,
-        on_order: Callable[[codec.OrderRow], None],
-        on_execution: Callable[[codec.ExecutionRow], None],
+        on_order: Callable[[shapes.OrderRow], None],
+        on_execution: Callable[[shapes.ExecutionRow], None],
         on_lost: Callable[[str], None],
         on_restored: Callable[[], None],
         patience: Patience | None = None,
@@ -111,12 +111,12 @@ class Stream:
 
     async def _message(self, frame: bytes, send: Send) -> bool:
         try:
-            told = codec.decode(frame, dict[str, object])
+            told = shapes.decode(frame, dict[str, object])
             if "topic" in told:
                 self._rows(told)
             else:
                 await self._answer(told, send)
-        except codec.Unreadable as error:
+        except shapes.Unreadable as error:
             await self._socket.reconnect(f"a message that cannot be understood: {error}")
             return False
         return self._is_confirmed
@@ -143,10 +143,10 @@ class Stream:
         """Positions and the wallet are signs of life; they are read whole where they are needed."""
         topic = str(told["topic"]).split(".", 1)[0]
         if topic == "order":
-            for order in codec.rows_of(told.get("data"), codec.OrderRow):
+            for order in shapes.rows_of(told.get("data"), shapes.OrderRow):
                 if order.category in (None, "", facts.CATEGORY):
                     self._on_order(order)
         elif topic == "execution":
-            for execution in codec.rows_of(told.get("data"), codec.ExecutionRow):
+            for execution in shapes.rows_of(told.get("data"), shapes.ExecutionRow):
                 if execution.category in (None, "", facts.CATEGORY):
                     self._on_execution(execution)

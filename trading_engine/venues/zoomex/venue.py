@@ -22,7 +22,7 @@ from trading_engine.venues.wire.clock import Milliseconds
 from trading_engine.venues.wire.secrets import Credentials
 from trading_engine.venues.wire.settings import AccountSettings
 from trading_engine.venues.wire.transport import Transport
-from trading_engine.venues.zoomex import codec, facts
+from trading_engine.venues.zoomex import codec, facts, shapes
 from trading_engine.venues.zoomex.account import AccountSide
 from trading_engine.venues.zoomex.executions import Executions
 from trading_engine.venues.zoomex.market import Market
@@ -96,12 +96,12 @@ class ZoomexVenue:
         if self._sink is not None:
             self._sink(event)
 
-    def _on_order(self, row: codec.OrderRow) -> None:
+    def _on_order(self, row: shapes.OrderRow) -> None:
         report = self._seen.report(row)
         self._orders.notice(report)
         self._tell(OrderReported(self._clock.now_ms(), report))
 
-    def _on_execution(self, row: codec.ExecutionRow) -> None:
+    def _on_execution(self, row: shapes.ExecutionRow) -> None:
         now_ms = self._clock.now_ms()
         if row.is_funding:
             self._tell(IncomeSeen(now_ms, codec.funding(row, self.account, self._settings.asset)))

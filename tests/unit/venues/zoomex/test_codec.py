@@ -7,7 +7,7 @@ import pytest
 from unit.venues.zoomex.scripted import capital, order_row
 
 from trading_engine.domain.orders import OrderReport, OrderState, OrderType, TradeSide
-from trading_engine.venues.zoomex import codec
+from trading_engine.venues.zoomex import codec, shapes
 
 D = Decimal
 
@@ -28,7 +28,7 @@ STATUSES = [
 
 
 def _report(**changes: object) -> OrderReport:
-    (row,) = codec.rows_of([order_row(**changes)], codec.OrderRow)
+    (row,) = shapes.rows_of([order_row(**changes)], shapes.OrderRow)
     return codec.order_report(row)
 
 
@@ -47,7 +47,7 @@ def test_a_status_of_the_future_counts_as_open() -> None:
 def test_keys_may_begin_with_a_capital() -> None:
     """One listing spells them so."""
     raw = json.dumps({"list": [capital(order_row())], "nextPageCursor": "a%3Db"}).encode()
-    (row,), cursor = codec.page(raw, codec.OrderRow)
+    (row,), cursor = shapes.page(raw, shapes.OrderRow)
     assert (_report(), "a%3Db") == (codec.order_report(row), cursor)
 
 
@@ -117,16 +117,16 @@ NUMBERS = [("1.50", D("1.50")), ("", None), (None, None), (3, D(3)), (0.1, D("0.
 
 
 @pytest.mark.parametrize(("value", "expected"), NUMBERS)
-def test_numbers_are_exact_and_nothing_is_no_number(value: codec.Number, expected: Decimal | None) -> None:
+def test_numbers_are_exact_and_nothing_is_no_number(value: shapes.Number, expected: Decimal | None) -> None:
     """Empty text is not zero."""
-    assert expected == codec.number(value)
+    assert expected == shapes.number(value)
 
 
 @pytest.mark.parametrize("value", ["x", "NaN", "Infinity", "UNKNOWN"])
 def test_what_is_no_number_cannot_be_read(value: str) -> None:
     """It is not passed over."""
-    with pytest.raises(codec.Unreadable):
-        codec.number(value)
+    with pytest.raises(shapes.Unreadable):
+        shapes.number(value)
 
 
 @pytest.mark.parametrize(
@@ -134,4 +134,4 @@ def test_what_is_no_number_cannot_be_read(value: str) -> None:
 )
 def test_times_in_nanoseconds_become_milliseconds(value: str, expected: int) -> None:
     """Some are, although documented otherwise."""
-    assert expected == codec.instant_ms(value)
+    assert expected == shapes.instant_ms(value)

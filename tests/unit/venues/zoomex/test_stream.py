@@ -49,10 +49,12 @@ def test_the_stream_signs_in_and_subscribes() -> None:
         await _opened(bench)
         await bench.until(lambda: len(bench.server.frames) == 3)
         auth, needed, further = bench.server.frames
-        key, expires_ms, signed = auth["args"]  # type: ignore[misc]
+        arguments = auth["args"]
+        assert isinstance(arguments, list)
+        key, expires_ms, signed = arguments
         assert "test-key" == key
-        assert START_MS < expires_ms < START_MS + 20_000  # type: ignore[has-type]
-        assert signature(CREDENTIALS.secret, f"GET/realtime{expires_ms}") == signed  # type: ignore[has-type]
+        assert START_MS < expires_ms < START_MS + 20_000
+        assert signature(CREDENTIALS.secret, f"GET/realtime{expires_ms}") == signed
         assert ("subscribe", ["order", "execution"]) == (needed["op"], needed["args"])
         assert ["position", "wallet"] == further["args"]
 
