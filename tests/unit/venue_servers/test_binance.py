@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -18,7 +19,7 @@ from yarl import URL
 
 from trading_engine.domain.market import Candle, FundingRate
 from trading_engine.venue_servers.binance import BinanceProtocol, Limits
-from trading_engine.venue_servers.clock import MovedClock
+from trading_engine.venue_servers.clock import MovedClock, PacedClock
 from trading_engine.venue_servers.exchange import LocalExchange
 from trading_engine.venue_servers.web import WebServer
 from trading_engine.venues.embedded.account import Terms
@@ -1056,5 +1057,82 @@ def test_the_updates_of_the_book_lead_from_a_snapshot_to_the_next(tmp_path: Path
                 sides[name] |= dict(levels)
         kept = {name: {price: size for price, size in side.items() if Decimal(size)} for name, side in sides.items()}
         assert {name: dict(expected[name]) for name in ("bids", "asks")} == kept
+
+    run(tmp_path, story)
+
+
+def test_a_clock_that_runs_brings_the_mark_price_each_second_and_the_end_after_a_day(tmp_path: Path) -> None:
+    """Between two prices time passes by itself: marks, books, what comes due, the day that a connection lives."""
+
+    async def story(house: House) -> None:
+        moved = house.clock
+        await house.close()
+        house.clock = PacedClock(moved.now_ms(), 50.0)  # type: ignore[assignment]
+        await house.open()
+        house.minute(1_000, points=1)
+        async with house.socket("/market/ws/btcusdt@markPrice@1s") as socket:
+            marks = [await socket.receive_json(timeout=2) for _ in range(3)]
+            assert all(900 <= after["E"] - before["E"] for before, after in pairwise(marks))
+            await house.done("POST", "v1/order", **LIMIT, recvWindow=60_000)
+            await house.done("POST", "v1/countdownCancelAll", symbol=BTC, countdownTime=500, recvWindow=60_000)
+            await socket.receive_json(timeout=2)
+            await socket.receive_json(timeout=2)
+            assert [] == house.exchange.orders(only_open=True)
+        await house.close()
+        house.clock = moved
+        await house.open()
+        async with house.socket("/public/ws") as socket:
+            house.clock.move(24 * 3_600_000)
+            await house.send("GET", "v1/ping")
+            assert aiohttp.WSMsgType.CLOSE == (await socket.receive(timeout=2)).type
+
+    run(tmp_path, story)
+
+
+def test_a_reduce_only_limit_order_loses_what_the_position_does_not_have(tmp_path: Path) -> None:
+    """It trades what closes the position, and the rest of it expires because it would reverse."""
+
+    async def story(house: House) -> None:
+        await house.done("POST", "v1/order", **MARKET)
+        exit_ = LIMIT | {"side": "SELL", "quantity": "3", "price": "101", "reduceOnly": "true"}
+        placed = await house.done("POST", "v1/order", **exit_)
+        async with house.user_socket() as socket:
+            house.minute(1_000, 1_020, 1_000, 1_020)
+            events = await heard(socket)
+        assert [
+            ("TRADE_LITE",),
+            ("ACCOUNT_UPDATE",),
+            ("ORDER_TRADE_UPDATE", "TRADE", "PARTIALLY_FILLED"),
+            ("ORDER_TRADE_UPDATE", "EXPIRED", "EXPIRED"),
+        ] == [outline(event) for event in events]
+        assert (True, "4") == (events[2]["o"]["m"], events[3]["o"]["er"])
+        read = await house.get("v1/order", symbol=BTC, orderId=placed["orderId"])
+        assert ("EXPIRED", "3", "1") == (read["status"], read["origQty"], read["executedQty"])
+
+    run(tmp_path, story)
+
+
+def test_a_stop_that_finds_no_volume_is_triggered_and_waits_as_a_plain_order(tmp_path: Path) -> None:
+    """Out of the conditional orders, among the open plain ones; cancelled there it is finished here."""
+
+    async def story(house: House) -> None:
+        await house.done("POST", "v1/order", **MARKET)
+        await house.done("POST", "v1/algoOrder", **STOP | {"clientAlgoId": "dry"})
+        async with house.user_socket() as socket:
+            house.minute(1_000)
+            house.minute(1_000, 1_000, 940, 940, volume=0)
+            events = await heard(socket)
+            assert [
+                ("ALGO_UPDATE", "TRIGGERING"),
+                ("ALGO_UPDATE", "TRIGGERED"),
+                ("ORDER_TRADE_UPDATE", "NEW", "NEW"),
+            ] == [outline(event) for event in events]
+            assert [] == await house.get("v1/openAlgoOrders")
+            assert ["dry"] == [row["clientOrderId"] for row in await house.get("v1/openOrders")]
+            await house.done("DELETE", "v1/order", symbol=BTC, origClientOrderId="dry")
+            events = await heard(socket)
+        assert [("ORDER_TRADE_UPDATE", "CANCELED", "CANCELED"), ("ALGO_UPDATE", "FINISHED")] == [
+            outline(event) for event in events
+        ]
 
     run(tmp_path, story)
