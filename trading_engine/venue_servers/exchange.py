@@ -24,6 +24,7 @@ from trading_engine.venues.embedded.account import (
     Kind,
     MarketPoint,
     Progress,
+    Status,
     Terms,
 )
 from trading_engine.venues.embedded.matching import POINTS, Change, IncomeRow, Kernel, Refusal, TradeRow
@@ -235,6 +236,17 @@ class LocalExchange:
         gone = self._kernel.cancel(order.client_order_id)
         if gone is None:
             return False
+        self._tell([gone])
+        return True
+
+    def expire(self, order: ExchangeOrder, reason: str) -> bool:
+        """End an order as the exchange itself does, not on its owner's word; False where it is not open."""
+        self.account.progress.now_ms = self.now_ms()
+        gone = self._kernel.cancel(order.client_order_id)
+        if gone is None:
+            return False
+        gone.status, gone.reason = Status.EXPIRED, reason
+        self._write(Change(orders=[gone]))
         self._tell([gone])
         return True
 
