@@ -204,7 +204,7 @@ class Trading:
         if now_ms - asked_ms < SECOND_MS:
             raise Refused(109201, "The same order number is only allowed to be submitted once within 1 second")
         if not view.is_open:
-            is_done = view.order.status is Status.FILLED
+            is_done = view.order.status is Status.FILLED and not view.is_waiting
             raise Refused(109422 if is_done else INVALID, "order is already filled" if is_done else _NOT_THERE)
         self._exchange.cancel(view.order)
         return view
