@@ -22,6 +22,7 @@ from trading_engine.venue_servers.zoomex.words import (
 )
 
 CATEGORIES = ("linear", "inverse", "spot")
+_STATUSES = ("PreLaunch", "Trading", "Settling", "Closed")
 _VOLUME_COLUMNS = 2
 
 
@@ -72,10 +73,9 @@ class Public:
         return symbol
 
     def _instruments(self, params: Params) -> Json:
-        params.choice("status", ("Trading",))
-        base = params.text("baseCoin")
+        status, base = params.choice("status", _STATUSES, "Trading"), params.text("baseCoin")
         rows = [instrument_row(self._exchange.instruments[symbol]) for symbol in self._symbols(params)]
-        rows = [row for row in rows if base in ("", row["baseCoin"])]
+        rows = [row for row in rows if base in ("", row["baseCoin"]) and row["status"] == status]
         keyed = [Keyed(len(rows) - index, row) for index, row in enumerate(rows)]
         return {**page(keyed, params, 500, 1_000), "category": params.text("category")}
 

@@ -257,7 +257,7 @@ class Rows:
             "riskLimitValue": money.text(instrument.tiers[0].notional_cap),
             "symbol": symbol,
             "side": side(held.sign) if held.sign else flat,
-            "size": plain(quantity),
+            "size": plain(quantity) if held.sign else "0",
             "avgPrice": money.text(money.ratio(value, quantity)) if quantity else "0",
             "positionValue": money.text(value),
             "tradeMode": 0 if self._kind is AccountKind.UNIFIED else 1,
