@@ -6,8 +6,8 @@ and who is told what happens. What does not: any protocol's words (binance, bing
 The matching is the one of paper trading (`venues.embedded`): one-way mode, isolated margin.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Protocol
 
@@ -32,6 +32,7 @@ from trading_engine.venues.embedded.memory import AccountMemory
 
 MINUTE_MS = 60_000
 CANDLES_KEPT = 3_000
+NOT_AT_ONCE = "not filled at once"  # why what is left of an immediate-or-cancel order goes
 _OWN_IDS = "srv"
 
 
@@ -196,10 +197,12 @@ class LocalExchange:
         reduce_only: bool = False,
         post_only: bool = False,
         immediate_or_cancel: bool = False,
+        late_refusals: Collection[str] = (),
     ) -> ExchangeOrder | Refusal:
         """Take an order, tell of it, and trade what can trade at the present price.
 
         `price` is the limit or the trigger. Refusal codes beside the kernel's: "symbol", "tick", "step", "duplicate".
+        What is refused for one of `late_refusals` is taken and cancelled at once, the code being its reason.
         """
         instrument = self.instruments.get(symbol)
         if instrument is None:
@@ -218,24 +221,78 @@ class LocalExchange:
         self.account.progress.now_ms = self.now_ms()
         refusal = self._kernel.submit(order, post_only=post_only)
         if refusal is not None:
-            return refusal
+            return self._bury(order, refusal.code) if refusal.code in late_refusals else refusal
         self._tell([order])
         if self._trades_at_once:
             self._tell(self._kernel.settle(symbol, self.now_ms()))
         if immediate_or_cancel and order.status.is_open:
-            self.cancel(order)
+            self.cancel(order, NOT_AT_ONCE)
         return order
+
+    def _bury(self, order: ExchangeOrder, reason: str) -> ExchangeOrder:
+        """An order that was taken and never came to the book."""
+        progress = self.account.progress
+        progress.orders += 1
+        order.number, order.status, order.reason = progress.orders, Status.CANCELED, reason
+        order.created_ms = order.updated_ms = progress.now_ms
+        self._write(Change(orders=[order]))
+        self._tell([order])
+        return order
+
+    def amend(
+        self, order: ExchangeOrder, quantity: Decimal | None = None, price: Decimal | None = None
+    ) -> Refusal | None:
+        """Give an open order another total quantity, limit or trigger, or say why not.
+
+        Refusal codes beside those of `submit`: "closed", and "filled" where no quantity would be left.
+        """
+        instrument = self.instruments[order.symbol]
+        try:
+            steps = order.steps if quantity is None else instrument.quantity_to_steps(quantity)
+        except ValueError as error:
+            return Refusal("step", str(error))
+        try:
+            ticks = order.price if price is None else instrument.price_to_ticks(price)
+        except ValueError as error:
+            return Refusal("tick", str(error))
+        if not order.status.is_open:
+            return Refusal("closed", f"the order is {order.status}")
+        if steps <= order.filled:
+            return Refusal("filled", f"{order.filled} steps are filled")
+        refusal = self._refusal_beside(order, replace(order, steps=steps, price=ticks))
+        if refusal is not None:
+            return refusal
+        self.account.progress.now_ms = order.updated_ms = self.now_ms()
+        order.steps, order.price = steps, ticks
+        if order.kind is Kind.LIMIT and order.sign * self.last_ticks(order.symbol) < order.sign * ticks:
+            order.status = Status.WORKING  # as a new limit beyond the price
+        self._write(Change(orders=[order]))
+        self._tell([order])
+        self._tell(self._kernel.settle(order.symbol, self.now_ms()))
+        return None
+
+    def _refusal_beside(self, order: ExchangeOrder, changed: ExchangeOrder) -> Refusal | None:
+        """Whether `changed` would be accepted in the place of `order`, whose margin it may use."""
+        book = self.account.orders
+        self.account.orders = {key: one for key, one in book.items() if one is not order}
+        try:
+            return self._kernel.refusal(changed, post_only=False)
+        finally:
+            self.account.orders = book
 
     def _new_id(self) -> str:
         self._client_ids += 1
         return f"{_OWN_IDS}{self.now_ms():x}{self._client_ids:x}"
 
-    def cancel(self, order: ExchangeOrder) -> bool:
-        """Take an order off the book; False where it is not open."""
+    def cancel(self, order: ExchangeOrder, reason: str = "") -> bool:
+        """Take an order off the book, for another reason than a client's request if one is given; False if not open."""
         self.account.progress.now_ms = self.now_ms()
         gone = self._kernel.cancel(order.client_order_id)
         if gone is None:
             return False
+        if reason:
+            gone.reason = reason
+            self._write(Change(orders=[gone]))
         self._tell([gone])
         return True
 

@@ -345,7 +345,7 @@ class Kernel:
 
     def submit(self, order: ExchangeOrder, *, post_only: bool) -> Refusal | None:
         """Accept an order durably, or say why not; its number and times are set here."""
-        refusal = self._refusal(order, post_only=post_only)
+        refusal = self.refusal(order, post_only=post_only)
         if refusal is not None:
             return refusal
         progress = self.account.progress
@@ -367,7 +367,8 @@ class Kernel:
         order.status, order.reason = Status.CANCELED, "cancelled on request"
         return self._close(order)
 
-    def _refusal(self, order: ExchangeOrder, *, post_only: bool) -> Refusal | None:  # noqa: PLR0911 - one a filter
+    def refusal(self, order: ExchangeOrder, *, post_only: bool) -> Refusal | None:  # noqa: PLR0911 - one a filter
+        """Why an order would not be accepted at this moment, None where it would."""
         contract = self._contracts[order.symbol]
         last = self._point(order.symbol).last
         if not last:
