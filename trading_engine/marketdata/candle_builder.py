@@ -162,7 +162,8 @@ class CandleTrades:
             self._forming, self._close = [], close
             from_ms += self._interval_ms
         quiet = range(from_ms, open_ms, self._interval_ms)
-        self._open_ms, self._is_whole = open_ms, is_unbroken
+        self._open_ms = open_ms
+        self._is_whole = is_unbroken or self._in_doubt  # a doubt is settled by the number of the next trade
         if not is_unbroken:
             return Progress(tuple(closed), quiet)
         closed.extend(Built(self._flat(at_ms), is_whole=True) for at_ms in quiet)

@@ -5,6 +5,7 @@ what a frame means (venues).
 """
 
 import asyncio
+import contextlib
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
@@ -101,10 +102,13 @@ def _bytes(path: Path) -> Iterator[bytes]:
                 return
             unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
             while head:
+                before = unpacker.copy()
                 try:
-                    yield unpacker.decompress(head)
+                    unpacked = unpacker.decompress(head)
                 except zlib.error:
-                    return  # damaged from here: the writer died, or the disk did
+                    yield _undamaged(before, head)
+                    return  # no gzip from there: the writer has died, and the disk left something behind
+                yield unpacked
                 head = unpacker.unused_data
                 if unpacker.eof:
                     unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)  # another member may follow
@@ -113,3 +117,12 @@ def _bytes(path: Path) -> Iterator[bytes]:
         raise ConfigInvalid(f"{path}: no such file; expected a recording of frames") from None
     except OSError as error:
         raise ConfigInvalid(f"{path}: cannot be read ({error.strerror}); expected a recording of frames") from error
+
+
+def _undamaged(unpacker: "zlib._Decompress", chunk: bytes) -> bytes:
+    """What can be unpacked of a chunk before the place where it is damaged."""
+    unpacked = []
+    with contextlib.suppress(zlib.error):
+        for place in range(len(chunk)):
+            unpacked.append(unpacker.decompress(chunk[place : place + 1]))  # noqa: PERF401 - what came before counts
+    return b"".join(unpacked)

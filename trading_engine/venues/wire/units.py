@@ -27,7 +27,7 @@ class Units(dict[str, int]):
         """Convert, remember, and forget everything when it becomes too much."""
         try:
             units = money.exact_units(Decimal(text), self.unit)
-        except InvalidOperation:
+        except (InvalidOperation, OverflowError):
             raise ValueError(f"{text[:40]!r} is no number") from None
         if len(self) >= _MOST_REMEMBERED:
             self.clear()
