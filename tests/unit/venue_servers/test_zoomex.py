@@ -465,7 +465,12 @@ def test_a_stop_waits_triggers_and_fills_under_the_same_id(tmp_path: Path) -> No
 
     async def play(game: Game) -> None:
         await game.order("Buy", "0.50")
-        stop = {"triggerDirection": 2, "triggerBy": "MarkPrice", "reduceOnly": True, "closeOnTrigger": True}
+        stop: dict[str, Any] = {
+            "triggerDirection": 2,
+            "triggerBy": "MarkPrice",
+            "reduceOnly": True,
+            "closeOnTrigger": True,
+        }
         answer = await game.order("Sell", "0.50", triggerPrice="95", orderLinkId="stop", **stop)
         await game.order("Sell", "0.50", triggerPrice="94", orderLinkId="spare", **stop)
         assert [] == await game.rows(OPEN, symbol=BTC, orderFilter="Order")
@@ -500,7 +505,7 @@ def test_ten_conditional_orders_a_symbol_are_the_most_but_for_those_that_reduce(
 
     async def play(game: Game) -> None:
         await game.order("Buy", "0.50")
-        stop = {"triggerPrice": "120", "triggerDirection": 1}
+        stop: dict[str, Any] = {"triggerPrice": "120", "triggerDirection": 1}
         assert [0] * 10 == [await game.code("Buy", "0.10", **stop) for _ in range(10)]
         assert 110009 == await game.code("Buy", "0.10", **stop)
         assert 0 == await game.code("Sell", "0.10", reduceOnly=True, **stop)
@@ -662,10 +667,10 @@ def test_the_private_stream_tells_events_in_their_order(tmp_path: Path) -> None:
             game.minute(90, points=1)
             await game.order("Buy", "0.50", "80", orderLinkId="rest")
             await game.post("/order/cancel", orderLinkId="rest")
-            told = [(await ear.hear()) for _ in range(4)]
-            assert ["New", "Cancelled"] == [frame["data"][0]["orderStatus"] for frame in told[::2]]
-            assert {"id", "topic", "creationTime", "data"} == set(told[0])
-            assert {"entryPrice", "category"} <= set(told[1]["data"][0])
+            frames = [await ear.hear() for _ in range(4)]
+            assert ["New", "Cancelled"] == [frame["data"][0]["orderStatus"] for frame in frames[::2]]
+            assert {"id", "topic", "creationTime", "data"} == set(frames[0])
+            assert {"entryPrice", "category"} <= set(frames[1]["data"][0])
 
     run(tmp_path, play)
 
@@ -838,3 +843,38 @@ def test_the_history_may_lag_behind(tmp_path: Path) -> None:
         assert 1 == len(await game.rows(HISTORY, orderLinkId="in"))
 
     run(tmp_path, play, history_lag_ms=20_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X_BAPI_TIMESTAMP", "9" * 5_000),
+        ("X_BAPI_TIMESTAMP", "now"),
+        ("X_BAPI_SIGN", "\xff"),
+        ("X_BAPI_RECV_WINDOW", "9" * 5_000),
+    ],
+)
+def test_headers_that_make_no_sense_are_refused(tmp_path: Path, name: str, value: str) -> None:
+    """With a code of their own, never with a failure of the server."""
+
+    async def play(game: Game) -> None:
+        status, text, _ = await game.signed("GET", "/position/list", f"category=linear&symbol={BTC}", **{name: value})
+        assert 200 == status
+        assert json.loads(text)["retCode"] in (10002, 10004)
+
+    run(tmp_path, play)
+
+
+@pytest.mark.parametrize("query", ["start=999999999999999", "interval=7", "limit=0", "limit=x", "end=0", "cursor=%ff"])
+def test_queries_that_make_no_sense_are_answered(tmp_path: Path, query: str) -> None:
+    """With an empty list or 10001."""
+
+    async def play(game: Game) -> None:
+        interval = "" if query.startswith("interval") else "&interval=M"
+        path = f"{PREFIX}/market/kline"
+        status, text, _ = await game.call("GET", path, f"category=linear&symbol={BTC}{interval}&{query}")
+        assert 200 == status
+        answer = json.loads(text)
+        assert 10001 == answer["retCode"] or len(answer["result"]["list"]) <= 1
+
+    run(tmp_path, play)

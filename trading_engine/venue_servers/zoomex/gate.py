@@ -22,6 +22,7 @@ _API_KEY = "x-bapi-api-key"
 _TIMESTAMP = "x-bapi-timestamp"
 _RECV_WINDOW = "x-bapi-recv-window"
 _SIGNATURE = "x-bapi-sign"
+_MOST_DIGITS = 15
 
 
 class Gate:
@@ -60,12 +61,12 @@ class Gate:
         _check_time(headers[_TIMESTAMP], window, now_ms)
         payload = call.body.decode("utf-8", "replace") if call.method == "POST" else call.query
         expected = self.sign(f"{headers[_TIMESTAMP]}{self._credentials.key}{window}{payload}")
-        if not hmac.compare_digest(expected.encode(), headers[_SIGNATURE].encode()):
+        if not hmac.compare_digest(expected.encode(), _raw(headers[_SIGNATURE])):
             raise Refused(10004, "Error sign, please check your signature generation algorithm.")
 
     def sign(self, text: str) -> str:
         """Lower-case hex HMAC-SHA256 with the account's secret."""
-        return hmac.new(self._credentials.secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._credentials.secret.encode(), _raw(text), hashlib.sha256).hexdigest()
 
     def admit_stream(self, arguments: object, now_ms: int) -> str:
         """Why the arguments of an auth message are not accepted, "" where they are."""
@@ -74,10 +75,10 @@ class Gate:
         key, expires, signature = (str(argument) for argument in arguments)
         if key != self._credentials.key:
             return "API key is invalid."
-        if not expires.isdecimal() or int(expires) <= now_ms:
+        if _milliseconds(expires, -1) <= now_ms:
             return "Request has expired"
         expected = self.sign(f"GET/realtime{expires}")
-        if not hmac.compare_digest(expected.encode(), signature.encode()):
+        if not hmac.compare_digest(expected.encode(), _raw(signature)):
             return "Error sign, please check your signature generation algorithm."
         return ""
 
@@ -98,14 +99,23 @@ class Gate:
 
 def _check_time(timestamp: str, window: str, now_ms: int) -> None:
     """Accepted iff server time − window ≤ timestamp < server time + 1 s."""
-    window_ms = int(window) if window.isdecimal() else DEFAULT_RECV_WINDOW_MS
-    sent_ms = int(timestamp) if timestamp.isdecimal() else -1
+    window_ms = _milliseconds(window, DEFAULT_RECV_WINDOW_MS)
+    sent_ms = _milliseconds(timestamp, -1)
     if not now_ms - window_ms <= sent_ms < now_ms + AHEAD_MS:
         raise Refused(
             10002,
             "invalid request, please check your server timestamp or recv_window param."
             f" req_timestamp[{sent_ms}],server_timestamp[{now_ms}],recv_window[{window_ms}]",
         )
+
+
+def _milliseconds(text: str, otherwise: int) -> int:
+    return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else otherwise
+
+
+def _raw(text: str) -> bytes:
+    """The bytes of a header, which may be no text at all."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _forget(seen: deque[int], until_ms: int) -> None:

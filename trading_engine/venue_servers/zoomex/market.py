@@ -113,7 +113,7 @@ class Market:
     def bars(self, symbol: str, interval: str, since_ms: int = 0) -> list[Bar]:
         """Candles that begin at or after an instant, oldest first; the last may be unfinished."""
         market = self._exchange.markets[symbol]
-        first_ms = bar_start(interval, since_ms)
+        first_ms = bar_start(interval, min(since_ms, self._exchange.now_ms()))
         minutes = [candle for candle in market.closed if candle.open_time_ms >= first_ms]
         if market.building is not None and market.building.open_time_ms >= first_ms:
             minutes.append(market.building)
