@@ -1,6 +1,6 @@
 """What the venue has executed and paid: fills and funding from one listing, window by window.
 
-What belongs here: reading the listing whole and giving each execution its client id. What does not: what rows mean (codec).
+What belongs here: reading the listing whole, and giving each execution its client id. What does not: codes, meanings.
 
 The listing names orders by the venue's id only, so client ids are looked up where neither a reply nor the stream has
 told them. A fill whose order cannot be named yet makes the whole answer fail: a fill of ours must never pass for
