@@ -23,7 +23,7 @@ from trading_engine.domain.market import Candle, FundingRate
 from trading_engine.venue_servers.bingx import BingxProtocol, Habits
 from trading_engine.venue_servers.clock import MovedClock
 from trading_engine.venue_servers.exchange import LocalExchange
-from trading_engine.venue_servers.web import WebServer
+from trading_engine.venue_servers.web import Call, WebServer
 from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.memory import Memory
 from trading_engine.venues.wire.secrets import Credentials
@@ -74,10 +74,11 @@ class World:
 
     def minute(self, number: int, points: int, *prices: int, rates: tuple[FundingRate, ...] = ()) -> None:
         """Let a minute pass up to a point; the prices are open, high, low and close in whole dollars."""
-        ticks = [price * 10 for price in prices]
+        first, high, low, last = (price * 10 for price in prices)
         open_ms = START_MS + number * MINUTE_MS
         self.clock.move(max(open_ms + points * MINUTE_MS // 4 - self.clock.now_ms(), 0))
-        self.exchange.play(open_ms, [Candle("BTCUSDT", open_ms, MINUTE_MS, *ticks, 8_000_000)], rates, points)
+        candle = Candle("BTCUSDT", open_ms, MINUTE_MS, first, high, low, last, 8_000_000)
+        self.exchange.play(open_ms, [candle], rates, points)
 
     async def raw(self, method: str, path: str, query: str, key: str = KEY, **more: Any) -> tuple[int, Json]:
         """Send a query as it is."""
@@ -363,6 +364,44 @@ def test_an_order_that_breaks_a_rule_is_refused_with_its_code(play: Play, code: 
     async def scenario(world: World) -> None:
         assert code == (await world.place("MARKET", "BUY", "0.01", **params))["code"]
         assert [] == world.exchange.orders()
+
+    play(scenario)
+
+
+NONSENSE = [
+    "-1",
+    "1e9",
+    "9" * 30,
+    "9" * 5_000,
+    "NaN",
+    "٣",
+    "\x00",
+    "[" * 9_000,
+    '[{"a":1}]',
+    '["x",1e999999999,null]',
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=range(len(NONSENSE)))
+def test_nonsense_is_refused_and_never_breaks_the_server(play: Play, nonsense: str) -> None:
+    """In every parameter of every endpoint, signed or not: an answer in JSON, or an empty one of the listen keys."""
+    names = "symbol interval limit startTime endTime startTs endTs orderId clientOrderId quantity price stopPrice type"
+    more = "timestamp recvWindow leverage side marginType batchOrders orderIdList dualSidePosition pageSize listenKey"
+    good = {"symbol": "BTC-USDT", "interval": "1m", "side": "BUY", "positionSide": "BOTH", "quantity": "0.01"}
+    good |= {"type": "LIMIT", "price": "59000", "startTs": "1", "endTs": "2"}
+
+    async def scenario(world: World) -> None:
+        endpoints = list(world.protocol._endpoints)
+        for name in f"{names} {more}".split():
+            params = good | {"timestamp": str(world.clock.now_ms())} | {name: nonsense}
+            raw = "&".join(f"{key}={value}" for key, value in params.items())
+            sign = hmac.new(SECRET.encode(), raw.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+            query = "&".join(f"{key}={quote(value, safe='', errors='surrogatepass')}" for key, value in params.items())
+            for method, path in endpoints:
+                call = Call(method, f"/openApi/{path}", f"{query}&signature={sign}", {"x-bx-apikey": KEY}, b"")
+                answer = world.protocol.answer(call)
+                assert answer.body == b"" or {"code", "listenKey"} & set(json.loads(answer.body))
 
     play(scenario)
 
@@ -846,7 +885,7 @@ def test_market_topics_are_acknowledged_and_pushed(play: Play) -> None:
     play(scenario)
 
 
-@pytest.mark.parametrize("topic", ["trade", "depth5@500ms", "markPrice", "lastPrice", "bookTicker", "ticker"])
+@pytest.mark.parametrize("topic", ["trade", "depth5", "depth5@500ms", "markPrice", "lastPrice", "bookTicker", "ticker"])
 def test_other_topics_tell_the_price(play: Play, topic: str) -> None:
     """Each in its own letters."""
 
@@ -862,10 +901,11 @@ def test_other_topics_tell_the_price(play: Play, topic: str) -> None:
                 "lastPrice": "c",
                 "bookTicker": "b",
                 "ticker": "B",
+                "depth5": "asks",
                 "depth5@500ms": "asks",
             }
             price = data[shown[topic]]
-            expected = {"bookTicker": "59999.9", "ticker": "59999.9", "depth5@500ms": "60000.1"}
+            expected = {"bookTicker": "59999.9", "ticker": "59999.9", "depth5": "60000.1", "depth5@500ms": "60000.1"}
             assert expected.get(topic, "60000.0") == (price[-1][0] if isinstance(price, list) else price)
 
     play(scenario)

@@ -10,6 +10,7 @@ signed as it was sent.
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Sequence
 from urllib.parse import unquote_plus
 
@@ -22,6 +23,7 @@ LONGEST_WINDOW_MS = 60_000
 AHEAD_MS = 1_000
 
 _SIGNATURE = "signature"
+_STAMP = re.compile(r"\d{1,16}", re.ASCII)
 Pairs = list[tuple[str, str]]
 
 
@@ -36,7 +38,7 @@ def read(call: Call) -> tuple[Params, str]:
     if call.body and "json" in call.headers.get("content-type", ""):
         try:
             content = json.loads(call.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Refused(INVALID, "Invalid parameters, err: the body is not JSON") from error
         if not isinstance(content, dict):
             raise Refused(INVALID, "Invalid parameters, err: the body is no object")
@@ -60,9 +62,14 @@ def _joined(pairs: Sequence[tuple[str, str]]) -> str:
     return "&".join(f"{name}={value}" for name, value in pairs if name != _SIGNATURE)
 
 
+def _bytes(text: str) -> bytes:
+    """Also of what is no proper text."""
+    return text.encode(errors="surrogatepass")
+
+
 def require_key(call: Call, credentials: Credentials) -> None:
     """Refused unless the header names our key."""
-    if not hmac.compare_digest(call.headers.get("x-bx-apikey", "").encode(), credentials.key.encode()):
+    if not hmac.compare_digest(_bytes(call.headers.get("x-bx-apikey", "")), credentials.key.encode()):
         raise Refused(100413, "Incorrect apiKey")
 
 
@@ -72,10 +79,10 @@ def require_signature(params: Params, covered: str, credentials: Credentials, no
     if not given:
         raise Refused(100412, "Null signature")
     stamp = params.text("timestamp")
-    if not stamp.isdecimal():
+    if not _STAMP.fullmatch(stamp):
         raise Refused(100421, "Null timestamp or timestamp mismatch")
-    right = hmac.new(credentials.secret.encode(), covered.encode(), hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(given.encode(), right.encode()):
+    right = hmac.new(credentials.secret.encode(), _bytes(covered), hashlib.sha256).hexdigest()
+    if not hmac.compare_digest(_bytes(given), right.encode()):
         raise Refused(100001, "Signature verification failed due to signature mismatch")
     window_ms = params.integer("recvWindow", RECV_WINDOW_MS)
     if not 0 <= window_ms <= LONGEST_WINDOW_MS:

@@ -118,8 +118,8 @@ class BingxProtocol:
     def _void_stops(self, symbol: str) -> None:
         """Cancel the conditionals that have no position to close any more."""
         held = self.exchange.account.positions[symbol]
-        for order in self.exchange.orders(symbol, only_open=True):
-            if order.kind in CONDITIONAL and order.sign != -held.sign:
+        for order in tuple(self.exchange.account.orders.values()):
+            if order.symbol == symbol and order.kind in CONDITIONAL and order.sign != -held.sign:
                 self.exchange.cancel(order)
 
 

@@ -28,7 +28,9 @@ MISSED_PINGS = 5
 KEY_LASTS_MS = 3_600_000
 MOST_TOPICS = 200
 
-_TOPIC = re.compile(r"([^@]+)@(trade|markPrice|lastPrice|bookTicker|ticker|kline_(\w+)|depth(5|10|20|50|100)@[25]00ms)")
+_TOPIC = re.compile(
+    r"([^@]+)@(trade|markPrice|lastPrice|bookTicker|ticker|kline_(\w+)|depth(5|10|20|50|100)(?:@[25]00ms)?)"
+)
 _BACKLOG = 10
 
 
@@ -331,6 +333,6 @@ def _object(frame: bytes) -> Mapping[str, object]:
     """What a client has sent, {} for what is no JSON object."""
     try:
         content: object = json.loads(frame)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -25,6 +25,7 @@ _ELSEWHERE = ("STOP", "TAKE_PROFIT", "TRIGGER_LIMIT", "TRIGGER_MARKET", "TRAILIN
 _IN_FORCE = ("GTC", "IOC", "FOK", "PostOnly")
 _TRIGGERS = ("MARK_PRICE", "CONTRACT_PRICE")
 _NAME = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
+_DIGITS = 18
 _NOT_THERE = "order not exist"
 
 _ORDERS, _MOST_ORDERS = 500, 1_000
@@ -382,7 +383,7 @@ def _rows(params: Params, name: str) -> list[object]:
     """A JSON list; Refused where it is none."""
     try:
         rows: object = json.loads(params.needed(name), parse_float=Decimal)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(INVALID, f"Invalid parameters, err: {name} is not JSON") from error
     if not isinstance(rows, list):
         raise Refused(INVALID, f"Invalid parameters, err: {name} is no list")
@@ -390,4 +391,6 @@ def _rows(params: Params, name: str) -> list[object]:
 
 
 def _word(value: object) -> str:
+    if isinstance(value, Decimal):
+        return f"{value:f}" if abs(value.adjusted()) < _DIGITS else str(value)
     return str(value).lower() if isinstance(value, bool) else str(value)

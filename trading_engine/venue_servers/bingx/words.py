@@ -5,13 +5,17 @@ what is answered (market, funds, trading).
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 INVALID = 109400
 NO_SYMBOL = 109425
 
+_PLAIN = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
+_WHOLE = re.compile(r"\d{1,19}", re.ASCII)
+_LARGEST = 9_000_000_000_000_000_000
 _WORDS = {"true": True, "false": False}
 
 
@@ -58,25 +62,23 @@ class Params:
         return value
 
     def integer(self, name: str, default: int | None = None) -> int:
-        """A whole number, needed where there is no default."""
+        """A whole number that is not negative, needed where there is no default."""
         value = self.text(name)
         if not value and default is not None:
             return default
-        try:
-            return int(value or self.needed(name))
-        except ValueError as error:
-            raise Refused(INVALID, f"Invalid parameters, err: {name}: {value} is no integer") from error
+        if not _WHOLE.fullmatch(value or self.needed(name)) or int(value) > _LARGEST:
+            raise Refused(INVALID, f"Invalid parameters, err: {name}: {value} is no integer")
+        return int(value)
 
     def decimal(self, name: str) -> Decimal | None:
         """A number above zero in plain notation, None where it is not given."""
         value = self.text(name)
         if not value:
             return None
-        try:
-            number = Decimal(value)
-        except InvalidOperation as error:
-            raise Refused(INVALID, f"Invalid parameters, err: {name}: {value} is no number") from error
-        if not number.is_finite() or number <= 0:
+        if not _PLAIN.fullmatch(value):
+            raise Refused(INVALID, f"Invalid parameters, err: {name}: {value} is no number")
+        number = Decimal(value)
+        if not number:
             raise Refused(INVALID, f"Invalid parameters, err: {name}: {value} must be greater than zero")
         return number
 
@@ -92,8 +94,8 @@ class Params:
 
 
 def encode(content: object) -> bytes:
-    """Compact JSON."""
-    return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+    """Compact JSON; what a client has sent may not be text at all."""
+    return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
 
 
 def envelope(data: object) -> dict[str, object]:
