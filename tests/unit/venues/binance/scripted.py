@@ -144,7 +144,10 @@ async def served(clock: SetClock) -> AsyncIterator[tuple[Server, Hosts]]:
     await site.start()
     port = runner.addresses[0][1]
     try:
-        yield server, Hosts(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/market", f"ws://127.0.0.1:{port}/private")
+        yield (
+            server,
+            Hosts(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/market", f"ws://127.0.0.1:{port}/private"),
+        )
     finally:
         for socket in server.sockets:
             await socket.close()
