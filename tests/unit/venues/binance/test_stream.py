@@ -278,7 +278,7 @@ def test_a_stream_that_cannot_start_says_why() -> None:
         server.standing["POST /fapi/v1/listenKey"] = Answer({"code": -2015, "msg": "Invalid API-key"}, 401)
         events: VenueEvents = []
         before = len(asyncio.all_tasks())
-        with pytest.raises(VenueUnavailable, match="within 300 ms: no listen key .*-2015"):
+        with pytest.raises(VenueUnavailable, match=r"within 300 ms: no listen key .*-2015"):
             await stream_of(venue, events).start(300)
         assert before == len(asyncio.all_tasks())
         assert [] == events
