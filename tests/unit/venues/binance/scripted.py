@@ -37,6 +37,7 @@ class SetClock:
     now: int = NOW_MS
 
     def now_ms(self) -> int:
+        """The instant that was set."""
         return self.now
 
 
@@ -51,14 +52,17 @@ class Call:
 
     @property
     def text(self) -> str:
+        """Parameters without stamp and signature."""
         return self.raw.split("recvWindow=")[0].rstrip("&")
 
     @property
     def told(self) -> str:
+        """Method, path and parameters."""
         return f"{self.method} {self.path} {self.text}".rstrip()
 
     @property
     def params(self) -> dict[str, str]:
+        """Every parameter as it came."""
         return dict(pair.split("=", 1) for pair in self.raw.split("&") if pair)
 
 
@@ -105,6 +109,7 @@ class Server:
         return [call.told for call in self.calls if not paths or call.path.rsplit("/", 1)[-1] in paths]
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Record a call and answer it; any path below /private is the user stream."""
         if request.path.startswith("/private"):
             return await self._listen(request)
         body = await request.text()
@@ -144,7 +149,10 @@ async def served(clock: SetClock) -> AsyncIterator[tuple[Server, Hosts]]:
     await site.start()
     port = runner.addresses[0][1]
     try:
-        yield server, Hosts(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/market", f"ws://127.0.0.1:{port}/private")
+        yield (
+            server,
+            Hosts(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}/market", f"ws://127.0.0.1:{port}/private"),
+        )
     finally:
         for socket in server.sockets:
             await socket.close()
@@ -181,7 +189,7 @@ def play(
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that a socket brings about, for two seconds at most."""
     async with asyncio.timeout(2):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for is in another task
             await asyncio.sleep(0.005)
 
 

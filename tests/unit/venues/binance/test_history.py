@@ -35,7 +35,9 @@ def table(rows: list[dict[str, Any]], *, oldest_kept: bool = True) -> Any:
     return answer
 
 
-def fills(rows: list[dict[str, Any]], since_ms: int, symbols: tuple[str, ...] = ("BTCUSDT",)) -> tuple[list[Fill], list[str]]:
+def fills(
+    rows: list[dict[str, Any]], since_ms: int, symbols: tuple[str, ...] = ("BTCUSDT",)
+) -> tuple[list[Fill], list[str]]:
     async def scene(server: Server, venue: BinanceVenue) -> tuple[list[Fill], list[str]]:
         server.standing[USER_TRADES] = table(rows)
         server.standing["GET /fapi/v1/order"] = lambda call: Answer(
@@ -74,7 +76,12 @@ def test_a_trade_is_told_with_everything_the_ledger_needs() -> None:
 
 def test_trades_of_all_symbols_come_oldest_first() -> None:
     """Each symbol is asked for apart; numbers of two symbols may be equal."""
-    rows = [trade(1, NOW_MS - 3), trade(1, NOW_MS - 4, symbol="ETHUSDT"), trade(2, NOW_MS - 1), trade(0, NOW_MS - HOUR_MS)]
+    rows = [
+        trade(1, NOW_MS - 3),
+        trade(1, NOW_MS - 4, symbol="ETHUSDT"),
+        trade(2, NOW_MS - 1),
+        trade(0, NOW_MS - HOUR_MS),
+    ]
     rows.sort(key=lambda row: row["time"])
     found, _ = fills(rows, NOW_MS - 10, ("BTCUSDT", "ETHUSDT"))
     assert ["ETHUSDT-1", "BTCUSDT-1", "BTCUSDT-2"] == [fill.trade_id for fill in found]

@@ -94,7 +94,12 @@ INTENTS = [
     ),
     (ONE_WAY, "last", stop(SELL, "58000"), f"{ALGO}{A}{S}type=STOP_MARKET&quantity=0.01&triggerPrice=58000&{R}{LAST}"),
     (ONE_WAY, "mark", stop(SELL, "58000"), f"{ALGO}{A}{S}type=STOP_MARKET&quantity=0.01&triggerPrice=58000&{R}{MARK}"),
-    (ONE_WAY, "last", stop(BUY, "61000.5"), f"{ALGO}{A}{B}type=STOP_MARKET&quantity=0.01&triggerPrice=61000.5&{R}{LAST}"),
+    (
+        ONE_WAY,
+        "last",
+        stop(BUY, "61000.5"),
+        f"{ALGO}{A}{B}type=STOP_MARKET&quantity=0.01&triggerPrice=61000.5&{R}{LAST}",
+    ),
     (
         ONE_WAY,
         "last",

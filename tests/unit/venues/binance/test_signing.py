@@ -21,8 +21,7 @@ VECTORS = [
     ),
     ("timestamp=1591702613943", "84901bbeed96ffa9adf9995c40fcadcb0a9ddad37c2605ce82491f2c771077a6"),
     (
-        "symbol=%E6%B5%8B%E8%AF%95USDT&side=BUY&type=MARKET&quantity=1"
-        f"&newClientOrderId=eng%3A1%2Fa.B_c-9&{STAMP}",
+        f"symbol=%E6%B5%8B%E8%AF%95USDT&side=BUY&type=MARKET&quantity=1&newClientOrderId=eng%3A1%2Fa.B_c-9&{STAMP}",
         "1afadedc240dade20ba1d88e4e1ae3ca82e91bc0a7d4318bb6675b0b7cc45b67",
     ),
     (
