@@ -255,9 +255,7 @@ def print_live(runs: int, seconds: float, rate: int) -> None:
                 came, late, used = asyncio.run(live(port, seconds, Path(folder)))
             p99.append(quantile(late, 0.99))
             print(f" {number:<8} {came:>9,.0f} {used:>6.0%} {'':>16} {_delays(late)}")
-        print(
-            f" median p99: {statistics.median(p99):.2f} ms; of a loop with nothing to do {statistics.median(idle):.2f} ms"
-        )
+        print(f" median p99: {statistics.median(p99):.2f} ms; of an idle loop {statistics.median(idle):.2f} ms")
     finally:
         server.terminate()
         server.join()
