@@ -48,24 +48,29 @@ class Market:
         self.asked: list[tuple[str, int, int]] = []
         self.heard: dict[str, int] = {}
         self.spoils: Callable[[Candle], Candle] = lambda candle: candle
-        self.on_update: Callable[[CandleUpdate], None] = lambda update: None
-        self.on_break: Callable[[str], None] = lambda symbol: None
+        self.on_update: Callable[[CandleUpdate], None] = [].append
+        self.on_break: Callable[[str], None] = [].append
 
     def subscribe(self, on_update: Callable[[CandleUpdate], None], on_break: Callable[[str], None]) -> None:
+        """Remember whom to tell."""
         self.on_update, self.on_break = on_update, on_break
 
     def is_speaking(self, symbol: str) -> bool:
+        """Something has come, and nothing stops it."""
         return symbol not in self.silent and symbol in self.heard
 
     def data_age_ms(self, symbol: str) -> int:
+        """Since the last push."""
         return self.clock.now_ms() - self.heard.get(symbol, 0)
 
     def silence(self, *symbols: str) -> None:
+        """Break streams until they are taken out of `silent`."""
         self.silent |= set(symbols)
         for symbol in symbols:
             self.on_break(symbol)
 
     def push(self, update: CandleUpdate) -> None:
+        """Tell one update."""
         self.heard[update.candle.symbol] = self.clock.now_ms()
         self.on_update(update)
 
@@ -83,6 +88,7 @@ class Market:
                 self.push(CandleUpdate(forming, is_final=False, ts_ms=now_ms))
 
     async def candles(self, symbol: str, interval_ms: int, since_ms: int, until_ms: int) -> Sequence[Candle]:
+        """Closed candles after a round trip, without their last trades for `settle_ms`."""
         self.asked.append((symbol, since_ms, until_ms))
         await asyncio.sleep(TRIP_S)
         if symbol in self.down:
@@ -108,15 +114,19 @@ class Rig:
 
     @property
     def told(self) -> list[tuple[NoticeKind, str]]:
+        """Kinds and symbols of all notices."""
         return [(notice.kind, notice.symbol) for notice in self.notices]
 
     def candles(self, symbol: str) -> list[Candle]:
+        """What was handed on of a symbol."""
         return [candle for _, batch in self.batches for candle in batch if candle.symbol == symbol]
 
     def complete(self, symbol: str, minutes: int) -> list[Candle]:
+        """What should have been."""
         return [truth(symbol, START + minute * MINUTE) for minute in range(minutes)]
 
     async def until(self, second: float) -> None:
+        """Let time pass until then."""
         await asyncio.sleep(second - asyncio.get_running_loop().time())
 
 

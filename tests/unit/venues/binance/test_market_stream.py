@@ -38,6 +38,7 @@ class Server:
         self.port = 0
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        """One connection, until it ends."""
         ws = web.WebSocketResponse()
         await ws.prepare(request)
         self.connections.append(ws)
@@ -78,8 +79,9 @@ class Rig:
         stream.listen(self.events.append)
 
     async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what a test expects, or fail."""
         async with asyncio.timeout(10):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - any condition, told by nobody
                 await asyncio.sleep(0.005)
 
 
