@@ -5,16 +5,16 @@ any protocol.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from contract.venue_bench import DEPOSIT, INSTRUMENTS, LEVERAGE, PRICES, VOLUME_SHARE, Bar, bar
+from contract.venue_bench import DEPOSIT, INSTRUMENTS, LEVERAGE, PRICES, VOLUME_SHARE, Bar, Traits, bar
 
 from trading_engine.domain.market import Candle, FundingRate
 from trading_engine.ports import RemoteVenue, VenueEvent
-from trading_engine.venue_servers.clock import MovedClock
 from trading_engine.venue_servers.exchange import LocalExchange
 from trading_engine.venue_servers.faults import Faults
 from trading_engine.venue_servers.web import VenueProtocol, WebServer
@@ -28,20 +28,41 @@ START = 1_746_316_800_000
 MINUTE = 60_000
 TERMS = Terms(leverage_milli=int(LEVERAGE * 1_000), volume_share_ppm=int(VOLUME_SHARE * 1_000_000))
 KEYS = Credentials("test-key-0123456789abcdef", "test-secret-0123456789abcdef")
+PACE = 10  # limits count in the venue's time: waiting for a second of it takes a tenth of one here
 QUIET_S = 0.03  # a stream on this machine that says nothing for so long has said everything
 MakeProtocol = Callable[[LocalExchange, Credentials], VenueProtocol]
-MakeVenue = Callable[[int, MovedClock], RemoteVenue]
+MakeVenue = Callable[[int, "BenchClock"], RemoteVenue]
+
+
+class BenchClock:
+    """Runs `PACE` times as fast as the machine, and is moved forward by a bench."""
+
+    def __init__(self, now_ms: int) -> None:
+        self._moved_ms = now_ms
+        self._begun_s = time.monotonic()
+
+    def now_ms(self) -> int:
+        """Where it was moved to, and what has passed since."""
+        return self._moved_ms + int((time.monotonic() - self._begun_s) * 1000 * PACE)
+
+    def move_to(self, now_ms: int) -> None:
+        """Stand there now; earlier instants change nothing."""
+        if now_ms > self.now_ms():
+            self._moved_ms, self._begun_s = now_ms, time.monotonic()
+
+    async def sleep_until(self, at_ms: int) -> None:
+        """Nobody waits for this clock: the test moves it."""
+        raise NotImplementedError(f"the bench was asked to wait until {at_ms}")
 
 
 class SocketBench:
     """One venue on one port, one adapter, one loop that runs only while the test asks something."""
 
-    def __init__(self, folder: Path, make_protocol: MakeProtocol, make_venue: MakeVenue) -> None:
+    def __init__(self, folder: Path, make_protocol: MakeProtocol, make_venue: MakeVenue, traits: Traits) -> None:
+        self.traits = traits
         self._runner = asyncio.Runner()
-        self.clock = MovedClock(START)
-        self.exchange = LocalExchange(
-            Memory(folder / "venue.db"), INSTRUMENTS, TERMS, DEPOSIT, self.clock, trades_at_once=False
-        )
+        self.clock = BenchClock(START)
+        self.exchange = LocalExchange(Memory(folder / "venue.db"), INSTRUMENTS, TERMS, DEPOSIT, self.clock)
         self.faults = Faults()
         self._events: list[VenueEvent] = []
         self._next_ms = START
@@ -69,7 +90,7 @@ class SocketBench:
         rates = [FundingRate(symbol, self._next_ms, rate) for symbol, rate in sorted((funding or {}).items())]
         self._runner.run(self._play(candles, rates))
         self._next_ms += MINUTE
-        self.clock.move(self._next_ms - self.clock.now_ms())
+        self.clock.move_to(self._next_ms)
 
     async def _play(self, candles: list[Candle], rates: list[FundingRate]) -> None:
         self.exchange.play(self._next_ms, candles, rates)

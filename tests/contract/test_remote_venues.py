@@ -1,6 +1,7 @@
 """Every adapter against the one contract, over real sockets, on a local server of its venue."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,19 +9,32 @@ import pytest
 pytest.register_assert_rewrite("contract.venue_bench", "contract.venue_contract", "contract.venue_matching_contract")
 
 # Registered first, so that a failure in a case shows its values.
-from contract.socket_bench import KEYS, SocketBench  # noqa: E402
-from contract.venue_bench import INSTRUMENTS, Bench  # noqa: E402
+from contract.socket_bench import KEYS, BenchClock, SocketBench  # noqa: E402
+from contract.venue_bench import INSTRUMENTS, Bench, Traits  # noqa: E402
 from contract.venue_contract import AccountContract, OrderContract  # noqa: E402
 from contract.venue_matching_contract import MatchingContract  # noqa: E402
 
 from trading_engine.venue_servers.binance import BinanceProtocol  # noqa: E402
 from trading_engine.venue_servers.bingx import BingxProtocol  # noqa: E402
-from trading_engine.venue_servers.clock import MovedClock  # noqa: E402
 from trading_engine.venue_servers.zoomex import ZoomexProtocol  # noqa: E402
 from trading_engine.venues.binance.venue import BinanceVenue  # noqa: E402
 from trading_engine.venues.bingx.venue import BingxVenue  # noqa: E402
 from trading_engine.venues.wire.settings import AccountSettings, Hosts  # noqa: E402
 from trading_engine.venues.zoomex.venue import ZoomexVenue  # noqa: E402
+
+_BINANCE = Traits(trades_at_once=True, tells_income_live=False)
+_BINGX = Traits(
+    trades_at_once=True,
+    tells_income_live=False,
+    tells_pnl=False,
+    tells_max_quantity=False,
+    stops_may_open=False,
+    tells_order_time=False,
+    paces_cancels=True,
+)
+_ZOOMEX = Traits(
+    trades_at_once=True, tells_transfers=False, tells_income_live=False, tells_pnl=False, refuses_post_only=False
+)
 
 
 def _settings(port: int, public: str, private: str) -> AccountSettings:
@@ -28,15 +42,15 @@ def _settings(port: int, public: str, private: str) -> AccountSettings:
     return AccountSettings("test", tuple(one.symbol for one in INSTRUMENTS), hosts)
 
 
-def _binance(port: int, clock: MovedClock) -> BinanceVenue:
+def _binance(port: int, clock: BenchClock) -> BinanceVenue:
     return BinanceVenue(KEYS, _settings(port, "/market", "/private"), clock)
 
 
-def _bingx(port: int, clock: MovedClock) -> BingxVenue:
+def _bingx(port: int, clock: BenchClock) -> BingxVenue:
     return BingxVenue(KEYS, _settings(port, "/swap-market", "/swap-market"), clock)
 
 
-def _zoomex(port: int, clock: MovedClock) -> ZoomexVenue:
+def _zoomex(port: int, clock: BenchClock) -> ZoomexVenue:
     return ZoomexVenue(KEYS, _settings(port, "", ""), clock)
 
 
@@ -46,7 +60,7 @@ class _Binance:
     @pytest.fixture
     def bench(self, tmp_path: Path) -> Iterator[Bench]:
         """The bench of the cases."""
-        bench = SocketBench(tmp_path, BinanceProtocol, _binance)
+        bench = SocketBench(tmp_path, BinanceProtocol, _binance, _BINANCE)
         yield bench
         bench.close()
 
@@ -57,7 +71,7 @@ class _Bingx:
     @pytest.fixture
     def bench(self, tmp_path: Path) -> Iterator[Bench]:
         """The bench of the cases."""
-        bench = SocketBench(tmp_path, BingxProtocol, _bingx)
+        bench = SocketBench(tmp_path, partial(BingxProtocol, is_paced=False), _bingx, _BINGX)
         yield bench
         bench.close()
 
@@ -68,7 +82,7 @@ class _Zoomex:
     @pytest.fixture
     def bench(self, tmp_path: Path) -> Iterator[Bench]:
         """The bench of the cases."""
-        bench = SocketBench(tmp_path, ZoomexProtocol, _zoomex)
+        bench = SocketBench(tmp_path, partial(ZoomexProtocol, per_second=1_000, per_address=100_000), _zoomex, _ZOOMEX)
         yield bench
         bench.close()
 

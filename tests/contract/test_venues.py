@@ -11,7 +11,17 @@ import pytest
 pytest.register_assert_rewrite("contract.venue_bench", "contract.venue_contract", "contract.venue_matching_contract")
 
 # Registered first, so that a failure in a case shows its values.
-from contract.venue_bench import DEPOSIT, INSTRUMENTS, LEVERAGE, PRICES, VOLUME_SHARE, Bar, Bench, bar  # noqa: E402
+from contract.venue_bench import (  # noqa: E402
+    DEPOSIT,
+    INSTRUMENTS,
+    LEVERAGE,
+    PRICES,
+    VOLUME_SHARE,
+    Bar,
+    Bench,
+    Traits,
+    bar,
+)
 from contract.venue_contract import AccountContract, OrderContract  # noqa: E402
 from contract.venue_matching_contract import MatchingContract  # noqa: E402
 from fakes.scripted_venue import ScriptedVenue  # noqa: E402
@@ -31,6 +41,8 @@ TERMS = Terms(leverage_milli=int(LEVERAGE * 1_000), volume_share_ppm=int(VOLUME_
 
 class EmbeddedBench:
     """The embedded exchange, driven as the replay drives it."""
+
+    traits = Traits()
 
     def __init__(self, folder: Path) -> None:
         self._runner = asyncio.Runner()
@@ -87,6 +99,8 @@ def _candle(symbol: str, open_ms: int, shape: Bar) -> Candle:
 
 class ScriptedBench:
     """The scripted fake without a script: it accepts everything, and a market order fills at the next open."""
+
+    traits = Traits()
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()

@@ -70,8 +70,39 @@ def bar(*prices: int, volume: Decimal | int = SPARE_VOLUME) -> Bar:
     return Bar(told[0], max(told), min(told), told[-1], Decimal(volume))
 
 
+@dataclass(frozen=True)
+class Traits:
+    """In what venues differ; a case that has no meaning under a trait is skipped and says so.
+
+    trades_at_once       a marketable order trades when it arrives and rests never; otherwise with the next candle
+    tells_transfers      deposits are told as incomes
+    tells_income_live    funding is told by the stream, not only by reading
+    tells_pnl            a fill names the PnL that it realised
+    tells_max_quantity   the largest order is published
+    stops_may_open       a stop may be an entry; otherwise every stop is reduce-only
+    refuses_post_only    a post-only order that would take is refused; otherwise accepted and cancelled
+    tells_order_time     an acknowledgement is dated as the order is later
+    paces_cancels        a second cancel at once is told to wait, which proves nothing
+    """
+
+    trades_at_once: bool = False
+    tells_transfers: bool = True
+    tells_income_live: bool = True
+    tells_pnl: bool = True
+    tells_max_quantity: bool = True
+    stops_may_open: bool = True
+    refuses_post_only: bool = True
+    tells_order_time: bool = True
+    paces_cancels: bool = False
+
+
 class Bench(Protocol):
-    """A venue of one account with INSTRUMENTS, DEPOSIT and LEVERAGE, whose market only the test moves."""
+    """A venue of one account with INSTRUMENTS, DEPOSIT and LEVERAGE, whose market only the test moves.
+
+    traits   what this venue does differently, by its own documentation
+    """
+
+    traits: "Traits"
 
     @property
     def venue(self) -> Venue:
@@ -99,6 +130,25 @@ class VenueCases:
         self._bench = bench
         self.venue = bench.venue
         self._ids = 0
+
+    def needs_a_venue_that_waits(self) -> None:
+        """Skip a case that has no meaning where a marketable order trades at once or not at all."""
+        if self.traits.trades_at_once:
+            pytest.skip("a market order trades when it arrives here")
+
+    def needs_stops_that_open(self) -> None:
+        """Skip a case about stops as entries where every stop only reduces."""
+        if not self.traits.stops_may_open:
+            pytest.skip("every stop is reduce-only here")
+
+    @property
+    def traits(self) -> Traits:
+        """In what the venue differs."""
+        return self._bench.traits
+
+    def same(self, told: OrderReport, known: OrderReport) -> bool:
+        """Two reports of one order, of one time where the venue tells it."""
+        return told == (known if self.traits.tells_order_time else replace(known, ts_ms=told.ts_ms))
 
     def request(self, side: TradeSide, quantity: str, **changes: Any) -> OrderRequest:
         """A market order of a new client id, or what the changes make of it."""

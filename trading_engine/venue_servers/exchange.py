@@ -15,6 +15,7 @@ from trading_engine.domain import money
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle, FundingRate
 from trading_engine.domain.money import ZERO
+from trading_engine.rules import fills
 from trading_engine.venue_servers.clock import ServerClock
 from trading_engine.venues.embedded.account import (
     Account,
@@ -148,6 +149,9 @@ class LocalExchange:
         self._tell(self._kernel.play(open_ms, candles, settlements, points))
         is_over = points == POINTS
         for candle in candles:
+            if is_over and self._trades_at_once:  # what comes before the next minute trades against this one's volume
+                point = self.account.points[candle.symbol]
+                point.budget = fills.available_steps(candle.volume, self.terms.volume_share_ppm)
             market = self.markets[candle.symbol]
             shown = candle if is_over else self._so_far(candle, points)
             market.building = None if is_over else shown
