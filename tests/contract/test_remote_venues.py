@@ -31,10 +31,9 @@ _BINGX = Traits(
     stops_may_open=False,
     tells_order_time=False,
     paces_cancels=True,
+    reads_by_the_second=True,
 )
-_ZOOMEX = Traits(
-    trades_at_once=True, tells_transfers=False, tells_income_live=False, tells_pnl=False, refuses_post_only=False
-)
+_ZOOMEX = Traits(trades_at_once=True, tells_transfers=False, tells_pnl=False, refuses_post_only=False)
 
 
 def _settings(port: int, public: str, private: str) -> AccountSettings:

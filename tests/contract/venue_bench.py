@@ -82,6 +82,7 @@ class Traits:
     stops_may_open       a stop may be an entry; otherwise every stop is reduce-only
     refuses_post_only    a post-only order that would take is refused; otherwise accepted and cancelled
     tells_order_time     an acknowledgement is dated as the order is later
+    reads_by_the_second  reading from an instant tells what happened in the same second before it as well
     paces_cancels        a second cancel at once is told to wait, which proves nothing
     """
 
@@ -94,6 +95,7 @@ class Traits:
     refuses_post_only: bool = True
     tells_order_time: bool = True
     paces_cancels: bool = False
+    reads_by_the_second: bool = False
 
 
 class Bench(Protocol):
