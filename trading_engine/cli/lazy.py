@@ -46,6 +46,7 @@ COMMANDS: dict[str, Entry] = {
     "config": _entry("config_commands", "config_app", CARE, "Show a configuration, or describe every key."),
     "db": _entry("db_commands", "db_app", CARE, "Migrate, check, back up and restore the database."),
     "simulate": _entry("simulate_command", "simulate_app", CARE, "Prove the engine in worlds where everything fails."),
+    "exchange": _entry("exchange_command", "exchange_app", CARE, "Serve a venue's own protocol on this machine."),
     "alerts": _entry("alerts_commands", "alerts_app", CARE, "Send a test message to every channel."),
 }
 

@@ -8,8 +8,9 @@ A start without a reachable venue waits for it: positions keep their stops there
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
+from typing import TypeVar
 
 import numpy as np
 from loguru import logger
@@ -41,6 +42,8 @@ from trading_engine.strategy.evaluate import base_candles_needed
 from trading_engine.system import crash_points
 from trading_engine.system.clock import SteadyClock
 from trading_engine.system.state_dir import StateDir
+
+T = TypeVar("T")
 
 OPENING_ID = "opening"
 RETRY_OPEN_S = 5.0
@@ -84,6 +87,7 @@ class LiveRun(Process):
         super().__init__(options, config, state)
         self._session: Session | None = None
         self._must_stop = asyncio.Event()
+        self._pace = 1.0
 
     async def main(self) -> int:
         """Start, recover, trade, end."""
@@ -97,7 +101,12 @@ class LiveRun(Process):
             self._configure_logging()
             if note := remote.address_note(config):
                 self._warn(note)
-            self._clock = SteadyClock(not_before_ms=loaded.last_ts_ms)
+            clock = await self._wait_for(lambda: remote.adopt_clock(config, loaded.last_ts_ms))
+            if self._must_stop.is_set():
+                return EXIT_DONE
+            if clock is not None:
+                self._pace = clock.pace
+            self._clock = clock or SteadyClock(not_before_ms=loaded.last_ts_ms)
             venue = remote.make_venue(config, self._clock)
             try:
                 return await self._on(venue, store, loaded)
@@ -113,7 +122,7 @@ class LiveRun(Process):
             self._session.stop(reason)
 
     async def _on(self, venue: RemoteVenue, store: SqlStore, loaded: Loaded) -> int:
-        opened = await self._open(venue)
+        opened = await self._wait_for(lambda: self._prepare(venue))
         if opened is None:
             return EXIT_DONE  # told to stop before the venue could be reached
         settings, brain = opened
@@ -135,13 +144,13 @@ class LiveRun(Process):
             await worker.stop(SHUTDOWN_BUDGET_S / 4)
         return EXIT_DONE
 
-    async def _open(self, venue: RemoteVenue) -> tuple[EngineSettings, Brain] | None:
-        """Reach the venue, check and arrange the account, warm the strategies up; None where told to stop before."""
+    async def _wait_for(self, question: Callable[[], Awaitable[T]]) -> T | None:
+        """The answer of a venue that may not be reachable yet; None where told to stop before."""
         while not self._must_stop.is_set():
             try:
-                return await self._prepare(venue)
+                return await question()
             except VenueUnavailable as error:
-                logger.warning("{} cannot be reached ({}); trying again in {:g} s", venue.name, error, RETRY_OPEN_S)
+                logger.warning("{} cannot be reached ({}); trying again soon", self._config.venue, error)
             try:
                 async with asyncio.timeout(RETRY_OPEN_S):
                     await self._must_stop.wait()
@@ -186,15 +195,19 @@ class LiveRun(Process):
         pump = Pump(state, settings, store, self._run_id, executor.dispatch, self._log_records, lambda: None)
         executor.attach(pump)
         now_ms = floor_to(self._clock.now_ms(), MINUTE_MS)
-        feed = PollingFeed(venue, self._config.symbols, self._clock, now_ms)
+        feed = PollingFeed(venue, self._config.symbols, self._clock, now_ms, self._sleep)
         level = bootstrap.stop_level(self._config)
         parts = Parts(venue, feed, brain, pump, executor, timers, self._clock, self._stop_file, level)
         identity = Identity(self._run_id, __version__, self._config.mode, config_hash(self._config))
-        session = Session(parts, identity, flatten_on_stop=self._config.on_shutdown == "flatten")
+        flattens = self._config.on_shutdown == "flatten"
+        session = Session(parts, identity, pace=self._pace, flatten_on_stop=flattens)
         self._pump, self._session = pump, session
         if self._stopping:
             session.stop(self._stopping)
         return pump, session, feed
+
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self._pace)
 
     async def _book_opening(self, venue: RemoteVenue, pump: Pump, settings: EngineSettings) -> None:
         """The wallet as it is when the ledger begins: what made it so is not ours to count."""

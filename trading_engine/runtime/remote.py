@@ -9,11 +9,14 @@ both: it is how both are rehearsed.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from trading_engine.config.model import Config
 from trading_engine.config.remote import CredentialsConfig, VenueConfig
 from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
 from trading_engine.domain.reports import Outcome, Rejected, Unknown
 from trading_engine.ports import AccountFacts, Clock, MarginMode, PositionMode, RemoteVenue
+from trading_engine.system.clock import AdoptedClock
 from trading_engine.system.redaction import register_secret
 from trading_engine.venues.binance import facts as binance
 from trading_engine.venues.binance.venue import BinanceVenue
@@ -21,10 +24,12 @@ from trading_engine.venues.bingx import facts as bingx
 from trading_engine.venues.bingx.venue import BingxVenue
 from trading_engine.venues.wire.secrets import Credentials
 from trading_engine.venues.wire.settings import AccountSettings, Hosts
+from trading_engine.venues.wire.transport import NoReply, NotSent, Transport
 from trading_engine.venues.zoomex import facts as zoomex
 from trading_engine.venues.zoomex.venue import ZoomexVenue
 
 EXIT_REFUSED = 3
+LOCAL_CLOCK_PATH = "/local-venue/clock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,30 @@ def make_venue(config: Config, clock: Clock) -> RemoteVenue:
             return BingxVenue(credentials, settings, clock)
         case _:
             return ZoomexVenue(credentials, settings, clock)
+
+
+async def adopt_clock(config: Config, not_before_ms: int) -> AdoptedClock | None:
+    """The clock of a venue server on this machine; None for a real venue, which has the time we all have.
+
+    Raises VenueUnavailable where the server does not answer.
+    """
+    hosts = hosts_of(config)
+    if not hosts.is_local:
+        return None
+    transport = Transport()
+    try:
+        reply = await transport.request("GET", hosts.rest_url + LOCAL_CLOCK_PATH, {})
+        told = msgspec.json.decode(reply.body, type=_LocalClock)
+    except (NotSent, NoReply, msgspec.MsgspecError) as error:
+        raise VenueUnavailable(f"{hosts.rest_url} does not tell its time ({type(error).__name__})") from None
+    finally:
+        await transport.close()
+    return AdoptedClock(told.now_ms, told.pace, not_before_ms)
+
+
+class _LocalClock(msgspec.Struct):
+    now_ms: int
+    pace: float
 
 
 def _credentials(given: CredentialsConfig | None) -> Credentials:

@@ -76,6 +76,7 @@ class Session:
     """One live run. `run` returns after `stop`, and raises what a handler or a commit has raised.
 
     stop_poll_s      how often the STOP file is looked at
+    pace             how many seconds of the session's clock pass in a real one
     flatten_on_stop  close every position before leaving
     """
 
@@ -85,11 +86,13 @@ class Session:
         identity: Identity,
         *,
         stop_poll_s: float = STOP_POLL_S,
+        pace: float = 1.0,
         flatten_on_stop: bool = False,
     ) -> None:
         self._parts = parts
         self._identity = identity
         self._stop_poll_s = stop_poll_s
+        self._pace = pace
         self._flatten = flatten_on_stop
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[str] = self._loop.create_future()
@@ -167,7 +170,7 @@ class Session:
     def _arm(self, at_ms: int) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-        wait_s = max(at_ms - self._parts.clock.now_ms(), 0) / 1000
+        wait_s = max(at_ms - self._parts.clock.now_ms(), 0) / 1000 / self._pace
         self._alarm_ms = at_ms
         self._alarm = self._loop.call_later(wait_s, self._guarded, self._fire)
 

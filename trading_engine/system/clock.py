@@ -60,3 +60,21 @@ class SteadyClock:
         self._last_steady_ns = steady_ns
         self._now_ns += elapsed_ns + ahead_ns
         return self._now_ns // _NS_PER_MS
+
+
+class AdoptedClock:
+    """The clock of a server on this machine, which may run faster than the machine's.
+
+    now_ms, pace   what the server showed a moment ago, and how many of its seconds pass in one of ours
+    """
+
+    def __init__(self, now_ms: int, pace: float, not_before_ms: int = 0) -> None:
+        self._begun_ms = now_ms
+        self._begun_ns = time.monotonic_ns()
+        self._not_before_ms = not_before_ms
+        self.pace = pace
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970-01-01 UTC, as the server has them."""
+        passed_ms = (time.monotonic_ns() - self._begun_ns) / _NS_PER_MS * self.pace
+        return max(self._begun_ms + int(passed_ms), self._not_before_ms)

@@ -146,6 +146,9 @@ class LocalExchange:
             known = self.markets[rate.symbol].funding
             if not known or known[-1].ts_ms < rate.ts_ms:
                 known.append(rate)
+        progress = self.account.progress
+        if progress.open_ms == open_ms:  # orders came in between: nothing happens before them
+            progress.now_ms = max(progress.now_ms, min(self.now_ms(), open_ms + MINUTE_MS))
         self._tell(self._kernel.play(open_ms, candles, settlements, points))
         is_over = points == POINTS
         for candle in candles:

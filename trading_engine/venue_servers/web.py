@@ -13,6 +13,7 @@ from aiohttp import WSMsgType, web
 from trading_engine.venue_servers.exchange import LocalExchange
 from trading_engine.venue_servers.faults import Faults, Mishap, Rule
 
+CLOCK_PATH = "/local-venue/clock"
 _BREAKING = frozenset({Mishap.LOST_REQUEST, Mishap.LOST_REPLY, Mishap.LATE})
 _CHANGED = _BREAKING | {Mishap.SLOW, Mishap.STATUS, Mishap.STATUS_AFTER}
 
@@ -125,8 +126,9 @@ class Connection:
 class WebServer:
     """One venue on one port of this machine, REST and websockets at the venue's own paths."""
 
-    def __init__(self, protocol: VenueProtocol, faults: Faults | None = None) -> None:
+    def __init__(self, protocol: VenueProtocol, faults: Faults | None = None, pace: float = 1.0) -> None:
         self.protocol = protocol
+        self._pace = pace
         self.faults = faults or Faults()
         self._started_ms = protocol.exchange.now_ms()
         self._runner: web.AppRunner | None = None
@@ -164,6 +166,9 @@ class WebServer:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("upgrade", "").lower() == "websocket":
             return await self._serve_socket(request)
+        if request.path == CLOCK_PATH:  # no venue has this: for engines that run on this server's time
+            told = {"now_ms": self.protocol.exchange.now_ms(), "pace": self._pace}
+            return web.json_response(told)
         call = Call(
             request.method,
             request.path,

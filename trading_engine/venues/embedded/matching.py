@@ -120,7 +120,7 @@ class Kernel:
             for candle in candles:
                 if stage >= progress.stage:
                     progress.stage = stage
-                    progress.now_ms = open_ms + point * candle.interval_ms // POINTS
+                    progress.now_ms = max(progress.now_ms, open_ms + point * candle.interval_ms // POINTS)
                     yield from self._walk(candle, point)
                 stage += 1
         if points < POINTS:
