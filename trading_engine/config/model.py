@@ -454,26 +454,6 @@ class Config(Section):
             raise mistake(f"is missing: mode = {mode} needs credentials.key and credentials.secret (from ${{VAR}})")
         return value
 
-    @field_validator("venue")
-    @classmethod
-    def _venue_fits_the_mode(cls, value: str, info: ValidationInfo) -> str:
-        mode = info.data.get("mode")
-        if mode == "paper" and value != "embedded":
-            raise mistake(f"= {value} does not go with mode = paper: paper fills orders on the embedded exchange")
-        if mode in ("testnet", "live") and value == "embedded":
-            raise mistake(f"= embedded does not go with mode = {mode}; expected binance, bingx or zoomex")
-        return value
-
-    @field_validator("credentials")
-    @classmethod
-    def _keys_are_where_they_are_needed(
-        cls, value: CredentialsConfig | None, info: ValidationInfo
-    ) -> CredentialsConfig | None:
-        mode = info.data.get("mode")
-        if mode in ("testnet", "live") and value is None:
-            raise mistake(f"is missing: mode = {mode} needs credentials.key and credentials.secret (from ${{VAR}})")
-        return value
-
     @field_validator("symbols")
     @classmethod
     def _symbols_differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:

@@ -143,7 +143,8 @@ async def check_account(venue: RemoteVenue, config: Config) -> list[str]:
     facts = await venue.account_facts()
     if facts.can_trade is False:
         raise _refused(f"{config.venue}: the API key may not trade; allow it futures trading")
-    if facts.is_demo is not None and facts.is_demo != (config.mode == "testnet"):
+    is_local = hosts_of(config).is_local
+    if facts.is_demo is not None and not is_local and facts.is_demo != (config.mode == "testnet"):
         holds = "play money" if facts.is_demo else "real money"
         raise _refused(f"{config.venue}: mode = {config.mode}, and the account holds {holds}")
     return [*_of_withdrawal(facts, config), *facts.notes]
