@@ -439,9 +439,9 @@ class Config(Section):
     def _venue_fits_the_mode(cls, value: str, info: ValidationInfo) -> str:
         mode = info.data.get("mode")
         if mode == "paper" and value != "embedded":
-            raise mistake(f"= {value} does not go with mode = paper: paper fills orders on the embedded exchange")
+            raise mistake("does not go with mode = paper, which fills orders on the embedded exchange")
         if mode in ("testnet", "live") and value == "embedded":
-            raise mistake(f"= embedded does not go with mode = {mode}; expected binance, bingx or zoomex")
+            raise mistake(f"does not go with mode = {mode}; expected binance, bingx or zoomex")
         return value
 
     @field_validator("credentials")

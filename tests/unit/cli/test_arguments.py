@@ -78,11 +78,12 @@ def test_only_what_was_given_overrides_the_configuration() -> None:
     } == given
 
 
-@pytest.mark.parametrize("mode", ["testnet", "live", "demo"])
-def test_only_paper_mode_exists(mode: str) -> None:
-    """Real money is refused as a usage error, not ignored."""
-    with pytest.raises(CommandFailed, match="only paper mode exists in this release") as caught:
-        arguments.overrides(mode=mode, symbols=None, leverage=None, risk_pct=None)
+def test_a_mode_that_does_not_exist_is_a_usage_error() -> None:
+    """It names those that do."""
+    with pytest.raises(
+        CommandFailed, match=r"--mode demo: there is no such mode \(known: paper, testnet, live\)"
+    ) as caught:
+        arguments.overrides(mode="demo", symbols=None, leverage=None, risk_pct=None)
     assert 2 == caught.value.exit_code
 
 

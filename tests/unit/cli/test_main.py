@@ -91,7 +91,7 @@ def test_a_secret_in_a_message_is_masked(capsys: pytest.CaptureFixture[str]) -> 
         (["run", "--config", "x.yaml", "--speed", "0"], 2, "--speed 0"),
         (["run", "--config", "x.yaml", "--speed", "-2"], 2, "--speed -2"),
         (["run", "--config", "x.yaml", "--speed", "fast"], 2, "--speed fast"),
-        (["run", "--config", "x.yaml", "--mode", "live"], 2, "only paper mode exists"),
+        (["run", "--config", "x.yaml", "--mode", "real"], 2, "there is no such mode"),
         (["run", "--config", "x.yaml", "--replay", "BTCUSDT"], 2, "is not SYMBOL=FILE"),
         (["run", "--config", "x.yaml", "--seed", "-1"], 2, "--seed -1"),
         (["run", "--config", "x.yaml"], 78, "error: x.yaml: no such file"),

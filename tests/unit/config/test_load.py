@@ -149,9 +149,17 @@ CASES = {
         "exits: {on_max_age: alrt}",
         "exits.on_max_age = alrt is not one of alert, close (did you mean alert?)",
     ),
-    "a mode that does not exist yet": (
+    "a venue that paper does not trade on": (
         "venue: binance",
-        "venue = binance is not accepted; the only choice is embedded",
+        "venue = binance does not go with mode = paper, which fills orders on the embedded exchange",
+    ),
+    "a venue address in two halves": (
+        "venues: {binance: {rest_url: 'http://127.0.0.1:9001'}}",
+        "venues.binance needs both rest_url and ws_url, or neither: an account must not be split over two hosts",
+    ),
+    "an address that is none": (
+        "venues: {bingx: {rest_url: example.org, ws_url: 'wss://example.org'}}",
+        "venues.bingx.rest_url = example.org is not an address (SCHEME://HOST[:PORT][/PATH], without a query or a user)",
     ),
     "half a position": (
         "risk: {max_positions: 2.5}",

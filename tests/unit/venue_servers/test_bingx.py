@@ -461,7 +461,7 @@ def test_a_limit_order_rests_is_listed_and_fills_as_maker(play: Play) -> None:
         )
         assert str(order["orderId"]) == fill["orderId"]
         assert fill["filledTm"].endswith("Z")
-        assert fill["filledTime"].startswith("2026-01-01T08:00:") is fill["filledTime"].endswith("+0800")
+        assert fill["filledTime"].startswith("2026-01-01T08:01:00") is fill["filledTime"].endswith("+0800")
 
     play(scenario)
 

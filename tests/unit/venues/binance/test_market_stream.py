@@ -171,7 +171,7 @@ def test_a_connection_that_only_acknowledges_is_cut() -> None:
     """As on the wrong route: an answer to each subscription, and then nothing."""
 
     async def main() -> None:
-        patience = Patience(silence_ms=50, connect_ms=2_000, first_ms=10, longest_ms=20)
+        patience = Patience(silence_ms=400, connect_ms=2_000, first_ms=10, longest_ms=20)
         async with running(muted=("btcusdt@kline_1m", "ethusdt@kline_1m"), patience=patience) as rig:
             await rig.until(lambda: len(rig.server.connections) >= 3)
             assert not rig.stream.is_speaking(BTC)

@@ -229,7 +229,7 @@ def test_a_stream_that_breaks_is_told_and_comes_back_with_a_key_of_its_own() -> 
         await server.sockets[0].close()
         await until(lambda: len(events) == 3)
         lost, restored = events[1:]
-        assert StreamLost(NOW_MS, "closed by the venue") == lost
+        assert StreamLost(NOW_MS, "closed by the venue (1000)") == lost
         assert StreamRestored(NOW_MS) == restored
         assert "/private/ws?listenKey=k2" == server.socket_addresses[-1]
 
