@@ -159,7 +159,8 @@ CASES = {
     ),
     "an address that is none": (
         "venues: {bingx: {rest_url: example.org, ws_url: 'wss://example.org'}}",
-        "venues.bingx.rest_url = example.org is not an address (SCHEME://HOST[:PORT][/PATH], without a query or a user)",
+        "venues.bingx.rest_url = example.org is not an address (SCHEME://HOST[:PORT][/PATH], without a query or a"
+        " user)",
     ),
     "half a position": (
         "risk: {max_positions: 2.5}",

@@ -1,0 +1,150 @@
+"""The engine on a venue's own protocol: two processes, real sockets, kill -9, and money that agrees at the end."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ENGINE = [sys.executable, "-m", "trading_engine"]
+SPEED = 20  # a minute in three seconds; a receive window of five is a quarter of a second
+ROWS = 1_400  # the server shows the first half as history
+BREAKOUT = ROWS // 2 + 2
+START_MS = 1_735_689_600_000
+PATIENCE_S = 60.0
+
+
+def candles(path: Path) -> None:
+    """A market that creeps upwards and breaks out once, a moment after the server has begun."""
+    lines = ["ts,open,high,low,close,volume"]
+    price = 50_000.0
+    for minute in range(ROWS):
+        move = 400.0 if minute == BREAKOUT else 2.0 + (3.0 if minute % 2 else -3.0)
+        close = price + move
+        high, low = max(price, close) + 1.0, min(price, close) - 1.0
+        volume = 400.0 if minute == BREAKOUT else 100.0
+        lines.append(f"{START_MS + minute * 60_000},{price:.1f},{high:.1f},{low:.1f},{close:.1f},{volume}")
+        price = close
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def configuration(path: Path, venue: str, port: int) -> None:
+    """The shipped file of the venue, with this machine's server and the strategy that sees the breakout."""
+    text = (ROOT / "configs" / f"{venue}.yaml").read_text(encoding="utf-8")
+    text = text.replace("symbols: [BTCUSDT, ETHUSDT]", "symbols: [BTCUSDT]")
+    text = text.replace("- name: trend_vwap", "- name: multi_timeframe_long")
+    here = f"  {venue}:\n    rest_url: http://127.0.0.1:{port}\n    ws_url: ws://127.0.0.1:{port}\n"
+    text = text.replace(f"  {venue}:\n", here, 1)
+    name = venue.upper()
+    text = text.replace(f"${{{name}_KEY}}", "local-key").replace(f"${{{name}_SECRET}}", "local-secret")
+    path.write_text(text, encoding="utf-8")
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def process(arguments: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of ours, killed at the end if it still lives."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with (
+        log.open("ab") as output,
+        subprocess.Popen([*ENGINE, *arguments], cwd=log.parent, env=environment, stdout=output, stderr=output) as made,
+    ):
+        try:
+            yield made
+        finally:
+            made.kill()
+
+
+def wait_until(what: Callable[[], Any], log: Path, why: str) -> None:
+    """Until `what` holds; the log of whom it was waited for tells where it does not."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        if what():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{why}\n{log.read_text(encoding='utf-8')[-3_000:]}")
+
+
+def rows(database: Path, query: str) -> list[Any]:
+    """What a database holds at this moment; nothing where there is none yet."""
+    if not database.exists():
+        return []
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=5)) as connection:
+            return connection.execute(query).fetchall()
+    except sqlite3.OperationalError:
+        return []
+
+
+def answers(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def told(command: list[str], state: Path) -> Any:
+    done = subprocess.run(
+        [*ENGINE, *command, "--state", str(state), "--json"],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("venue", ["binance", "bingx", "zoomex"])
+def test_an_engine_killed_with_a_position_finds_it_again_and_leaves_it_behind_its_stop(
+    tmp_path: Path, venue: str
+) -> None:
+    """One entry, one position, a stop of its size at the venue, and ledger and wallet equal to the last digit."""
+    port, state, venue_db = free_port(), tmp_path / "state", tmp_path / "venue.db"
+    candles(tmp_path / "btc.csv")
+    configuration(tmp_path / "engine.yaml", venue, port)
+    serve = ["exchange", "serve", "--venue", venue, "--port", str(port), "--speed", str(SPEED)]
+    serve += ["--replay", f"BTCUSDT={tmp_path / 'btc.csv'}", "--db", str(venue_db)]
+    run = ["run", "--config", str(tmp_path / "engine.yaml"), "--state", str(state)]
+    log, database = tmp_path / "engine.log", state / "engine.db"
+    covered = "SELECT 1 FROM orders WHERE purpose = 'stop' AND state = 'ACKED'"
+    with process(serve, tmp_path / "server.log"):
+        wait_until(lambda: answers(port), tmp_path / "server.log", "the server does not listen")
+        with process(run, log) as engine:
+            wait_until(lambda: rows(database, covered), log, "no position behind a stop")
+            engine.kill()
+            engine.wait()
+        starts = len(rows(database, "SELECT 1 FROM runs"))
+        with process(run, log) as engine:
+            wait_until(lambda: len(rows(database, "SELECT 1 FROM runs")) > starts, log, "no second start")
+            wait_until(lambda: _is_reconciled(state), log, "not reconciled after the kill")
+            time.sleep(2)
+            engine.send_signal(signal.SIGTERM)
+            assert 0 == engine.wait(30), log.read_text(encoding="utf-8")[-3_000:]
+    assert all(check["ok"] for check in told(["audit"], state)["checks"])
+    assert [("OPEN",)] == rows(database, "SELECT state FROM positions")
+    assert [(1,)] == rows(database, "SELECT count(*) FROM orders WHERE purpose = 'entry'")
+    (held,) = told(["positions"], state)
+    stops = rows(database, "SELECT quantity FROM orders WHERE purpose = 'stop' AND state = 'ACKED'")
+    assert [Decimal(held["quantity"])] == [Decimal(quantity) for (quantity,) in stops]
+    ((progress,),) = rows(venue_db, "SELECT body FROM progress")
+    ledger = sum(Decimal(amount) for (amount,) in rows(database, "SELECT amount FROM pnl"))
+    assert Decimal(json.loads(progress)["wallet_e8"]).scaleb(-8) == ledger
+
+
+def _is_reconciled(state: Path) -> bool:
+    told_now = told(["status"], state)
+    return bool(told_now["state"] == "running" and told_now["gates"] and told_now["open_positions"] == 1)
