@@ -4,7 +4,6 @@ What belongs here: options of a run, the progress bar. What does not: the run it
 content (summary).
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,8 +27,8 @@ from trading_engine.cli.config_commands import EXIT_INVALID
 from trading_engine.cli.failure import DONE
 from trading_engine.domain.time import iso
 from trading_engine.runtime.app import RunOptions
+from trading_engine.runtime.app import rehearse as rehearse_run
 from trading_engine.runtime.app import run as run_engine
-from trading_engine.runtime.bootstrap import check
 from trading_engine.system.redaction import redact
 from trading_engine.system.state_dir import StateDir
 
@@ -53,7 +52,7 @@ def run(
     config: ConfigOption,
     mode: Annotated[
         str | None,
-        typer.Option(metavar="MODE", help="paper, the only mode of this release.", show_default=False),
+        typer.Option(metavar="MODE", help="paper, testnet or live. Replaces mode.", show_default=False),
     ] = None,
     state: StateOption = None,
     replay: ReplayOption = None,
@@ -111,7 +110,7 @@ def _rehearse(options: RunOptions, state: StateDir) -> int:
     from trading_engine.cli.findings import has_errors, print_findings  # noqa: PLC0415 - a run does without
 
     run_engine(options)
-    found = check(options, os.environ)
+    found = rehearse_run(options)
     print_findings(found, f"dry run: would run on {state.root}; nothing was sent")
     return EXIT_INVALID if has_errors(found) else DONE
 

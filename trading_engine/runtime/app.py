@@ -17,7 +17,7 @@ from trading_engine import __version__
 from trading_engine.config.model import Config
 from trading_engine.config.show import config_hash
 from trading_engine.core import on_timer
-from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
 from trading_engine.domain.events import RunBegan, RunEnding, RunFinished
 from trading_engine.domain.instrument import Instrument
 from trading_engine.ports import Loaded
@@ -90,13 +90,31 @@ def _run_live(options: RunOptions, config: Config) -> int:
     from trading_engine.runtime import live  # noqa: PLC0415 - see above
 
     live.refuse_leftovers(options)
-    state = state_dir.resolve(options.state_dir, os.environ)
+    bootstrap.strategies_of(config, config.symbols)
     if options.dry_run:
         return EXIT_DONE
+    state = state_dir.resolve(options.state_dir, os.environ)
     if not state.database.exists():
         _refuse_to_begin_stopped(config)
     live.acknowledge(config)
     return _locked(state, lambda prepared: live.LiveRun(options, config, prepared))
+
+
+def rehearse(options: RunOptions) -> list[bootstrap.Finding]:
+    """What `--dry-run` reports: the checks of `validate`, and on a real venue what the venue says. Sends no order.
+
+    Raises ConfigInvalid for what would not run at all.
+    """
+    config = bootstrap.configuration(options, os.environ)
+    found = bootstrap.check(options)
+    if config.mode == "paper":
+        return found
+    from trading_engine.runtime import live  # noqa: PLC0415 - paper trading does without a network
+
+    try:
+        return [*found, *live.rehearse(config)]
+    except VenueUnavailable as error:
+        return [*found, bootstrap.Finding("error", config.venue, f"cannot be asked: {error}")]
 
 
 def _refuse_to_begin_stopped(config: Config) -> None:

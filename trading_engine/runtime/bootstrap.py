@@ -111,6 +111,11 @@ def prepare(options: RunOptions, environ: Mapping[str, str]) -> Plan:
 def settings_only(options: RunOptions, environ: Mapping[str, str]) -> tuple[Config, EngineSettings, Terms]:
     """The settings without opening any data."""
     config = configuration(options, environ)
+    if config.mode != "paper":
+        raise ConfigInvalid(
+            f"{options.config_path}: mode = {config.mode}: this command knows paper accounts only; at a venue use its"
+            " website, and `run` reconciles when it starts"
+        )
     instruments = {symbol: instrument_of(config, symbol) for symbol in config.symbols}
     return config, engine_settings(config, instruments), _terms(config)
 
@@ -323,7 +328,13 @@ def stop_level(config: Config) -> Level:
 
 def check(options: RunOptions, environ: Mapping[str, str] | None = None) -> list[Finding]:
     """What `validate` reports; raises ConfigInvalid for what would not run at all."""
-    plan = prepare(options, os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    config = configuration(options, environ)
+    if config.mode != "paper":  # what is traded and at which facts, the venue says
+        strategies_of(config, config.symbols)
+        text = f"mode {config.mode} on {config.venue}, account {config.account}, symbols {', '.join(config.symbols)}"
+        return [Finding("ok", str(options.config_path), text), *_unreachable(config)]
+    plan = prepare(options, environ)
     traded = ", ".join(plan.settings.instruments)
     findings = [Finding("ok", str(options.config_path), f"mode {plan.config.mode}, symbols {traded}")]
     for file in plan.files:

@@ -28,7 +28,7 @@ from trading_engine.marketdata.block import from_units
 from trading_engine.marketdata.polling import PollingFeed
 from trading_engine.ports import Loaded, RemoteVenue
 from trading_engine.runtime import bootstrap, remote, startup
-from trading_engine.runtime.bootstrap import RunOptions
+from trading_engine.runtime.bootstrap import Finding, RunOptions
 from trading_engine.runtime.brain import Brain
 from trading_engine.runtime.control import ControlServer
 from trading_engine.runtime.executor import Executor
@@ -78,6 +78,40 @@ def acknowledge(config: Config) -> None:
     sys.stderr.flush()
     if sys.stdin.readline().strip() != ACKNOWLEDGEMENT:
         raise ConfigInvalid("not acknowledged; nothing was started", exit_code=EXIT_REFUSED)
+
+
+def rehearse(config: Config) -> list[Finding]:
+    """Ask the venue everything a start asks, change nothing, send no order; what was found.
+
+    Raises ConfigInvalid for what would be refused, VenueUnavailable where the venue does not answer.
+    """
+    return asyncio.run(_rehearse(config))
+
+
+async def _rehearse(config: Config) -> list[Finding]:
+    clock = await remote.adopt_clock(config, 0) or SteadyClock()
+    venue = remote.make_venue(config, clock)
+    host = remote.hosts_of(config).rest_url
+    try:
+        await venue.open()
+        found = [Finding("ok", config.venue, f"reached at {host}; its clock is {await venue.measure_clock():+} ms off")]
+        found += [Finding("warning", config.venue, text) for text in await remote.check_account(venue, config)]
+        balance = await venue.balance()
+        wallet = f"{balance.wallet.normalize():f} {balance.asset}, {balance.available.normalize():f} available"
+        found.append(Finding("ok" if balance.wallet > 0 else "error", "wallet", wallet))
+        for one in await venue.instruments():
+            rates = await venue.fee_rates(one.symbol)
+            text = f"tick {one.tick}, step {one.step}, at least {one.min_notional} {one.settle_asset}"
+            found.append(Finding("ok", one.symbol, f"{text}; fees {rates.maker:%} maker, {rates.taker:%} taker"))
+        for held in await venue.positions():
+            text = f"the account holds {held.side} {held.quantity}"
+            found.append(Finding("warning", held.symbol, f"{text}; what is not ours follows `reconciliation`"))
+        orders = await venue.open_orders()
+        if orders:
+            found.append(Finding("warning", "orders", f"{len(orders)} are open at the venue"))
+        return found
+    finally:
+        await venue.close()
 
 
 class LiveRun(Process):
