@@ -140,7 +140,8 @@ CASES = [
         "an option out of range", lambda folder: _run(folder, "--leverage", "0"), 2, ("leverage = 0", "from 1 to 125")
     ),
     Case("no speed", lambda folder: _run(folder, "--speed", "0"), 2, ("--speed 0", "max", "above 0")),
-    Case("real money", lambda folder: _run(folder, "--mode", "live"), 2, ("--mode live", "only paper")),
+    Case("real money", lambda folder: _run(folder, "--mode", "live"), 78, ("venue = embedded", "mode = live")),
+    Case("no such mode", lambda folder: _run(folder, "--mode", "real"), 2, ("--mode real", "known: paper")),
     Case("a state directory below a file", _below_a_file, 78, ("state directory", "file/state", "--state DIR")),
 ]
 

@@ -47,7 +47,9 @@ def simulate(
     profile: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="What goes wrong: everything, network, crashes, storage, stops, midnight or calm."
+            metavar="NAME",
+            help="What goes wrong: everything, network, crashes, storage, stops, midnight, restore, clock, strangers"
+            " or calm.",
         ),
     ] = "everything",
     jobs: Annotated[int, typer.Option(metavar="N", min=1, help="Processes to use.")] = os.cpu_count() or 1,

@@ -450,7 +450,7 @@ class Config(Section):
         cls, value: CredentialsConfig | None, info: ValidationInfo
     ) -> CredentialsConfig | None:
         mode = info.data.get("mode")
-        if mode in ("testnet", "live") and value is None:
+        if mode in ("testnet", "live") and value is None and "venue" in info.data:  # one thing after the other
             raise mistake(f"is missing: mode = {mode} needs credentials.key and credentials.secret (from ${{VAR}})")
         return value
 
