@@ -148,3 +148,23 @@ def test_an_engine_killed_with_a_position_finds_it_again_and_leaves_it_behind_it
 def _is_reconciled(state: Path) -> bool:
     told_now = told(["status"], state)
     return bool(told_now["state"] == "running" and told_now["gates"] and told_now["open_positions"] == 1)
+
+
+@pytest.mark.parametrize("venue", ["binance", "bingx", "zoomex"])
+def test_a_key_that_the_venue_refuses_is_told_in_one_line_and_restarts_nothing(tmp_path: Path, venue: str) -> None:
+    """Exit 78, which systemd does not restart; neither key nor secret is in what is written."""
+    port = free_port()
+    candles(tmp_path / "btc.csv")
+    configuration(tmp_path / "engine.yaml", venue, port)
+    serve = ["exchange", "serve", "--venue", venue, "--port", str(port), "--secret", "another-secret"]
+    serve += ["--replay", f"BTCUSDT={tmp_path / 'btc.csv'}"]
+    log = tmp_path / "engine.log"
+    with process(serve, tmp_path / "server.log"):
+        wait_until(lambda: answers(port), tmp_path / "server.log", "the server does not listen")
+        run = ["run", "--config", str(tmp_path / "engine.yaml"), "--state", str(tmp_path / "state")]
+        with process(run, log) as engine:
+            assert 78 == engine.wait(30)
+    told_last = log.read_text(encoding="utf-8").splitlines()[-1]
+    assert told_last.startswith("error: ")
+    assert "refuses the API key" in told_last
+    assert "local-secret" not in log.read_text(encoding="utf-8")

@@ -93,7 +93,7 @@ async def _rehearse(config: Config) -> list[Finding]:
     venue = remote.make_venue(config, clock)
     host = remote.hosts_of(config).rest_url
     try:
-        await venue.open()
+        await remote.open_venue(venue)
         found = [Finding("ok", config.venue, f"reached at {host}; its clock is {await venue.measure_clock():+} ms off")]
         found += [Finding("warning", config.venue, text) for text in await remote.check_account(venue, config)]
         balance = await venue.balance()
@@ -122,6 +122,7 @@ class LiveRun(Process):
         self._session: Session | None = None
         self._must_stop = asyncio.Event()
         self._pace = 1.0
+        self._is_open = False
 
     async def main(self) -> int:
         """Start, recover, trade, end."""
@@ -194,7 +195,9 @@ class LiveRun(Process):
 
     async def _prepare(self, venue: RemoteVenue) -> tuple[EngineSettings, Brain]:
         config = self._config
-        await venue.open()
+        if not self._is_open:  # what follows may have to be asked again; the stream stands
+            await remote.open_venue(venue)
+            self._is_open = True
         for text in await remote.check_account(venue, config):
             self._warn(text)
         instruments = {one.symbol: one for one in await venue.instruments()}

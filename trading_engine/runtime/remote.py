@@ -13,7 +13,7 @@ import msgspec
 
 from trading_engine.config.model import Config
 from trading_engine.config.remote import CredentialsConfig, VenueConfig
-from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
+from trading_engine.domain.errors import ConfigInvalid, VenueRejected, VenueUnavailable
 from trading_engine.domain.reports import Outcome, Rejected, Unknown
 from trading_engine.ports import AccountFacts, Clock, MarginMode, PositionMode, RemoteVenue
 from trading_engine.system.clock import AdoptedClock
@@ -136,6 +136,17 @@ def _credentials(given: CredentialsConfig | None) -> Credentials:
     register_secret(key)
     register_secret(secret)
     return Credentials(key, secret)
+
+
+async def open_venue(venue: RemoteVenue) -> None:
+    """Reach the venue; ConfigInvalid where it refuses the key: a restart would not help."""
+    try:
+        await venue.open()
+    except VenueRejected as error:
+        raise ConfigInvalid(
+            f"account {venue.account}: {venue.name} refuses the API key ({error}); check key, secret, permissions and"
+            " the key's list of addresses"
+        ) from None
 
 
 async def check_account(venue: RemoteVenue, config: Config) -> list[str]:

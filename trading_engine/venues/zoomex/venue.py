@@ -19,6 +19,7 @@ from trading_engine.domain.orders import OrderReport, OrderRequest
 from trading_engine.domain.reports import Accepted, Balance, Outcome, VenuePosition
 from trading_engine.ports import AccountFacts, FeeRates, MarginMode, PositionMode, VenueEvent, VenueSink
 from trading_engine.venues.wire.clock import Milliseconds
+from trading_engine.venues.wire.outcome import Meaning
 from trading_engine.venues.wire.secrets import Credentials
 from trading_engine.venues.wire.settings import AccountSettings
 from trading_engine.venues.wire.transport import Transport
@@ -27,7 +28,7 @@ from trading_engine.venues.zoomex.account import AccountSide
 from trading_engine.venues.zoomex.executions import Executions
 from trading_engine.venues.zoomex.market import Market
 from trading_engine.venues.zoomex.orders import Orders
-from trading_engine.venues.zoomex.rest import Rest
+from trading_engine.venues.zoomex.rest import Declined, Rest
 from trading_engine.venues.zoomex.seen import Seen
 from trading_engine.venues.zoomex.stream import Stream
 
@@ -66,10 +67,21 @@ class ZoomexVenue:
     # ── opening and closing ─────────────────────────────────────────────────
 
     async def open(self) -> None:
-        """Measure the clock, read instruments and wallet, start the stream."""
-        await self.measure_clock()
-        await self.instruments()
-        await self.balance()  # a key that does not work is told here, and the account's generation is known
+        """Measure the clock, read instruments and wallet, start the stream.
+
+        VenueUnavailable where the venue cannot be reached, ConfigInvalid where it refuses the key or a symbol.
+        """
+        try:
+            await self.measure_clock()
+            await self.instruments()
+            await self.balance()  # a key that does not work is told here, and the account's generation is known
+        except Declined as error:
+            if error.meaning is not Meaning.KEY:
+                raise
+            raise ConfigInvalid(
+                f"account {self.account}: zoomex refuses the API key ({error.code}); check key, secret, permissions and"
+                " the key's list of addresses"
+            ) from None
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._stream.run(), name="zoomex:stream")
             self._task.add_done_callback(self._on_stream_end)
