@@ -121,7 +121,7 @@ def streak_of(trades: tuple[ClosedTrade, ...], rebased_ms: int, limit: int) -> t
     for trade in trades:
         if trade.closed_ms <= rebased_ms or trade.net == 0:
             continue
-        count = count + 1 if trade.net < 0 else 0
+        count = limits.losses_after(count, -1 if trade.net < 0 else 1)
         if limit and count == limit:
             tripped_by, count = trade, 0
     return count, tripped_by
@@ -186,17 +186,21 @@ def exposure(book: Book, marks: Mapping[str, Decimal], strangers: Strangers = ()
     notional = risk = in_use = ZERO
     for item in strangers:
         notional += item.notional
-        in_use += item.notional / item.leverage
+        in_use += _margin_of(item.notional, item.leverage)
     for position in book.positions.values():
         quantity = exposed_quantity(book, position)
         price = marks.get(position.symbol, position.reference_price)
         entry = position.average_entry or position.reference_price
         value = quantity * price
         notional += value
-        in_use += quantity * entry / position.leverage
+        in_use += _margin_of(quantity * entry, position.leverage)
         at_stop = (entry - position.stop_price) * position.side.sign
         risk += max(quantity * at_stop, ZERO)
     return Exposure(notional, risk, in_use, len(book.positions) + len({item.symbol for item in strangers}))
+
+
+def _margin_of(value: Decimal, leverage: Decimal) -> Decimal:
+    return money.from_e8(margin.initial_margin_e8(units.e8_up(value), units.milli(leverage)))
 
 
 def unrealized(book: Book, marks: Mapping[str, Decimal]) -> Decimal:

@@ -49,3 +49,16 @@ def ratio_floor(numerator: int, denominator: int, digits: int) -> int:
 def ratio_ceil(numerator: int, denominator: int, digits: int) -> int:
     """The smallest whole number not below numerator × 10^digits / denominator; bounds as `ratio_floor`."""
     return -ratio_floor(-numerator, denominator, digits)
+
+
+def share_half_even(amount: int, part: int, whole: int) -> int:
+    """amount × part / whole to the nearest whole number, halves to the even one; amount ≥ 0, 0 ≤ part ≤ whole.
+
+    Divides first, as `scale_floor`, so that only whole × part must fit: quantities up to 3e9 steps.
+    """
+    rest = amount % whole * part
+    share = amount // whole * part + rest // whole
+    rest %= whole
+    if 2 * rest > whole or (2 * rest == whole and share % 2 == 1):
+        return share + 1
+    return share

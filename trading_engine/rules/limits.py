@@ -53,15 +53,11 @@ def drawdown(balance_e8: int, peak_e8: int, limit_ppm: int) -> Verdict:
     return Verdict(threshold_e8 > 0 and below_e8 >= threshold_e8, below_e8, threshold_e8, 0)
 
 
-def count_losses(nets_e8: tuple[int, ...]) -> int:
-    """Losses in a row among net results, newest first; a result of zero neither counts nor breaks the row."""
-    losses = 0
-    for net_e8 in nets_e8:
-        if net_e8 > 0:
-            break
-        if net_e8 < 0:
-            losses += 1
-    return losses
+def losses_after(losses_in_row: int, net_e8: int) -> int:
+    """Losses in a row after one more result; one of zero changes nothing."""
+    if net_e8 == 0:
+        return losses_in_row
+    return losses_in_row + 1 if net_e8 < 0 else 0
 
 
 def losing_streak(losses_in_row: int, limit: int, last_loss_ts_ms: int, pause_ms: int, now_ms: int) -> Verdict:

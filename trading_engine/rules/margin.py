@@ -4,7 +4,7 @@ What belongs here: the venue's margin arithmetic, rounded so that we never look 
 does not: whether a position is allowed (limits), how large it may be (sizing).
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from trading_engine.rules.integers import (
     MILLI,
@@ -15,6 +15,16 @@ from trading_engine.rules.integers import (
 )
 
 UNREACHABLE_TICKS = 10**12
+
+
+class Caps(Protocol):
+    """The caps of tiers, ascending: a list, or a column of an array."""
+
+    def __len__(self) -> int:
+        """Number of tiers."""
+
+    def __getitem__(self, index: int, /) -> int:
+        """The cap of one tier, 1e-8."""
 
 
 class Tier(NamedTuple):
@@ -33,15 +43,17 @@ def initial_margin_e8(notional_e8: int, leverage_milli: int) -> int:
     return scale_ceil(notional_e8, MILLI, leverage_milli)
 
 
-def tier_for(notional_e8: int, tiers: tuple[Tier, ...]) -> Tier:
-    """The first tier that reaches `notional_e8`, or the last one beyond all caps.
+def tier_index(notional_e8: int, caps_e8: Caps) -> int:
+    """Which of the tiers with these ascending caps reaches `notional_e8` first; the last one beyond all of them."""
+    for index in range(len(caps_e8)):
+        if notional_e8 <= caps_e8[index]:
+            return index
+    return len(caps_e8) - 1
 
-    `tiers` are in ascending order of their caps, at least one.
-    """
-    for tier in tiers:
-        if notional_e8 <= tier.cap_e8:
-            return tier
-    return tiers[-1]
+
+def tier_for(notional_e8: int, tiers: tuple[Tier, ...]) -> Tier:
+    """The tier of a notional; `tiers` are in ascending order of their caps, at least one."""
+    return tiers[tier_index(notional_e8, [tier.cap_e8 for tier in tiers])]
 
 
 def maintenance_margin_e8(notional_e8: int, tiers: tuple[Tier, ...]) -> int:

@@ -20,54 +20,15 @@ from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState
 from trading_engine.domain.reports import Accepted, Balance, Outcome, VenuePosition
 from trading_engine.ports import Capabilities, VenueEvent
 from trading_engine.simulation.market import MINUTE_MS, SimulatedMarket
-from trading_engine.venues.embedded.account import Account, ExchangeOrder, Terms
-from trading_engine.venues.embedded.matching import POINTS, Change, IncomeRow, TradeRow
+from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.matching import POINTS
 from trading_engine.venues.embedded.venue import CAPABILITIES, EmbeddedVenue
+from trading_engine.venues.embedded.volatile import VolatileMemory
 
 T = TypeVar("T")
 
 VISIBILITY_DELAY_MS = 1_000
 REMOTE = replace(CAPABILITIES, absence_is_proof=False, visibility_delay_ms=VISIBILITY_DELAY_MS)
-
-
-class VolatileMemory:
-    """The memory of an exchange that never dies."""
-
-    def __init__(self) -> None:
-        self.orders: dict[str, ExchangeOrder] = {}
-        self.trades: list[TradeRow] = []
-        self.incomes: list[IncomeRow] = []
-
-    def load(self) -> Account | None:
-        """Every simulated exchange is new."""
-        return None
-
-    def write(self, account: Account, change: Change) -> None:
-        """Keep what changed."""
-        del account
-        for order in change.orders:
-            self.orders[order.client_order_id] = order
-        self.trades.extend(change.trades)
-        self.incomes.extend(change.incomes)
-
-    def order(self, client_order_id: str) -> ExchangeOrder | None:
-        """An order in any state."""
-        return self.orders.get(client_order_id)
-
-    def is_known(self, client_order_id: str) -> bool:
-        """Whether an id has ever been used."""
-        return client_order_id in self.orders
-
-    def trades_since(self, since_ms: int) -> list[TradeRow]:
-        """Executions at or after an instant, oldest first."""
-        return [row for row in self.trades if row.ts_ms >= since_ms]
-
-    def incomes_since(self, since_ms: int) -> list[IncomeRow]:
-        """Funding and deposits at or after an instant, oldest first."""
-        return [row for row in self.incomes if row.ts_ms >= since_ms]
-
-    def close(self) -> None:
-        """Nothing to release."""
 
 
 class SimulatedExchange:

@@ -2,7 +2,14 @@
 
 import pytest
 
-from trading_engine.rules.integers import divide_ceil, ratio_ceil, ratio_floor, scale_ceil, scale_floor
+from trading_engine.rules.integers import (
+    divide_ceil,
+    ratio_ceil,
+    ratio_floor,
+    scale_ceil,
+    scale_floor,
+    share_half_even,
+)
 
 
 @pytest.mark.parametrize(("value", "expected"), [(6, 3), (7, 4), (-7, -3), (0, 0)])
@@ -27,3 +34,13 @@ def test_scaling_rounds_as_named(value: int, multiplier: int, down: int, up: int
 def test_ratios_are_long_divisions(numerator: int, digits: int, down: int, up: int) -> None:
     """A third of the numerator to so many decimal digits."""
     assert (down, up) == (ratio_floor(numerator, 3, digits), ratio_ceil(numerator, 3, digits))
+
+
+@pytest.mark.parametrize(
+    ("amount", "part", "whole", "expected"), [(7, 1, 2, 4), (5, 1, 2, 2), (10, 1, 3, 3), (10, 2, 3, 7), (9, 3, 3, 9)]
+)
+def test_a_share_is_the_nearest_whole_number_and_ties_go_to_the_even(
+    amount: int, part: int, whole: int, expected: int
+) -> None:
+    """As the ledger rounds, so that every book says the same."""
+    assert expected == share_half_even(amount, part, whole)

@@ -43,13 +43,10 @@ def test_the_drawdown_trips_at_a_share_below_the_peak(balance: int, ppm: int, ex
     assert expected == limits.drawdown(balance, 1_000, ppm)
 
 
-@pytest.mark.parametrize(
-    ("nets", "expected"),
-    [((), 0), ((-1, -2, 3, -4), 2), ((-1, 0, -2, 3), 2), ((0, 0), 0), ((3, -1), 0), ((-1, -1), 2)],
-)
-def test_losses_are_counted_from_the_newest_to_the_first_gain(nets: tuple[int, ...], expected: int) -> None:
-    """A result of zero neither counts nor breaks the row."""
-    assert expected == limits.count_losses(nets)
+@pytest.mark.parametrize(("losses", "net", "expected"), [(0, -1, 1), (2, -5, 3), (2, 0, 2), (2, 1, 0), (0, 0, 0)])
+def test_a_loss_counts_on_a_gain_begins_anew_and_zero_changes_nothing(losses: int, net: int, expected: int) -> None:
+    """One result after the other."""
+    assert expected == limits.losses_after(losses, net)
 
 
 @pytest.mark.parametrize(

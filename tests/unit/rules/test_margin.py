@@ -8,6 +8,7 @@ from trading_engine.rules.margin import (
     liquidation_ticks,
     maintenance_margin_e8,
     tier_for,
+    tier_index,
 )
 
 E8 = 100_000_000
@@ -82,3 +83,9 @@ def test_there_may_be_no_liquidation_price(sign: int, steps: int, margin: int) -
 def test_a_short_that_survives_any_real_price_still_has_a_liquidation_price() -> None:
     """Just below the bound beyond which there is none."""
     assert 100 + 10**12 - 1 == liquidation_ticks(-1, 100_000, 1, 1, 10**12 - 1, FREE)
+
+
+@pytest.mark.parametrize(("notional", "expected"), [(0, 0), (10, 0), (11, 1), (20, 1), (21, 2), (99, 2)])
+def test_a_tier_reaches_up_to_its_cap_and_the_last_beyond_it(notional: int, expected: int) -> None:
+    """Caps are included."""
+    assert expected == tier_index(notional, [10, 20, 30])

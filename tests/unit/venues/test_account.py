@@ -12,7 +12,6 @@ from trading_engine.venues.embedded.account import (
     ExchangePosition,
     Kind,
     Status,
-    divide_half_even,
     trade,
 )
 from trading_engine.venues.embedded.facts import known_instrument, single_tier
@@ -52,14 +51,6 @@ def test_an_instrument_whose_money_is_not_exact_has_no_contract() -> None:
     """One tick of one step must be a whole number of 1e-8."""
     with pytest.raises(ValueError, match="is not a multiple of"):
         Contract.of(_instrument("0.00001", "0.0001"))
-
-
-@pytest.mark.parametrize(
-    ("value", "divisor", "expected"), [(0, 3, 0), (5, 2, 2), (7, 2, 4), (6, 2, 3), (7, 3, 2), (8, 3, 3), (1, 2, 0)]
-)
-def test_division_rounds_to_the_nearest_and_ties_to_the_even(value: int, divisor: int, expected: int) -> None:
-    """As the engine's own arithmetic does, so that both book the same."""
-    assert expected == divide_half_even(value, divisor)
 
 
 @pytest.mark.parametrize("sign", [1, -1])

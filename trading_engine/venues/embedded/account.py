@@ -10,6 +10,7 @@ from enum import StrEnum
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.money import MONEY_QUANTUM, exact_units, to_e8
 from trading_engine.rules import margin
+from trading_engine.rules.integers import share_half_even
 from trading_engine.rules.margin import Tier
 from trading_engine.rules.sizing import notional_e8
 
@@ -152,14 +153,6 @@ class Terms:
     leverage_milli: int = 1_000
 
 
-def divide_half_even(value: int, divisor: int) -> int:
-    """value / divisor rounded half-even, for value ≥ 0 and divisor > 0."""
-    quotient, rest = divmod(value, divisor)
-    if 2 * rest > divisor or (2 * rest == divisor and quotient % 2):
-        return quotient + 1
-    return quotient
-
-
 def trade(
     position: ExchangePosition, contract: Contract, leverage_milli: int, sign: int, steps: int, price: int
 ) -> int:
@@ -170,11 +163,7 @@ def trade(
     gross = 0
     if position.sign and sign == -position.sign:
         closing = min(steps, position.steps)
-        released = (
-            position.cost_e8
-            if closing == position.steps
-            else divide_half_even(position.cost_e8 * closing, position.steps)
-        )
+        released = share_half_even(position.cost_e8, closing, position.steps)
         gross = position.sign * (notional_e8(price, closing, contract.value_e8) - released)
         position.margin_e8 -= position.margin_e8 * closing // position.steps
         position.cost_e8 -= released

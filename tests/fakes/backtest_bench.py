@@ -1,0 +1,217 @@
+"""Markets and signals drawn from a seed, for both backtest engines.
+
+What belongs here: making what a run is fed with. What does not: any expectation.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import numpy as np
+
+from trading_engine.backtest import tables
+from trading_engine.backtest.fast import run_fast
+from trading_engine.backtest.full import run_full
+from trading_engine.backtest.market import Market, read_market
+from trading_engine.backtest.result import Outcome
+from trading_engine.backtest.signals import Spoken
+from trading_engine.core.settings import (
+    CooldownScope,
+    EngineSettings,
+    ExitPlan,
+    ExitSettings,
+    LimitSettings,
+    PartialStep,
+    SizingSettings,
+)
+from trading_engine.domain.instrument import Instrument, MarginTier
+from trading_engine.domain.market import FundingRate
+from trading_engine.domain.orders import OrderType
+from trading_engine.marketdata.block import CandleBlock, from_units
+from trading_engine.marketdata.replay import Replay
+from trading_engine.rules.exits import TrailStep
+from trading_engine.strategy.api import Signals
+from trading_engine.venues.embedded.account import Terms
+
+MINUTE_MS = 60_000
+START_MS = 1_746_316_800_000
+DEPOSIT = Decimal(1_000)
+STRATEGIES = ("alpha", "beta")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One symbol's candles as a source reads them."""
+
+    symbol: str
+    block: CandleBlock
+    interval_ms: int = MINUTE_MS
+
+    @property
+    def first_ts(self) -> int:
+        """Open time of the first candle."""
+        return int(self.block.ts[0])
+
+    @property
+    def last_ts(self) -> int:
+        """Open time of the last candle."""
+        return int(self.block.ts[-1])
+
+    def blocks(self, from_ts: int = 0) -> Iterator[CandleBlock]:
+        """The candles from a time on."""
+        at = int(np.searchsorted(self.block.ts, from_ts))
+        if at < self.block.rows:
+            yield self.block.part(at, self.block.rows)
+
+
+def instrument(symbol: str) -> Instrument:
+    """A contract with three maintenance tiers, small enough that positions reach the second."""
+    return Instrument(
+        symbol=symbol,
+        tick=Decimal("0.1"),
+        step=Decimal("0.001"),
+        min_quantity=Decimal("0.002"),
+        max_quantity=Decimal(1_000),
+        min_notional=Decimal(5),
+        max_leverage=Decimal(50),
+        tiers=(
+            MarginTier(Decimal(300), Decimal("0.005"), Decimal(0), Decimal(50)),
+            MarginTier(Decimal(2_000), Decimal("0.01"), Decimal("1.5"), Decimal(25)),
+            MarginTier(Decimal(10**9), Decimal("0.025"), Decimal("31.5"), Decimal(10)),
+        ),
+    )
+
+
+def candles(rng: np.random.Generator, symbol: str, minutes: int, wildness: float, gaps: float) -> Series:
+    """A walk of prices, with holes in it."""
+    moves = np.cumsum(rng.normal(0, wildness, minutes * 4))
+    prices = np.maximum(np.rint(10_000 * np.exp(moves)), 50).astype(np.int64).reshape(minutes, 4)
+    opens, closes = prices[:, 0], prices[:, 3]
+    highs = prices.max(axis=1) + rng.integers(0, 3, minutes)
+    lows = np.maximum(prices.min(axis=1) - rng.integers(0, 3, minutes), 1)
+    ts = START_MS + MINUTE_MS * np.arange(minutes, dtype=np.int64)
+    kept = rng.random(minutes) >= gaps
+    kept[0] = True
+    volume = rng.integers(50_000_000, 90_000_000, minutes)
+    columns = [opens[kept], highs[kept], lows[kept], closes[kept]]
+    return Series(symbol, from_units(instrument(symbol), ts[kept], columns, volume[kept]))
+
+
+def funding(rng: np.random.Generator, symbols: Sequence[str], minutes: int) -> list[FundingRate]:
+    """A settlement every two hours, of either sign."""
+    return [
+        FundingRate(symbol, START_MS + at * MINUTE_MS, Decimal(int(rng.integers(-200_000, 200_000))) / 10**8)
+        for symbol in symbols
+        for at in range(30, minutes, 120)
+    ]
+
+
+def settings(rng: np.random.Generator, symbols: Sequence[str]) -> EngineSettings:
+    """Limits that trip now and then, exits of every kind."""
+    partials = (PartialStep(1_000, 300_000), PartialStep(2_000, 400_000))
+    trailing = (TrailStep(1_000, 0), TrailStep(2_000, 1_500), TrailStep(3_000, 3_000))
+    plans = {
+        "alpha": ExitPlan(partials if rng.random() < 0.6 else (), trailing if rng.random() < 0.6 else ()),
+        "beta": ExitPlan((PartialStep(500, 100_000),), trailing[:2]),
+    }
+    return EngineSettings(
+        venue="embedded",
+        account="backtest",
+        asset="USDT",
+        instruments={symbol: instrument(symbol) for symbol in symbols},
+        leverage=Decimal(int(rng.choice([1, 3, 10]))),
+        absence_is_proof=True,
+        sizing=SizingSettings(
+            risk_ppm=int(rng.choice([2_000, 10_000, 30_000])),
+            cap_ppm=int(rng.choice([200_000, 900_000, 4_000_000])),
+            cap_money_e8=int(rng.choice([0, 300 * 10**8])),
+        ),
+        exits=ExitSettings(
+            plans=plans,
+            target_order=OrderType.LIMIT if rng.random() < 0.7 else OrderType.TAKE_PROFIT_MARKET,
+            max_age_ms=int(rng.choice([0, 45, 180])) * MINUTE_MS,
+            close_on_max_age=bool(rng.random() < 0.5),
+            exit_on_opposite=bool(rng.random() < 0.5),
+        ),
+        limits=LimitSettings(
+            daily_loss_ppm=int(rng.choice([0, 20_000, 50_000])),
+            daily_loss_money_e8=int(rng.choice([0, 15 * 10**8])),
+            day_start_ms=int(rng.choice([0, 3_600_000])),
+            drawdown_ppm=int(rng.choice([0, 30_000, 100_000])),
+            flatten_on_drawdown=bool(rng.random() < 0.5),
+            consecutive_losses=int(rng.choice([0, 2, 3])),
+            streak_pause_ms=int(rng.choice([0, 60, 240])) * MINUTE_MS,
+            cooldown_ms=int(rng.choice([0, 5, 60])) * MINUTE_MS,
+            cooldown_scope=CooldownScope.GLOBAL if rng.random() < 0.5 else CooldownScope.SYMBOL,
+            portfolio_risk_ppm=int(rng.choice([0, 20_000, 50_000])),
+            max_positions=int(rng.choice([1, 2, 3])),
+            position_ppm=int(rng.choice([400_000, 900_000, 5_000_000])),
+            min_balance_ppm=int(rng.choice([0, 100_000, 960_000])),
+            max_leverage_milli=int(rng.choice([1_500, 5_000, 20_000])),
+        ),
+    )
+
+
+def terms(rng: np.random.Generator, leverage: Decimal) -> Terms:
+    """Fees with and without a rebate, slippage with and without."""
+    return Terms(
+        taker_fee_e8=60_000,
+        maker_fee_e8=int(rng.choice([20_000, -5_000])),
+        slippage_ppm=int(rng.choice([0, 500])),
+        leverage_milli=int(leverage * 1_000),
+    )
+
+
+def spoken(rng: np.random.Generator, market: Market, chance: float) -> Spoken:
+    """Signals at random: entries and exits of two strategies, of equal confidence at times."""
+    rows = []
+    for s, block in enumerate(market.blocks):
+        for at in np.flatnonzero(rng.random(block.rows) < chance).tolist():
+            for strategy in range(2) if rng.random() < 0.3 else (int(rng.integers(0, 2)),):
+                side = int(rng.choice([1, -1, 0]))
+                exit_side = int(rng.choice([1, -1])) if side == 0 else int(rng.choice([0, 0, -side]))
+                stop = int(rng.integers(5, 400)) if side else 0
+                target = int(rng.choice([0, 1, 3])) * stop
+                confidence = float(rng.choice([0.25, 0.5, 0.75])) if side else 0.0
+                closed_ms = int(block.ts[at]) + MINUTE_MS
+                rows.append((closed_ms, s, strategy, side, exit_side, confidence, stop, target))
+    rows.sort(key=lambda row: row[:3])
+    columns = list(zip(*rows, strict=True)) or [()] * 8
+    kinds = [np.float64 if name == "confidence" else np.int64 for name in tables.Signals._fields]
+    table = tables.Signals(*[np.array(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)])
+    none = np.empty(0)
+    source = Signals(np.empty(0, np.int8), none, none, none, np.empty(0, np.int8), {}, "drawn")
+    return Spoken(table, STRATEGIES, ((source, 0),) * len(rows), (MINUTE_MS,) * len(rows))
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything both engines are given."""
+
+    source: Replay
+    market: Market
+    spoken: Spoken
+    settings: EngineSettings
+    terms: Terms
+
+    def fast(self) -> Outcome:
+        """The loop over arrays, interpreted."""
+        return run_fast(self.market, self.spoken, self.settings, self.terms, DEPOSIT)
+
+    def full(self) -> Outcome:
+        """The live code."""
+        heard = self.spoken.signals(self.market)
+        return run_full(self.source, heard, self.settings, self.terms, DEPOSIT)
+
+
+def draw(seed: int, minutes: int = 300, volume_share_ppm: int = 100_000) -> Case:
+    """The case of a seed."""
+    rng = np.random.default_rng(seed)
+    symbols = ("AAAUSDT", "BBBUSDT", "CCCUSDT")[: int(rng.integers(1, 4))]
+    wildness = float(rng.choice([0.0005, 0.002, 0.01]))
+    series = [candles(rng, symbol, minutes, wildness, float(rng.choice([0.0, 0.03]))) for symbol in symbols]
+    source = Replay(series, funding(rng, symbols, minutes))
+    market = read_market(source, {one.symbol: one for one in series})
+    engine = settings(rng, symbols)
+    costs = replace(terms(rng, engine.leverage), volume_share_ppm=volume_share_ppm)
+    return Case(source, market, spoken(rng, market, float(rng.choice([0.02, 0.1]))), engine, costs)

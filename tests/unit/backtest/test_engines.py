@@ -1,0 +1,144 @@
+"""The two engines on markets that are made for one thing each."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from fakes.backtest_bench import DEPOSIT, MINUTE_MS, START_MS, Case, Series, instrument
+
+from trading_engine.backtest.fast import NeedsFullEngine
+from trading_engine.backtest.market import read_market
+from trading_engine.backtest.result import Outcome, compare
+from trading_engine.backtest.signals import Spoken
+from trading_engine.backtest.tables import Signals as Table
+from trading_engine.core.settings import EngineSettings, ExitPlan, ExitSettings, LimitSettings, SizingSettings
+from trading_engine.domain.market import FundingRate
+from trading_engine.domain.position import CloseReason
+from trading_engine.marketdata.block import from_units
+from trading_engine.marketdata.replay import Replay
+from trading_engine.rules.exits import TrailStep
+from trading_engine.strategy.api import Signals
+from trading_engine.venues.embedded.account import Terms
+
+AAA = "AAAUSDT"
+QUIET = (10_000, 10_000, 10_000, 10_000)
+FREE = Terms(taker_fee_e8=0, maker_fee_e8=0, slippage_ppm=0)
+LENIENT = LimitSettings(cooldown_ms=0, consecutive_losses=0, position_ppm=0, max_leverage_milli=0, portfolio_risk_ppm=0)
+
+
+def case(
+    shapes: list[tuple[int, int, int, int]],
+    side: int = 1,
+    stop: int = 100,
+    target: int = 300,
+    **changes: object,
+) -> Case:
+    """One signal on the close of the first candle; what comes after it is given candle by candle, in ticks."""
+    columns = [np.array(column, dtype=np.int64) for column in zip(QUIET, *shapes, strict=True)]
+    ts = START_MS + MINUTE_MS * np.arange(len(shapes) + 1, dtype=np.int64)
+    volume = np.full(len(ts), changes.pop("volume", 10**9), dtype=np.int64)
+    series = Series(AAA, from_units(instrument(AAA), ts, columns, volume))
+    rates = changes.pop("rates", [])
+    source = Replay([series], rates)  # type: ignore[arg-type]
+    market = read_market(source, {AAA: series})  # type: ignore[dict-item]
+    ints = [np.array([value], dtype=np.int64) for value in (START_MS + MINUTE_MS, 0, 0, side, 0)]
+    table = Table(*ints, np.array([0.5]), np.array([stop]), np.array([target]))
+    none = np.empty(0)
+    said = Signals(np.empty(0, np.int8), none, none, none, np.empty(0, np.int8), {}, "made")
+    terms = changes.pop("terms", FREE)
+    settings = EngineSettings(
+        "embedded", "backtest", "USDT", {AAA: instrument(AAA)}, absence_is_proof=True, limits=LENIENT
+    )
+    settings = replace(settings, sizing=SizingSettings(risk_ppm=1_000_000, cap_ppm=100_000), **changes)  # type: ignore[arg-type]
+    return Case(source, market, Spoken(table, ("made",), ((said, 0),), (MINUTE_MS,)), settings, terms)  # type: ignore[arg-type]
+
+
+def both(given: Case) -> Outcome:
+    """What both engines agree on."""
+    fast, full = given.fast(), given.full()
+    assert [] == compare(fast, full)
+    return fast
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "shapes", "reason", "entry", "exit_price", "net"),
+    [
+        # 10 % of 1,000 at 1,000.0 a coin: 0.1 coins, so a move of 1.0 is worth 0.1
+        ("target of a long", 1, [QUIET, (10_000, 10_301, 10_000, 10_200)], "target", "1000", "1030", "3"),
+        ("stop of a long", 1, [QUIET, (10_000, 10_000, 9_890, 9_950)], "stop", "1000", "990", "-1"),
+        ("target of a short", -1, [QUIET, (10_000, 10_000, 9_699, 9_800)], "target", "1000", "970", "3"),
+        ("stop of a short", -1, [QUIET, (10_000, 10_110, 10_000, 10_050)], "stop", "1000", "1010", "-1"),
+        ("gap through the stop", 1, [QUIET, (9_800, 9_850, 9_790, 9_800)], "stop", "1000", "980", "-2"),
+        ("gap beyond the target", 1, [QUIET, (10_400, 10_410, 10_390, 10_400)], "target", "1000", "1030", "3"),
+        ("both in one candle: the worse", 1, [QUIET, (10_000, 10_400, 9_800, 10_000)], "stop", "1000", "990", "-1"),
+        ("target only touched", 1, [QUIET, (10_000, 10_300, 10_000, 10_000)], "", "", "", ""),
+        ("filled beyond its stop", 1, [(9_890, 9_900, 9_880, 9_890), QUIET], "stop", "989", "989", "0"),
+    ],
+)
+def test_a_trade_worked_out_by_hand(
+    name: str,
+    side: int,
+    shapes: list[tuple[int, int, int, int]],
+    reason: str,
+    entry: str,
+    exit_price: str,
+    net: str,
+) -> None:
+    """No fees, no slippage: the prices say it all."""
+    outcome = both(case(shapes, side))
+    if not reason:
+        assert (0, 1) == (len(outcome.trades), outcome.open_positions), name
+        return
+    trade = outcome.trades[0]
+    told = (str(trade.close_reason), trade.entry_price, trade.exit_price, trade.net_pnl)
+    assert (reason, Decimal(entry), Decimal(exit_price), Decimal(net)) == told, name
+    assert DEPOSIT + Decimal(net) == outcome.balance
+
+
+def test_fees_are_paid_on_both_sides_and_slippage_goes_against_us() -> None:
+    """In at 1,000.5 and out at the target's own price as maker: 100.05 × 0.06 % and 103 × 0.02 %."""
+    given = case([QUIET, (10_000, 10_301, 10_000, 10_200)], terms=Terms(slippage_ppm=500))
+    trade = both(given).trades[0]
+    assert (Decimal("1000.5"), Decimal(1030)) == (trade.entry_price, trade.exit_price)
+    assert Decimal("0.06003") + Decimal("0.0206") == trade.fees
+    assert Decimal("2.95") - trade.fees == trade.net_pnl
+
+
+@pytest.mark.parametrize(("rate", "expected"), [("0.001", "-0.1"), ("-0.001", "0.1")])
+def test_a_long_pays_a_positive_funding_rate_and_receives_a_negative_one(rate: str, expected: str) -> None:
+    """0.1 coins at 1,000: a notional of 100, at the settlement two minutes in."""
+    settlement = FundingRate(AAA, START_MS + 3 * MINUTE_MS, Decimal(rate))
+    given = case([QUIET, QUIET, QUIET, (10_000, 10_301, 10_000, 10_200)], rates=[settlement])
+    trade = both(given).trades[0]
+    assert (Decimal(expected), Decimal(3) + Decimal(expected)) == (trade.funding, trade.net_pnl)
+
+
+def test_a_position_without_margin_left_is_liquidated_before_its_stop() -> None:
+    """At 50x the stop 10 % away is beyond the liquidation price, 1.5 % below the entry."""
+    given = case(
+        [QUIET, (10_000, 10_000, 9_500, 9_600)],
+        stop=1_000,
+        leverage=Decimal(50),
+        terms=replace(FREE, leverage_milli=50_000),
+    )
+    trade = both(given).trades[0]
+    assert CloseReason.LIQUIDATION is trade.close_reason
+    assert Decimal(984) < trade.exit_price < Decimal(986)
+
+
+def test_the_stop_trails_by_multiples_of_r() -> None:
+    """At 1R to break-even: the fall afterwards costs nothing."""
+    exits = ExitSettings(plans={"made": ExitPlan(trailing=(TrailStep(1_000, 0),))})
+    given = case([QUIET, (10_000, 10_120, 10_000, 10_110), (10_110, 10_110, 9_900, 9_900)], exits=exits)
+    trade = both(given).trades[0]
+    told = (trade.close_reason, trade.stop_price, trade.net_pnl)
+    assert (CloseReason.TRAILING, Decimal(1000), Decimal(0)) == told
+
+
+def test_an_order_that_wants_more_than_the_volume_gives_is_the_full_engines() -> None:
+    """The fast engine says so instead of guessing; the full one fills in parts."""
+    given = case([QUIET, QUIET], volume=500)
+    with pytest.raises(NeedsFullEngine, match="share of the candle's volume"):
+        given.fast()
+    assert 1 == given.full().open_positions

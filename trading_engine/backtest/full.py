@@ -1,0 +1,142 @@
+"""The full engine: the live step, pump and executor on the embedded exchange, in virtual time and in memory.
+
+What belongs here: wiring them for one run, and what they leave. What does not: any decision, any file.
+
+It is the paper engine without its databases: what it trades is what paper trading trades on the same candles.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+
+from trading_engine import __version__
+from trading_engine.backtest.result import Outcome, Sample, Trade, trade_of
+from trading_engine.core.project import prune
+from trading_engine.core.risk import unrealized
+from trading_engine.core.settings import EngineSettings
+from trading_engine.core.state import Book, EngineState
+from trading_engine.domain import money
+from trading_engine.domain.control import Level
+from trading_engine.domain.events import RunBegan, RunFinished
+from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.market import Candle, Signal
+from trading_engine.domain.position import CloseReason
+from trading_engine.domain.records import EquitySampled, Record
+from trading_engine.marketdata.replay import CandleSource
+from trading_engine.ports import Commit, Loaded
+from trading_engine.runtime.brain import Brain
+from trading_engine.runtime.clock import VirtualClock
+from trading_engine.runtime.executor import Executor
+from trading_engine.runtime.pump import Pump
+from trading_engine.runtime.replay import Parts, ReplayDriver
+from trading_engine.runtime.timers import Timers
+from trading_engine.system.stop_file import StopFile
+from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.venue import EmbeddedVenue
+from trading_engine.venues.embedded.volatile import VolatileMemory
+
+EPOCH = "bt00"
+OnProgress = Callable[[int, int], None]
+
+
+class _Heard(Brain):
+    """Signals that were made once for the whole history."""
+
+    def __init__(self, heard: Mapping[int, Sequence[Signal]]) -> None:
+        super().__init__({}, {}, 1)
+        self._heard = heard
+
+    def signals(self, candles: Sequence[Candle]) -> tuple[Signal, ...]:
+        """What was said on the close of these candles."""
+        return tuple(self._heard.get(candles[0].close_time_ms, ()))
+
+
+class _Notebook:
+    """The store of a run in memory: it keeps the trades and the equity curve, and forgets the rest."""
+
+    def __init__(self) -> None:
+        self.trades: list[Trade] = []
+        self.samples: list[Sample] = []
+        self._book = Book(epoch="")
+
+    def load(self) -> Loaded:
+        """Every run is new."""
+        return Loaded(self._book, None, 0)
+
+    def commit(self, commit: Commit) -> int:
+        """Write down what has closed."""
+        for position in commit.book.positions.values():
+            has_traded = position.close_reason is not CloseReason.ABANDONED
+            if position.state is PositionState.CLOSED and has_traded:
+                self.trades.append(trade_of(position))
+        for record in commit.records:
+            if isinstance(record, EquitySampled):
+                self.samples.append(Sample(record.ts_ms, record.balance, record.unrealized))
+        self._book = prune(commit.book)
+        return 0
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def run_full(
+    source: CandleSource,
+    heard: Mapping[int, Sequence[Signal]],
+    settings: EngineSettings,
+    terms: Terms,
+    deposit: Decimal,
+    on_progress: OnProgress | None = None,
+) -> Outcome:
+    """Trade the whole of a source on the signals heard at each close."""
+    return asyncio.run(_run(source, _Heard(heard), settings, terms, deposit, on_progress or _nobody))
+
+
+async def _run(
+    source: CandleSource,
+    brain: Brain,
+    settings: EngineSettings,
+    terms: Terms,
+    deposit: Decimal,
+    on_progress: OnProgress,
+) -> Outcome:
+    instruments = [settings.instruments[symbol] for symbol in source.symbols]
+    venue = EmbeddedVenue(VolatileMemory(), instruments, terms, deposit, source.first_ts, settings.account)
+    clock, timers, notebook = VirtualClock(), Timers(), _Notebook()
+    executor = Executor(venue, clock, timers, _no_hit)
+    state = EngineState(Book(epoch=EPOCH))
+    pump = Pump(state, settings, notebook, EPOCH, executor.dispatch, _no_record, _nothing)
+    executor.attach(pump)
+    clock.advance_to(source.first_ts)
+    never = StopFile(Path("/nonexistent/STOP"))
+    parts = Parts(source, venue, brain, pump, executor, timers, clock, never, Level.NO_ENTRY)
+    pump.handle(RunBegan(clock.now_ms(), EPOCH, __version__, "backtest", ""))
+    await executor.idle()
+    await ReplayDriver(parts, None, lambda: False, on_progress).run()
+    pump.handle(RunFinished(clock.now_ms(), EPOCH, "end of data"))
+    book = pump.state.book
+    return Outcome(
+        engine="full",
+        deposit=deposit,
+        trades=tuple(sorted(notebook.trades, key=lambda trade: (trade.closed_ms, trade.position_id))),
+        samples=tuple(notebook.samples),
+        balance=book.ledger.balance,
+        unrealized=money.round_money(unrealized(book, pump.state.market.marks)),
+        open_positions=sum(1 for one in book.positions.values() if one.state is not PositionState.PENDING),
+    )
+
+
+def _no_hit(name: str) -> None:
+    del name
+
+
+def _no_record(ts_ms: int, records: tuple[Record, ...]) -> None:
+    del ts_ms, records
+
+
+def _nothing() -> None:
+    return
+
+
+def _nobody(done: int, now_ms: int) -> None:
+    del done, now_ms

@@ -1,0 +1,151 @@
+"""What a backtest gives, whichever engine ran.
+
+What belongs here: trades, the equity curve and how they are told apart. What does not: figures made from them
+(metrics), files (report).
+"""
+
+from dataclasses import dataclass, fields
+from decimal import Decimal
+
+from trading_engine.domain import money
+from trading_engine.domain.ids import position_id
+from trading_engine.domain.instrument import Instrument
+from trading_engine.domain.position import CloseReason, Position
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One closed position; prices and quantities exact, `exit_value` the sum of price × quantity of its exits."""
+
+    position_id: str
+    symbol: str
+    side: str
+    strategy: str
+    opened_ms: int
+    closed_ms: int
+    entry_price: Decimal
+    quantity: Decimal
+    exit_value: Decimal
+    initial_stop: Decimal
+    stop_price: Decimal
+    target_price: Decimal | None
+    gross_pnl: Decimal
+    fees: Decimal
+    funding: Decimal
+    close_reason: CloseReason
+    fills: int
+
+    @property
+    def net_pnl(self) -> Decimal:
+        """Gross PnL less fees plus funding."""
+        return self.gross_pnl - self.fees + self.funding
+
+    @property
+    def exit_price(self) -> Decimal:
+        """Mean price of the exits to 1e-8."""
+        return money.ratio(self.exit_value, self.quantity)
+
+    @property
+    def r_multiple(self) -> Decimal | None:
+        """Net PnL in multiples of the money at risk at entry, None where nothing was at risk."""
+        at_risk = money.round_money(abs(self.entry_price - self.initial_stop) * self.quantity)
+        return money.ratio(self.net_pnl, at_risk) if at_risk else None
+
+
+def trade_of(position: Position) -> Trade:
+    """A closed position of the engine's as a trade."""
+    assert position.average_entry is not None  # noqa: S101 - it has traded
+    assert position.close_reason is not None  # noqa: S101 - it is closed
+    return Trade(
+        position_id=position.position_id,
+        symbol=position.symbol,
+        side=str(position.side),
+        strategy=position.strategy,
+        opened_ms=position.opened_ms,
+        closed_ms=position.closed_ms,
+        entry_price=position.average_entry,
+        quantity=position.entry_quantity,
+        exit_value=position.exit_value,
+        initial_stop=position.initial_stop,
+        stop_price=position.stop_price,
+        target_price=position.target_price,
+        gross_pnl=position.gross_pnl,
+        fees=position.fees,
+        funding=position.funding,
+        close_reason=position.close_reason,
+        fills=position.fills,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The account at one instant: what is booked, and what open positions stand at."""
+
+    ts_ms: int
+    balance: Decimal
+    unrealized: Decimal
+
+    @property
+    def equity(self) -> Decimal:
+        """Balance and open PnL together."""
+        return self.balance + self.unrealized
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one engine made of a market.
+
+    trades         closed positions in order of closing
+    samples        the account at each full hour and each close of a position
+    balance        at the end, open positions not counted
+    open_positions how many were still open at the end
+    """
+
+    engine: str
+    deposit: Decimal
+    trades: tuple[Trade, ...]
+    samples: tuple[Sample, ...]
+    balance: Decimal
+    unrealized: Decimal
+    open_positions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something in which two engines do not agree."""
+
+    position: str
+    field: str
+    fast: str
+    full: str
+
+
+def compare(fast: Outcome, full: Outcome) -> list[Difference]:
+    """Every field of every trade that differs, trades matched by their position; then the balance."""
+    found = []
+    theirs = {trade.position_id: trade for trade in full.trades}
+    for trade in fast.trades:
+        other = theirs.pop(trade.position_id, None)
+        if other is None:
+            found.append(Difference(trade.position_id, "trade", f"{trade.symbol} {trade.close_reason}", ""))
+            continue
+        for item in fields(Trade):
+            mine, its = getattr(trade, item.name), getattr(other, item.name)
+            if mine != its:
+                found.append(Difference(trade.position_id, item.name, str(mine), str(its)))
+    found += [Difference(name, "trade", "", f"{one.symbol} {one.close_reason}") for name, one in theirs.items()]
+    if fast.balance != full.balance:
+        found.append(Difference("", "balance", money.text(fast.balance), money.text(full.balance)))
+    if fast.open_positions != full.open_positions:
+        found.append(Difference("", "open_positions", str(fast.open_positions), str(full.open_positions)))
+    return found
+
+
+def price_of(instrument: Instrument, ticks: int) -> Decimal:
+    """Ticks as a price."""
+    return instrument.ticks_to_price(ticks)
+
+
+def name_of(number: int) -> str:
+    """The public name of the n-th position."""
+    return position_id(number)

@@ -1,0 +1,123 @@
+"""The signals of a whole history, once for both engines.
+
+What belongs here: every strategy asked once over all candles, its rows in order of time. What does not: strategies,
+and which rows may speak (strategy.evaluate).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from trading_engine.backtest import tables
+from trading_engine.backtest.market import Market
+from trading_engine.domain.instrument import Instrument
+from trading_engine.domain.market import Side, Signal
+from trading_engine.strategy.api import FloatArray, Series, Signals, Strategy
+from trading_engine.strategy.evaluate import whole_history
+from trading_engine.strategy.indicators import TOLERANCE
+from trading_engine.strategy.timeframes import resample
+
+_SIDES: Mapping[int, Side | None] = {1: Side.LONG, -1: Side.SHORT, 0: None}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spoken:
+    """All signals of a run: as arrays for the loop, and with what explains them.
+
+    strategies  names, in the order of the numbers that the arrays have
+    """
+
+    table: tables.Signals
+    strategies: tuple[str, ...]
+    sources: tuple[tuple[Signals, int], ...]  # for each row: whose signals, and which of their rows
+    primaries: tuple[int, ...]  # for each row: the strategy's interval
+
+    def signals(self, market: Market) -> dict[int, list[Signal]]:
+        """The same as domain signals, by the close at which they are heard."""
+        heard: dict[int, list[Signal]] = {}
+        for row in range(len(self.table.closed_ms)):
+            signal = self._signal(row, market)
+            heard.setdefault(int(self.table.closed_ms[row]), []).append(signal)
+        return heard
+
+    def _signal(self, row: int, market: Market) -> Signal:
+        table, (source, at) = self.table, self.sources[row]
+        symbol, closed_ms = int(table.symbol[row]), int(table.closed_ms[row])
+        block = market.blocks[symbol]
+        base = int(np.searchsorted(block.ts, closed_ms - market.interval_ms))
+        side = _SIDES[int(table.side[row])]
+        return Signal(
+            strategy=self.strategies[int(table.strategy[row])],
+            symbol=market.symbols[symbol],
+            side=side,
+            confidence=float(table.confidence[row]),
+            close_ticks=int(block.close[base]),
+            stop_ticks=int(table.stop_ticks[row]) if side else 0,
+            target_ticks=int(table.target_ticks[row]) if side else 0,
+            candle_ts_ms=closed_ms - self.primaries[row],
+            tag=source.tag,
+            exit_side=_SIDES[int(table.exit_side[row])],
+            explanation=tuple((name, f"{values[at]:.10g}") for name, values in source.explain.items()),
+        )
+
+
+def speak(
+    market: Market, strategies: Mapping[str, Sequence[Strategy]], instruments: Mapping[str, Instrument]
+) -> Spoken:
+    """Ask every strategy of every symbol once. ValueError for a distance that is not a number of ticks."""
+    names = tuple(sorted({strategy.name for chosen in strategies.values() for strategy in chosen}))
+    said = [
+        _ask(strategy, market.series(symbol), symbol, names.index(strategy.name), float(instruments[name].tick))
+        for symbol, name in enumerate(market.symbols)
+        for strategy in strategies[name]
+    ]
+    return _sorted(said, names)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Said:
+    """What one strategy has said on one symbol."""
+
+    table: tables.Signals
+    source: Signals
+    rows: tables.Ints
+    primary_ms: int
+
+
+def _ask(strategy: Strategy, series: Series, symbol: int, number: int, tick: float) -> _Said:
+    said = whole_history(strategy, series)
+    rows = np.flatnonzero((said.side != 0) | (said.exit_side != 0))
+    table = tables.Signals(
+        closed_ms=resample(series, strategy.primary_interval_ms).close_times[rows],
+        symbol=np.full(len(rows), symbol, np.int64),
+        strategy=np.full(len(rows), number, np.int64),
+        side=said.side[rows].astype(np.int64),
+        exit_side=said.exit_side[rows].astype(np.int64),
+        confidence=said.confidence[rows],
+        stop_ticks=_in_ticks(said.stop_distance[rows], tick),
+        target_ticks=_in_ticks(said.target_distance[rows], tick),
+    )
+    return _Said(table, said, rows, strategy.primary_interval_ms)
+
+
+def _in_ticks(distances: FloatArray, tick: float) -> tables.Ints:
+    """Distances in whole ticks, rounded down, at least one where there is a distance: as the live evaluator counts."""
+    if not np.all(np.isfinite(distances)):
+        raise ValueError("a distance that is not a number of ticks")
+    ticks = np.floor(distances / tick * (1 + TOLERANCE))
+    return np.where(distances > 0, np.maximum(ticks, 1.0), ticks).astype(np.int64)
+
+
+def _sorted(said: Sequence[_Said], names: tuple[str, ...]) -> Spoken:
+    """Everything by time, then symbol, then strategy."""
+    if not said:
+        none = np.empty(0, np.int64)
+        return Spoken(tables.Signals(none, none, none, none, none, np.empty(0), none, none), names, (), ())
+    joined = [np.concatenate(columns) for columns in zip(*(one.table for one in said), strict=True)]
+    order = np.lexsort((joined[2], joined[1], joined[0]))
+    table = tables.Signals._make(column[order] for column in joined)
+    sources = [(one.source, row) for one in said for row in one.rows.tolist()]
+    primaries = [one.primary_ms for one in said for _ in one.rows]
+    places = order.tolist()
+    return Spoken(table, names, tuple(sources[at] for at in places), tuple(primaries[at] for at in places))
