@@ -64,9 +64,15 @@ def _runs_for(case: str, venue: str) -> bool:
     return not any(is_skipped(TRAITS[venue]) for need, is_skipped in SKIPS.items() if need in said)
 
 
+@cache
+def _names(name: str) -> frozenset[str]:
+    """The tests of a file below tests/, none where there is no such file."""
+    return frozenset(each.name for each in _tests_in(_tree(name))) if (TESTS / name).is_file() else frozenset()
+
+
 def _exists(test: str) -> bool:
     name, _, function = test.partition("::")
-    return (TESTS / name).is_file() and function in {each.name for each in _tests_in(_tree(name))}
+    return function in _names(name)
 
 
 def _problems(rule: dict[str, Any], venue: str) -> Iterator[str]:
