@@ -1,6 +1,7 @@
 """The questions of the port over a real socket: both order spaces as one, the account, settings, candles."""
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -25,7 +26,9 @@ from trading_engine.domain.market import Candle, Side
 from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState, OrderType, TradeSide
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
 from trading_engine.ports import FeeRates, MarginMode, PositionMode, RemoteVenue
+from trading_engine.venues.binance import facts
 from trading_engine.venues.binance.venue import BinanceVenue
+from trading_engine.venues.wire.settings import Hosts
 
 D = Decimal
 GONE = Answer({"code": -2011, "msg": "Unknown order sent."}, 400)
@@ -445,19 +448,39 @@ def test_account_facts_and_fees_are_read() -> None:
             "multiAssetsMargin": True,
         }
         server.say("GET /fapi/v1/accountConfig", body)
-        facts = await venue.account_facts()
+        found = await venue.account_facts()
         assert (PositionMode.HEDGE, True, None, None) == (
-            facts.position_mode,
-            facts.can_trade,
-            facts.can_withdraw,
-            facts.is_demo,
+            found.position_mode,
+            found.can_trade,
+            found.can_withdraw,
+            found.is_demo,
         )
-        assert 2 == len(facts.notes)
+        assert 2 == len(found.notes)
         rates = {"symbol": "BTCUSDT", "makerCommissionRate": "0.0002", "takerCommissionRate": "0.0005"}
         server.say("GET /fapi/v1/commissionRate", rates)
         assert FeeRates(D("0.0002"), D("0.0005")) == await venue.fee_rates("BTCUSDT")
 
     play(scene)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "is_demo"),
+    [
+        (facts.MAINNET, False),
+        (facts.DEMO, True),
+        (Hosts("https://testnet.binancefuture.com", "", ""), True),
+        (Hosts("https://fapi.binance.test", "", ""), None),
+    ],
+)
+def test_play_money_is_known_by_its_host(hosts: Hosts, is_demo: bool | None) -> None:
+    """Of an address that is not the venue's nothing is known."""
+
+    async def scene(server: Server, venue: BinanceVenue) -> bool | None:
+        server.say("GET /fapi/v1/accountConfig", {"canTrade": True, "dualSidePosition": False})
+        venue._settings = replace(venue._settings, hosts=hosts)
+        return (await venue.account_facts()).is_demo
+
+    assert is_demo is play(scene)
 
 
 # ── settings ────────────────────────────────────────────────────────────────

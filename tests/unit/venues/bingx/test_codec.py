@@ -117,6 +117,15 @@ def test_every_status_has_its_state(status: str, filled: str, expected: OrderSta
     assert expected is codec.state_of(status, Decimal(filled), is_conditional=False)
 
 
+@pytest.mark.parametrize("status", ["CANCELLED", "CANCELED"])
+def test_a_cancelled_order_keeps_what_it_filled(status: str) -> None:
+    """Partly filled and then cancelled, or what was left of an order that must not rest."""
+    row = _decoded(order_row(status=status, origQty="0.0012", executedQty="0.0005"), codec.OrderRow)
+    report = codec.report_of(row, "teabcd000001e00000", is_hedge=False, now_ms=1)
+    expected = (OrderState.CANCELED, Decimal("0.0005"), Decimal("0.0012"))
+    assert expected == (report.state, report.filled, report.quantity)
+
+
 def test_an_execution_is_dated_by_the_field_with_the_offset() -> None:
     """The other one says midnight UTC and means eight hours earlier."""
     row = _decoded(fill_row(241512), codec.FillRow)

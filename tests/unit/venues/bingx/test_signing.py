@@ -3,8 +3,10 @@
 import json
 
 import pytest
-from unit.venues.bingx.bingx_server import BALANCE, KEY, NOW_MS, SECRET, Bench, play
+from unit.venues.bingx.bingx_server import BALANCE, CANCEL, KEY, NOW_MS, SECRET, Bench, play
 
+from trading_engine.domain.errors import VenueUnavailable
+from trading_engine.domain.reports import Unknown
 from trading_engine.venues.bingx.rest import signature, signed_query
 
 _ATTACHED = {
@@ -112,3 +114,18 @@ def test_what_arrives_is_what_was_signed() -> None:
     (asked,) = server.calls(BALANCE)
     assert (KEY, b"") == (asked.key, asked.body)
     assert f"recvWindow=5000&timestamp={NOW_MS}&signature={VECTORS[0][2]}" == asked.query
+
+
+def test_no_secret_is_told_when_a_call_fails() -> None:
+    """Neither key nor secret nor signature are in the text of an error or of an outcome in doubt."""
+
+    async def story(bench: Bench) -> None:
+        with pytest.raises(VenueUnavailable) as failed:
+            await bench.venue.balance()
+        outcome = await bench.venue.cancel("BTCUSDT", "teabcd000001e00000", "")
+        assert isinstance(outcome, Unknown)
+        for told in (str(failed.value), outcome.why):
+            assert "/openApi/swap" in told
+            assert not any(word in told for word in (KEY, SECRET, "signature", "timestamp"))
+
+    play(story, {BALANCE: None, CANCEL: None})

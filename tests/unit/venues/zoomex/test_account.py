@@ -1,5 +1,6 @@
 """The account: both generations of wallets, positions, settings, and what a start asks about."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,7 @@ from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.market import Side
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, VenuePosition
 from trading_engine.ports import AccountFacts, FeeRates, MarginMode, PositionMode
+from trading_engine.venues.wire.settings import Hosts
 from trading_engine.venues.zoomex import facts
 
 D = Decimal
@@ -290,6 +292,21 @@ def test_permissions_that_cannot_be_asked_for_are_unknown(answer: Answer) -> Non
     found = _facts(answer, _position(positionIdx=1), _position(positionIdx=2, size="0", side=""))
     assert (PositionMode.HEDGE, None, None) == (found.position_mode, found.can_trade, found.can_withdraw)
     assert "cannot withdraw" in found.notes[0]
+
+
+HOSTS = [(facts.MAINNET, False), (facts.TESTNET, True), (Hosts("https://zoomex.test", "", ""), None)]
+
+
+@pytest.mark.parametrize(("hosts", "is_demo"), HOSTS)
+def test_play_money_is_known_by_its_host(hosts: Hosts, is_demo: bool | None) -> None:
+    """Of an address that is not the venue's nothing is known."""
+
+    async def story(bench: Bench) -> AccountFacts:
+        bench.server.script[facts.POSITIONS] = listing(_position())
+        bench.venue._account._settings = replace(bench.venue._settings, hosts=hosts)
+        return await bench.venue.account_facts()
+
+    assert is_demo is run(story).is_demo
 
 
 def test_symbols_in_different_modes_are_told() -> None:

@@ -38,6 +38,13 @@ def test_each_status_is_a_state(status: str, state: OrderState) -> None:
     assert state is _report(orderStatus=status).state
 
 
+@pytest.mark.parametrize("status", ["Cancelled", "PartiallyFilledCanceled", "Deactivated"])
+def test_a_cancelled_order_keeps_what_it_filled(status: str) -> None:
+    """A market order that went too far, or a cancel that came too late for a part."""
+    report = _report(orderStatus=status, cumExecQty="0.004", leavesQty="0.000")
+    assert (OrderState.CANCELED, D("0.004"), D("0.010")) == (report.state, report.filled, report.quantity)
+
+
 def test_a_status_of_the_future_counts_as_open() -> None:
     """The order is there; what it does is told."""
     report = _report(orderStatus="Pondering")

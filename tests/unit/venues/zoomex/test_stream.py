@@ -20,7 +20,7 @@ from unit.venues.zoomex.scripted import (
     run,
 )
 
-from trading_engine.domain.errors import VenueUnavailable
+from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
 from trading_engine.domain.events import FillSeen, IncomeSeen, OrderReported, StreamLost, StreamRestored
 from trading_engine.domain.orders import OrderState
 from trading_engine.domain.reports import Accepted, Rejected
@@ -84,6 +84,22 @@ def test_opening_fails_where_something_cannot_be_read(path: str) -> None:
         assert [] == bench.server.frames
         bench.server.script[path] = good
         await _opened(bench)
+
+    run(story)
+
+
+@pytest.mark.parametrize("code", [10003, 10004, 10005, 10010])
+def test_a_key_that_is_refused_is_a_matter_of_configuration(code: int) -> None:
+    """One line with the code and without the key; an address that is not on the key's list is one of them."""
+
+    async def story(bench: Bench) -> None:
+        bench.server.script[facts.WALLET] = Answer(None, code, "invalid test-key")
+        with pytest.raises(
+            ConfigInvalid, match=rf"account main: zoomex refuses the API key \({code}\); check"
+        ) as failed:
+            await bench.venue.open()
+        assert "test-key" not in str(failed.value)
+        assert [] == bench.server.frames
 
     run(story)
 
