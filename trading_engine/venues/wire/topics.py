@@ -99,7 +99,7 @@ class Dialect(Protocol):
         ...
 
     def read(self, frame: bytes) -> Heard:
-        """What an unpacked frame says, None for nothing of interest; ValueError where it is not understood."""
+        """What an unpacked frame says, None for nothing of interest; ValueError and the like where it is not understood."""
         ...
 
     def subscribe(self, topics: Sequence[str]) -> Iterable[Request]:
@@ -281,7 +281,7 @@ class TopicSocket:
         self._ears.raw(frame)
         try:
             heard = self._dialect.read(frame)
-        except (msgspec.DecodeError, ValueError) as error:
+        except (msgspec.DecodeError, ValueError, ArithmeticError, LookupError) as error:  # no number, no known word
             self._ears.garbled(error)
             return False
         match heard:
