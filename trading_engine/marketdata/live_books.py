@@ -92,6 +92,7 @@ class LiveBooks:
             self._judge(book, book.apply(event))
             return
         book.drop()
+        self._wanted.pop(event.symbol, None)  # the first change that comes again asks for a snapshot
         if isinstance(event, DepthSnapshot):
             self._judge(book, book.restore(event))
 
@@ -115,6 +116,8 @@ class LiveBooks:
             self._is_failing = True
             return error.retry_after_ms if isinstance(error, RateLimited) else 0
         self._is_failing = False
+        if symbol not in self._wanted:  # the stream broke meanwhile: this snapshot would show what nobody keeps
+            return 0
         if book.restore(snapshot) in (Verdict.APPLIED, Verdict.OLD):
             self._wanted.pop(symbol, None)
         return 0

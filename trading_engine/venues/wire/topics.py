@@ -99,7 +99,7 @@ class Dialect(Protocol):
         ...
 
     def read(self, frame: bytes) -> Heard:
-        """What an unpacked frame says, None for nothing of interest; ValueError and the like where it is not understood."""
+        """What an unpacked frame says, None for nothing of interest. ValueError and the like: it is not understood."""
         ...
 
     def subscribe(self, topics: Sequence[str]) -> Iterable[Request]:
