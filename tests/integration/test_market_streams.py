@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from contract.socket_bench import KEYS, START, BenchClock
-from contract.venue_bench import BTC, DEPOSIT, ETH, INSTRUMENTS
+from builders import BTC, ETH, T0, make_instrument
 
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
@@ -32,6 +31,7 @@ from trading_engine.marketdata.live_books import LiveBooks
 from trading_engine.system.clock import SystemClock
 from trading_engine.venue_servers.binance import BinanceProtocol
 from trading_engine.venue_servers.bingx import BingxProtocol
+from trading_engine.venue_servers.clock import MovedClock
 from trading_engine.venue_servers.exchange import LocalExchange
 from trading_engine.venue_servers.faults import Faults, Mishap, Rule
 from trading_engine.venue_servers.web import WebServer
@@ -42,6 +42,7 @@ from trading_engine.venues.bingx.market_stream import BingxMarketStream
 from trading_engine.venues.bingx.venue import BingxVenue
 from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.wire.secrets import Credentials
 from trading_engine.venues.wire.settings import AccountSettings, Hosts
 from trading_engine.venues.wire.socket import Patience
 from trading_engine.venues.wire.transport import Transport
@@ -49,6 +50,8 @@ from trading_engine.venues.zoomex.market_stream import ZoomexMarketStream
 from trading_engine.venues.zoomex.venue import ZoomexVenue
 
 SYMBOLS = (BTC, ETH)
+INSTRUMENTS = (make_instrument(BTC), make_instrument(ETH))
+KEYS = Credentials("test-key", "test-secret")
 EVERYTHING = ("kline_1m", "trade", "markPrice", "bookTicker", "depth")
 CANDLES_AND_BOOK = ("kline_1m", "depth")
 FAST = Patience(silence_ms=1_500, connect_ms=5_000, first_ms=10, longest_ms=50)
@@ -118,9 +121,9 @@ class Market:
 
     def __init__(self, side: Side, folder: Path, rules: Sequence[Rule]) -> None:
         self.side = side
-        self.clock = BenchClock(START)
+        self.clock = MovedClock(T0)
         memory = Memory(folder / "venue.db")
-        self.exchange = LocalExchange(memory, INSTRUMENTS, Terms(), DEPOSIT, self.clock)
+        self.exchange = LocalExchange(memory, INSTRUMENTS, Terms(), Decimal(10_000), self.clock)
         self.server = WebServer(side.protocol(self.exchange, KEYS), Faults(rules))
         self.transport = Transport()
         self.notes: list[str] = []
@@ -174,9 +177,9 @@ class Market:
     def move(self) -> None:
         """Let the prices move to the next of four points of their minute."""
         number, point = divmod(self._turn, 4)
-        open_ms = START + number * MINUTE_MS
+        open_ms = T0 + number * MINUTE_MS
         self._turn += 1
-        self.clock.move_to(open_ms + (point + 1) * MINUTE_MS // 4)
+        self.clock.move(open_ms + (point + 1) * MINUTE_MS // 4 - self.clock.now_ms())
         middle = 500_000 + (number * 37) % 91
         candles = [
             Candle(BTC, open_ms, MINUTE_MS, middle, middle + 9, middle - 7, middle + 3, 4_000 + number),
