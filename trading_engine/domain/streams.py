@@ -28,7 +28,8 @@ class CandleUpdate(NamedTuple):
 class Trade(NamedTuple):
     """One trade, or several of one order at one price.
 
-    trade_id        rises by one from trade to trade of a stream, so a missing trade shows
+    trade_id        rises by one from trade to trade of a stream, so a missing trade shows; 0 at venues that do not
+                    number their trades
     is_buyer_maker  the seller was the aggressor
     is_matched      False for transfers of the insurance fund and the like: no trade of the book, in no candle
     """
@@ -67,7 +68,7 @@ class DepthSnapshot(NamedTuple):
 class DepthChange(NamedTuple):
     """What levels hold after the changes in (previous_id, last_id]; a quantity of 0 removes a level.
 
-    Venues that number without gaps and tell no `previous_id` have first_id − 1 there.
+    Where a venue tells no `previous_id`, its adapter has checked the sequence and names the change before.
     """
 
     symbol: str
@@ -79,19 +80,31 @@ class DepthChange(NamedTuple):
     asks: Levels
 
 
+class DepthLost(NamedTuple):
+    """Changes of the book may have been missed from here: it begins anew with the next snapshot."""
+
+    symbol: str
+
+
 class MarkPrice(NamedTuple):
-    """Mark and index price, and the funding rate (a fraction) that is due at `next_funding_ms` as it stands."""
+    """Mark and index price, and the funding rate (a fraction) that is due at `next_funding_ms` as it stands.
+
+    A venue whose stream tells the mark price only has None, and 0 for the instant.
+    """
 
     symbol: str
     ts_ms: int
     mark_price: Decimal
-    index_price: Decimal
-    funding_rate: Decimal
+    index_price: Decimal | None
+    funding_rate: Decimal | None
     next_funding_ms: int
 
 
 class Liquidation(NamedTuple):
-    """A position was closed by force: the side, average price and quantity of the order that did it."""
+    """A position was closed by force: the side, average price and quantity of the order that did it.
+
+    Some venues tell the price at which the margin was gone instead of the average.
+    """
 
     symbol: str
     ts_ms: int
@@ -100,5 +113,7 @@ class Liquidation(NamedTuple):
     quantity: int
 
 
-MarketEvent: TypeAlias = CandleUpdate | Trade | Quote | DepthChange | MarkPrice | Liquidation
+MarketEvent: TypeAlias = (
+    CandleUpdate | Trade | Quote | DepthSnapshot | DepthChange | DepthLost | MarkPrice | Liquidation
+)
 MarketSink: TypeAlias = Callable[[MarketEvent], None]

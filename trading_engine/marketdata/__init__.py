@@ -11,6 +11,7 @@ books from streams, recording. What does not: the sockets and frames of venues (
     replay          many symbols merged in time order; `CandleSource`, which every source satisfies
     synth           a seeded market with trends, ranges, clustered volatility and jumps
     book            a local order book: in sequence or not at all
+    live_books      local books of a live market: the stream's changes, and snapshots from wherever they come
     candle_builder  closed candles from trades or from updates of forming ones
     assembly        which closed candles may be handed on, and which must be asked for first
     feed            live candles: a stream, checked and completed by the venue's history

@@ -124,7 +124,8 @@ class House:
         """A websocket that the server knows of: it answers a first question."""
         async with self.http.ws_connect(f"http://127.0.0.1:{self.server.port}{path}") as socket:
             await socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 0})
-            await socket.receive_json()
+            while "result" not in await socket.receive_json():  # where the clock runs, a price may come before
+                continue
             yield socket
 
     @asynccontextmanager
@@ -935,6 +936,29 @@ def test_cancels_funding_and_liquidation_reach_the_stream(tmp_path: Path) -> Non
     run(tmp_path, story)
 
 
+def test_everybody_hears_of_a_liquidation_and_trades_are_numbered_by_one(tmp_path: Path) -> None:
+    """Single trades have numbers of their own, beside those of orders' trades."""
+
+    async def story(house: House) -> None:
+        await house.done("POST", "v1/order", **MARKET)
+        public = house.socket("/public/ws/btcusdt@trade")
+        async with house.socket("/market/ws/btcusdt@forceOrder/btcusdt@aggTrade") as market, public as trades:
+            for _ in range(3):
+                house.minute(1_000)
+            numbers = [trade["t"] for trade in await heard(trades)]
+            assert list(range(numbers[0], numbers[0] + 3)) == numbers[:3]
+            candles = [Candle(BTC, house.open_ms, MINUTE, 1_000, 1_000, 800, 800, 10_000)]
+            house.clock.move(MINUTE)
+            house.exchange.play(house.open_ms, candles, [])
+            (forced,) = [event for event in await heard(market) if event["e"] == "forceOrder"]
+        assert (BTC, "SELL", "FILLED") == tuple(forced["o"][name] for name in ("s", "S", "X"))
+        assert forced["o"]["q"] == forced["o"]["z"]
+        (row,) = await house.get("v1/forceOrders")
+        assert Decimal(row["avgPrice"]) == Decimal(forced["o"]["ap"])
+
+    run(tmp_path, story)
+
+
 def test_a_listen_key_lives_for_an_hour_after_its_last_refresh(tmp_path: Path) -> None:
     """The same key while it lives; its end is said once, the socket stays open and says nothing more."""
 
@@ -970,9 +994,10 @@ def test_each_route_delivers_only_its_own_streams_and_acknowledges_all(tmp_path:
         "btcusdt@markPrice@1s",
         "btcusdt@bookTicker",
         "btcusdt@depth@100ms",
+        "btcusdt@trade",
     ]
     market = ["kline", "aggTrade", "markPriceUpdate"]
-    public = ["bookTicker", "depthUpdate"]
+    public = ["bookTicker", "depthUpdate", "trade"]
 
     async def story(house: House) -> None:
         for address, expected in (

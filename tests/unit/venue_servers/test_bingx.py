@@ -911,6 +911,37 @@ def test_other_topics_tell_the_price(play: Play, topic: str) -> None:
     play(scenario)
 
 
+def test_a_book_is_told_whole_and_then_by_its_changes(play: Play) -> None:
+    """Ids rise, and some are skipped without anything being lost; a second listener joins where the book stands."""
+
+    async def scenario(world: World) -> None:
+        async with world.socket() as socket, world.socket() as late:
+            await socket.subscribe("BTC-USDT@incrDepth")
+            whole = (await socket.next())["data"]
+            assert ("all", "59999.9", "60000.1") == (whole["action"], whole["bids"][0][0], whole["asks"][-1][0])
+            book = {side: dict(whole[side]) for side in ("bids", "asks")}
+            last, steps = whole["lastUpdateId"], set()
+            for number in range(10):
+                price = 60_000 + number % 3
+                world.minute(number, 4, price, price, price, price)
+            for _ in range(9):
+                change = (await socket.next())["data"]
+                assert "update" == change["action"]
+                steps.add(change["lastUpdateId"] - last)
+                last = change["lastUpdateId"]
+                for side in ("bids", "asks"):
+                    book[side] |= dict(change[side])
+                    book[side] = {price: size for price, size in book[side].items() if float(size)}
+            assert {1, 3} == steps
+            await late.subscribe("BTC-USDT@incrDepth")
+            again = (await late.next())["data"]
+            assert (last, book) == (again["lastUpdateId"], {side: dict(again[side]) for side in ("bids", "asks")})
+            rest = await world.data("GET", "swap/v2/quote/depth", symbol="BTC-USDT", limit=100)
+            assert book == {side: dict(rest[f"{side}Coin"]) for side in ("bids", "asks")}
+
+    play(scenario)
+
+
 @pytest.mark.parametrize(
     ("code", "frame"),
     [

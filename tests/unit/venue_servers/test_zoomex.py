@@ -769,6 +769,24 @@ def test_the_public_stream_shows_a_minute_as_it_passes(tmp_path: Path) -> None:
     run(tmp_path, play)
 
 
+def test_everybody_hears_of_a_liquidation(tmp_path: Path) -> None:
+    """With the side of the position that is gone."""
+
+    async def play(game: Game) -> None:
+        await game.order("Buy", "0.50")
+        game.minute(100, 100)
+        async with listening(game, "/v5/public/linear") as ear:
+            assert (await ear.say(op="subscribe", args=[f"allLiquidation.{BTC}"]))["success"]
+            game.minute(100, 80)
+            told = await ear.hear()
+        assert (f"allLiquidation.{BTC}", "snapshot") == (told["topic"], told["type"])
+        [row] = told["data"]
+        assert (BTC, "Buy", "0.50") == tuple(row[key] for key in ("s", "S", "v"))
+        assert [] == await game.rows("/position/list", settleCoin="USDT")
+
+    run(tmp_path, play)
+
+
 def test_one_bad_topic_fails_its_whole_frame_and_not_the_socket(tmp_path: Path) -> None:
     """Nor do words that are no JSON; a second subscription to a topic is refused; unsubscribing works."""
 

@@ -74,6 +74,8 @@ class BinanceProtocol:
             self._streams.on_tick(happening)
         elif isinstance(happening, TradeRow):
             self._user.on_trade(happening)
+            if happening.is_liquidation:
+                self._streams.on_liquidation(happening)
             self._orders.bury(happening.symbol)
         elif isinstance(happening, ExchangeOrder):
             self._user.on_order(happening)

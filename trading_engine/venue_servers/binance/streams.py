@@ -24,13 +24,14 @@ from trading_engine.venue_servers.binance.market import MarketRequests
 from trading_engine.venue_servers.binance.shapes import Json, decimals, fixed
 from trading_engine.venue_servers.exchange import LocalExchange, Ticked
 from trading_engine.venue_servers.web import Connection
+from trading_engine.venues.embedded.matching import TradeRow
 
 _LIFE_MS = 24 * 3_600_000
 _MOST_STREAMS = 1_024
 _MOST_MESSAGES = 10  # in a second
 _PACE_MS = 1_000
-_PUBLIC = re.compile(r"(?P<symbol>[^@!]+)@(?P<kind>bookTicker|depth(?P<levels>5|10|20)?(@(100|250|500)ms)?)")
-_MARKET = re.compile(r"(?P<symbol>[^@!]+)@(?P<kind>aggTrade|markPrice(@1s)?|kline_(?P<interval>\w+))")
+_PUBLIC = re.compile(r"(?P<symbol>[^@!]+)@(?P<kind>bookTicker|trade|depth(?P<levels>5|10|20)?(@(100|250|500)ms)?)")
+_MARKET = re.compile(r"(?P<symbol>[^@!]+)@(?P<kind>aggTrade|forceOrder|markPrice(@1s)?|kline_(?P<interval>\w+))")
 _ALL_PRICES = ("!markPrice@arr", "!markPrice@arr@1s")
 _ROUTES = ("public", "market", "private")
 
@@ -84,7 +85,8 @@ class Streams:
         self._elapse = elapse
         self._feeds: set[Feed] = set()
         self._wanted: dict[str, list[Feed]] | None = None
-        self._trade_ids = dict.fromkeys(exchange.instruments, exchange.now_ms())
+        self._trade_ids: dict[tuple[str, str], int] = {}  # symbol and stream: trades are numbered in each by one
+        self._first_id = exchange.now_ms()  # beyond those of an earlier life
         self._pacer: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -193,10 +195,22 @@ class Streams:
             if not stream.startswith(prefix):
                 continue
             kind = stream.removeprefix(prefix)
-            if kind == "aggTrade":
-                self._push(feeds, stream, self._trade_event(symbol))
+            if kind in ("aggTrade", "trade"):
+                self._push(feeds, stream, self._trade_event(symbol, kind))
             elif kind.startswith("kline_") and kind.removeprefix("kline_") in INTERVALS:
                 self._push(feeds, stream, self._kline(tick, kind.removeprefix("kline_")))
+
+    def on_liquidation(self, row: TradeRow) -> None:
+        """A position was closed by force."""
+        stream = f"{row.symbol.lower()}@forceOrder"
+        instrument = self._exchange.instruments[row.symbol]
+        price = fixed(instrument.ticks_to_price(row.price), decimals(instrument.tick))
+        quantity = fixed(instrument.steps_to_quantity(row.steps), decimals(instrument.step))
+        side = "BUY" if row.sign > 0 else "SELL"
+        head: Json = {"s": row.symbol, "S": side, "o": "LIMIT", "f": "IOC", "q": quantity, "p": price, "ap": price}
+        order = head | {"X": "FILLED", "l": quantity, "z": quantity, "T": row.ts_ms}
+        event = {"e": "forceOrder", "E": self._exchange.now_ms(), "o": order, "ps": row.symbol, "st": 1}
+        self._push(self._subscribed().get(stream, []), stream, event)
 
     def _subscribed(self) -> dict[str, list[Feed]]:
         """Who gets which market stream."""
@@ -250,26 +264,18 @@ class Streams:
         event = kline_event(self._exchange.instruments[symbol], row, interval, is_closed=is_closed)
         return {"e": "kline", "E": self._exchange.now_ms(), "s": symbol, "k": event, "ps": symbol, "st": 1}
 
-    def _trade_event(self, symbol: str) -> Json:
+    def _trade_event(self, symbol: str, kind: str) -> Json:
+        """A trade, by itself or as the only one of its order."""
         instrument = self._exchange.instruments[symbol]
         now_ms = self._exchange.now_ms()
-        self._trade_ids[symbol] += 1
-        trade_id = self._trade_ids[symbol]
+        trade_id = self._trade_ids.get((symbol, kind), self._first_id) + 1
+        self._trade_ids[symbol, kind] = trade_id
         quantity = fixed(instrument.min_quantity, decimals(instrument.step))
-        return {
-            "e": "aggTrade",
-            "E": now_ms,
-            "s": symbol,
-            "a": trade_id,
-            "p": fixed(self._exchange.last_price(symbol), decimals(instrument.tick)),
-            "q": quantity,
-            "nq": quantity,
-            "f": trade_id,
-            "l": trade_id,
-            "T": now_ms,
-            "m": bool(trade_id % 2),
-            "st": 1,
-        }
+        price = fixed(self._exchange.last_price(symbol), decimals(instrument.tick))
+        head = {"e": kind, "E": now_ms, "s": symbol, "p": price, "q": quantity, "T": now_ms}
+        if kind == "trade":
+            return head | {"t": trade_id, "X": "MARKET", "m": bool(trade_id % 2), "st": 1}
+        return head | {"a": trade_id, "nq": quantity, "f": trade_id, "l": trade_id, "m": bool(trade_id % 2), "st": 1}
 
     def _mark_event(self, symbol: str) -> Json:
         price = fixed(self._exchange.last_price(symbol))

@@ -29,9 +29,13 @@ KEY_LASTS_MS = 3_600_000
 MOST_TOPICS = 200
 
 _TOPIC = re.compile(
-    r"([^@]+)@(trade|markPrice|lastPrice|bookTicker|ticker|kline_(\w+)|depth(5|10|20|50|100)(?:@[25]00ms)?)"
+    r"([^@]+)@(trade|markPrice|lastPrice|bookTicker|ticker|incrDepth|kline_(\w+)|depth(5|10|20|50|100)(?:@[25]00ms)?)"
 )
 _BACKLOG = 10
+_LEVELS = 100
+_SKIPPING = 5  # every so many changes of a book two ids are left out, as the venue does
+
+_Side = dict[str, str]
 
 
 class ListenKeys:
@@ -77,6 +81,25 @@ class ListenKeys:
         return over
 
 
+@dataclass(slots=True)
+class _Book:
+    """The book of a contract as the sockets know it; ids of its changes rise, by one as a rule."""
+
+    last_id: int
+    changes: int = 0
+    bids: _Side = field(default_factory=dict)
+    asks: _Side = field(default_factory=dict)
+
+    def follow(self, bids: _Side, asks: _Side) -> tuple[list[list[str]], list[list[str]]]:
+        """What has changed since the last time, both sides with the highest price first."""
+        changed = _changed(self.bids, bids), _changed(self.asks, asks)
+        self.bids, self.asks = bids, asks
+        if changed[0] or changed[1]:
+            self.changes += 1
+            self.last_id += 1 if self.changes % _SKIPPING else 3
+        return changed
+
+
 @dataclass(slots=True, eq=False)
 class _Session:
     """One socket; `key` is "" where it hears of the market only."""
@@ -99,6 +122,8 @@ class Streams:
         self._ping_ms = ping_ms
         self._sessions: set[_Session] = set()
         self._traded: dict[str, tuple[int, int]] = {}
+        first_id = self._exchange.now_ms()  # beyond those of an earlier life
+        self._depths = {symbol: _Book(first_id) for symbol in self._exchange.instruments}
 
     # ── one socket ──────────────────────────────────────────────────────────
 
@@ -208,6 +233,9 @@ class Streams:
         symbol = tick.candle.symbol
         beginning = f"{self._books.wire(symbol)}@"
         frames: dict[str, bytes | None] = {}
+        depth = f"{beginning}incrDepth"
+        if any(depth in session.topics for session in self._sessions):
+            frames[depth] = self._change(symbol)
         for session in tuple(self._sessions):
             for topic in sorted(topic for topic in session.topics if topic.startswith(beginning)):
                 if topic not in frames:
@@ -230,6 +258,8 @@ class Streams:
         match kind:
             case "kline":
                 message |= {"s": wire, "data": self._kline(instrument, detail, tick)}
+            case "incrDepth":
+                message["data"] = self._whole_book(instrument)
             case "depth":
                 bids, asks = self._market.book(instrument, int(detail))
                 message |= {"ts": self._exchange.now_ms(), "data": {"bids": bids, "asks": asks}}
@@ -238,6 +268,27 @@ class Streams:
             case _:
                 message["data"] = self._price(instrument, kind)
         return _packed(message) if message["data"] else None
+
+    def _change(self, symbol: str) -> bytes | None:
+        """How the book has followed the price, None where nothing has changed."""
+        book = self._depths[symbol]
+        bids, asks = book.follow(*self._sides(self._exchange.instruments[symbol]))
+        if not bids and not asks:
+            return None
+        data = {"action": "update", "lastUpdateId": book.last_id, "time": self._exchange.now_ms()}
+        topic = f"{self._books.wire(symbol)}@incrDepth"
+        return _packed({"code": 0, "dataType": topic, "data": data | {"bids": bids, "asks": asks}})
+
+    def _whole_book(self, instrument: Instrument) -> dict[str, object]:
+        """The book that the next change follows. One that nobody listened to has not moved with the price."""
+        book = self._depths[instrument.symbol]
+        book.follow(*self._sides(instrument))
+        head = {"action": "all", "lastUpdateId": book.last_id, "time": self._exchange.now_ms()}
+        return head | {"bids": list(book.bids.items()), "asks": list(book.asks.items())}
+
+    def _sides(self, instrument: Instrument) -> tuple[_Side, _Side]:
+        bids, asks = self._market.book(instrument, _LEVELS)
+        return dict(bids), dict(asks)
 
     def _kline(self, instrument: Instrument, interval: str, tick: Ticked | None) -> list[dict[str, object]]:
         bar = self._market.latest_bar(instrument.symbol, interval)
@@ -319,6 +370,13 @@ class Streams:
             "B": day["bidPrice"],
             "b": day["bidQty"],
         }
+
+
+def _changed(before: _Side, now: _Side) -> list[list[str]]:
+    """Levels that are new or hold something else, and those that are gone, the highest price first."""
+    gone = dict.fromkeys(before.keys() - now.keys(), "0.0000")
+    new = {price: quantity for price, quantity in now.items() if before.get(price) != quantity}
+    return [[price, quantity] for price, quantity in sorted((gone | new).items(), key=lambda level: -float(level[0]))]
 
 
 def _packed(message: object) -> bytes:

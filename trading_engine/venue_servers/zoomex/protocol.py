@@ -167,6 +167,9 @@ class ZoomexProtocol:
         self._tell_account(order.symbol)
 
     def _hear_trade(self, row: TradeRow) -> None:
+        if row.is_liquidation:
+            for watcher in tuple(self._watchers):
+                watcher.hear_liquidation(row)
         order = self.exchange.order(number=row.order_number)
         execution = self._ledger.book(row, self.exchange)
         if order is not None and order.kind in CONDITIONAL and order.filled == row.steps:

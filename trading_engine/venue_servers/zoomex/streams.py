@@ -14,11 +14,13 @@ from trading_engine.venue_servers.web import Connection
 from trading_engine.venue_servers.zoomex.gate import Gate
 from trading_engine.venue_servers.zoomex.market import INTERVALS, Bar, Market, PublicTrade
 from trading_engine.venue_servers.zoomex.words import Json, execution_id, plain
+from trading_engine.venues.embedded.matching import TradeRow
 
 PUBLIC_PATH = "/v5/public/linear"
 PRIVATE_PATH = "/v3/private"
 DEPTHS = ("1", "50", "200", "1000")
 MOST_ARGUMENT_LETTERS = 21_000
+_PLAIN_TOPICS = ("publicTrade", "tickers", "allLiquidation")
 
 _PRIVATE_TOPICS = frozenset({"order", "execution", "position", "wallet"})
 _CATEGORISED = frozenset({"order.linear", "execution.linear", "position.linear"})
@@ -143,7 +145,7 @@ class PublicSession(Session):
             return False
         if name == "kline":
             return option in INTERVALS
-        return option in DEPTHS if name == "orderbook" else not option and name in ("publicTrade", "tickers")
+        return option in DEPTHS if name == "orderbook" else not option and name in _PLAIN_TOPICS
 
     def _welcome(self, topics: Sequence[str]) -> None:
         for topic in topics:
@@ -164,8 +166,20 @@ class PublicSession(Session):
                 self._show_book(topic, symbol, is_first=topic.startswith("orderbook.1."))
             elif name == "tickers":
                 self._show_ticker(topic, symbol, is_first=False)
-            elif trade is not None:
+            elif name == "publicTrade" and trade is not None:
                 self._show_trade(topic, trade)
+
+    def hear_liquidation(self, row: TradeRow) -> None:
+        """Tell of a position that was closed by force: its side, not that of the order which did it."""
+        topic = f"allLiquidation.{row.symbol}"
+        if topic not in self.topics:
+            return
+        instrument = self._exchange.instruments[row.symbol]
+        size, price = instrument.steps_to_quantity(row.steps), instrument.ticks_to_price(row.price)
+        side = "Sell" if row.sign > 0 else "Buy"
+        self._show(
+            topic, "snapshot", [{"T": row.ts_ms, "s": row.symbol, "S": side, "v": plain(size), "p": plain(price)}]
+        )
 
     def _show(self, topic: str, kind: str, data: object, **extra: int) -> None:
         frame: Json = {"topic": topic, "type": kind, "ts": self._exchange.now_ms(), "data": data, **extra}

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+import msgspec
+
 from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
 from trading_engine.domain.fills import Fill, Income
@@ -19,6 +21,7 @@ from trading_engine.domain.market import Candle
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
+from trading_engine.domain.streams import DepthSnapshot
 from trading_engine.domain.time import interval_name
 from trading_engine.ports import AccountFacts, FeeRates, MarginMode, PositionMode, VenueEvent, VenueSink
 from trading_engine.venues.binance import codec, facts, limits, shapes
@@ -27,6 +30,7 @@ from trading_engine.venues.binance.errors import Refusal
 from trading_engine.venues.binance.events import Reader
 from trading_engine.venues.binance.history import History
 from trading_engine.venues.binance.limits import Endpoint
+from trading_engine.venues.binance.market import MarketDecoder
 from trading_engine.venues.binance.names import Names
 from trading_engine.venues.binance.orders import CONDITIONAL, placement
 from trading_engine.venues.binance.rest import Params, Rest, decoded
@@ -41,6 +45,7 @@ from trading_engine.venues.wire.transport import Reply, Transport
 START_MS = 15_000
 FINAL_AFTER_MS = 1_000  # late trades still change a candle for a moment after its end
 _KLINES = 1_500
+_LEVELS = 1_000
 _CHILD_LAG_MS = 10_000  # a child order may be invisible to queries for so long after the trigger
 _GONE = (Meaning.NOT_OPEN, Meaning.NOT_FOUND)
 
@@ -380,9 +385,7 @@ class BinanceVenue:
         word = interval_name(interval_ms)
         if word not in facts.INTERVALS:
             raise ConfigInvalid(f"interval {word} is not offered by Binance; use one of {', '.join(facts.INTERVALS)}")
-        if symbol not in self._listings:
-            await self.instruments()
-        instrument = self._listings[symbol].instrument
+        instrument = await self._instrument(symbol)
         rows: list[shapes.Kline] = []
         start_ms = since_ms
         while start_ms < until_ms:
@@ -403,6 +406,21 @@ class BinanceVenue:
             for row in rows
             if since_ms <= row.open_ms < until_ms and row.close_ms < closed_ms
         ]
+
+    async def depth(self, symbol: str) -> DepthSnapshot:
+        """The best thousand levels of each side: what the stream's changes of the book begin from."""
+        instrument = await self._instrument(symbol)
+        params = (("symbol", symbol), ("limit", str(_LEVELS)))
+        body = await self._rest.read(limits.DEPTH, params, msgspec.Raw)
+        try:
+            return MarketDecoder([instrument]).snapshot(symbol, bytes(body))
+        except (msgspec.DecodeError, ValueError) as error:
+            raise VenueUnavailable(f"{facts.NAME} tells a book that cannot be read ({error})") from None
+
+    async def _instrument(self, symbol: str) -> Instrument:
+        if symbol not in self._listings:
+            await self.instruments()
+        return self._listings[symbol].instrument
 
 
 def _newest(rows: Sequence[AlgoOrder], client_order_id: str) -> AlgoOrder | None:

@@ -25,6 +25,7 @@ DEMO = Hosts(
     private_ws_url="wss://vst-open-api-ws.bingx.com/swap-market",
 )
 DEMO_ASSET = "VST"
+BOOK_TOPIC = "incrDepth"  # one snapshot, then changes
 QUOTES = ("USDT", "USDC")  # a venue symbol is BASE-QUOTE
 
 DAY_MS = 86_400_000
@@ -61,6 +62,10 @@ CAPABILITIES = Capabilities(
         "income of kind ADL counts as an adjustment: whether executions carry the same money is not documented",
         "maintenance tiers name no leverage: each carries the highest leverage of the account on the symbol",
         "fees and incomes on the demo host count as VST whichever asset the row names",
+        "no stream of liquidations; the stream of mark prices tells neither the index nor funding",
+        "trades of the stream have no numbers, candles are never called final: the next one closes them",
+        "ids of a book's changes are documented to rise by one and were measured to skip some: rising ids join",
+        "the stream of best bid and ask was seen to repeat prices of minutes ago, with their own time",
     ),
 )
 

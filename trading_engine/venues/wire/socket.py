@@ -100,6 +100,11 @@ class Socket:
         self.ended_why = ""  # why the last attempt or connection ended, spoken or not; never an address
 
     @property
+    def is_open(self) -> bool:
+        """A connection stands, whether or not it has said anything."""
+        return self._ws is not None
+
+    @property
     def is_speaking(self) -> bool:
         """The present connection has said something that was understood."""
         return self._has_spoken

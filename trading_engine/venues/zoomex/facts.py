@@ -19,6 +19,7 @@ NAME = "zoomex"
 CATEGORY = "linear"
 PREFIX = "/cloud/trade/v3"
 PRIVATE_STREAM_PATH = "/v3/private"
+PUBLIC_STREAM_PATH = "/v5/public/linear"
 
 # Paths are added to these.
 MAINNET = Hosts("https://openapi.zoomex.com", "wss://stream.zoomex.com", "wss://stream.zoomex.com")
@@ -113,5 +114,7 @@ CAPABILITIES = Capabilities(
         "the margin mode of a unified account cannot be set by any documented call",
         "the private stream was seen live by no source; it counts as speaking once both subscriptions are confirmed",
         "a refused order that had stood before (a stop refused when triggered) is told as cancelled",
+        "trades of the public stream have no numbers that rise by one",
+        "unconfirmed: liquidations name the side of the position and the price at which its margin was gone",
     ),
 )

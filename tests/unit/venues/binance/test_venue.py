@@ -25,6 +25,7 @@ from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import Candle, Side
 from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState, OrderType, TradeSide
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
+from trading_engine.domain.streams import DepthSnapshot
 from trading_engine.ports import FeeRates, MarginMode, PositionMode, RemoteVenue
 from trading_engine.venues.binance import facts
 from trading_engine.venues.binance.venue import BinanceVenue
@@ -580,6 +581,23 @@ def test_candles_are_paged_and_only_closed_ones_are_told() -> None:
         f"GET /fapi/v1/klines symbol=BTCUSDT&interval=1m&startTime={START}&endTime={end}&limit=1500",
         f"GET /fapi/v1/klines symbol=BTCUSDT&interval=1m&startTime={START + 1_500 * MINUTE}&endTime={end}&limit=502",
     ] == asked
+
+
+def test_a_book_is_read_as_the_snapshot_that_changes_begin_from() -> None:
+    """In ticks and steps, as deep as the venue tells it; what cannot be read is no book."""
+
+    async def scene(server: Server, venue: BinanceVenue) -> tuple[DepthSnapshot, list[str]]:
+        book = {"lastUpdateId": 9, "E": NOW_MS, "T": NOW_MS, "bids": [["60000.10", "1.5"]], "asks": []}
+        server.standing["GET /fapi/v1/depth"] = Answer(book)
+        told = await venue.depth("BTCUSDT")
+        server.standing["GET /fapi/v1/depth"] = Answer(book | {"bids": [["60000.123456789", "1"]]})
+        with pytest.raises(VenueUnavailable, match="a book that cannot be read"):
+            await venue.depth("BTCUSDT")
+        return told, server.told("depth")
+
+    snapshot, asked = play(scene)
+    assert DepthSnapshot("BTCUSDT", 9, NOW_MS, [(600_001, 1_500)], []) == snapshot
+    assert ["GET /fapi/v1/depth symbol=BTCUSDT&limit=1000"] * 2 == asked
 
 
 def test_an_interval_that_the_venue_lacks_is_told() -> None:
