@@ -3,7 +3,7 @@
 What belongs here: making what a run is fed with. What does not: any expectation.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ import numpy as np
 from trading_engine.backtest import tables
 from trading_engine.backtest.fast import run_fast
 from trading_engine.backtest.full import run_full
-from trading_engine.backtest.market import Market, read_market
+from trading_engine.backtest.market import Market, make_market
 from trading_engine.backtest.result import Outcome
 from trading_engine.backtest.signals import Spoken
 from trading_engine.core.settings import (
@@ -28,7 +28,6 @@ from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import FundingRate
 from trading_engine.domain.orders import OrderType
 from trading_engine.marketdata.block import CandleBlock, from_units
-from trading_engine.marketdata.replay import Replay
 from trading_engine.rules.exits import TrailStep
 from trading_engine.strategy.api import Signals
 from trading_engine.venues.embedded.account import Terms
@@ -37,31 +36,6 @@ MINUTE_MS = 60_000
 START_MS = 1_746_316_800_000
 DEPOSIT = Decimal(1_000)
 STRATEGIES = ("alpha", "beta")
-
-
-@dataclass(frozen=True)
-class Series:
-    """One symbol's candles as a source reads them."""
-
-    symbol: str
-    block: CandleBlock
-    interval_ms: int = MINUTE_MS
-
-    @property
-    def first_ts(self) -> int:
-        """Open time of the first candle."""
-        return int(self.block.ts[0])
-
-    @property
-    def last_ts(self) -> int:
-        """Open time of the last candle."""
-        return int(self.block.ts[-1])
-
-    def blocks(self, from_ts: int = 0) -> Iterator[CandleBlock]:
-        """The candles from a time on."""
-        at = int(np.searchsorted(self.block.ts, from_ts))
-        if at < self.block.rows:
-            yield self.block.part(at, self.block.rows)
 
 
 def instrument(symbol: str) -> Instrument:
@@ -82,7 +56,7 @@ def instrument(symbol: str) -> Instrument:
     )
 
 
-def candles(rng: np.random.Generator, symbol: str, minutes: int, wildness: float, gaps: float) -> Series:
+def candles(rng: np.random.Generator, symbol: str, minutes: int, wildness: float, gaps: float) -> CandleBlock:
     """A walk of prices, with holes in it."""
     moves = np.cumsum(rng.normal(0, wildness, minutes * 4))
     prices = np.maximum(np.rint(10_000 * np.exp(moves)), 50).astype(np.int64).reshape(minutes, 4)
@@ -94,7 +68,7 @@ def candles(rng: np.random.Generator, symbol: str, minutes: int, wildness: float
     kept[0] = True
     volume = rng.integers(50_000_000, 90_000_000, minutes)
     columns = [opens[kept], highs[kept], lows[kept], closes[kept]]
-    return Series(symbol, from_units(instrument(symbol), ts[kept], columns, volume[kept]))
+    return from_units(instrument(symbol), ts[kept], columns, volume[kept])
 
 
 def funding(rng: np.random.Generator, symbols: Sequence[str], minutes: int) -> list[FundingRate]:
@@ -188,8 +162,8 @@ def spoken(rng: np.random.Generator, market: Market, chance: float) -> Spoken:
 class Case:
     """Everything both engines are given."""
 
-    source: Replay
     market: Market
+    rates: Sequence[FundingRate]
     spoken: Spoken
     settings: EngineSettings
     terms: Terms
@@ -200,8 +174,7 @@ class Case:
 
     def full(self) -> Outcome:
         """The live code."""
-        heard = self.spoken.signals(self.market)
-        return run_full(self.source, heard, self.settings, self.terms, DEPOSIT)
+        return run_full(self.market, self.rates, self.spoken, self.settings, self.terms, DEPOSIT)
 
 
 def draw(seed: int, minutes: int = 300, volume_share_ppm: int = 100_000) -> Case:
@@ -209,9 +182,9 @@ def draw(seed: int, minutes: int = 300, volume_share_ppm: int = 100_000) -> Case
     rng = np.random.default_rng(seed)
     symbols = ("AAAUSDT", "BBBUSDT", "CCCUSDT")[: int(rng.integers(1, 4))]
     wildness = float(rng.choice([0.0005, 0.002, 0.01]))
-    series = [candles(rng, symbol, minutes, wildness, float(rng.choice([0.0, 0.03]))) for symbol in symbols]
-    source = Replay(series, funding(rng, symbols, minutes))
-    market = read_market(source, {one.symbol: one for one in series})
+    held = {symbol: candles(rng, symbol, minutes, wildness, float(rng.choice([0.0, 0.03]))) for symbol in symbols}
+    rates = funding(rng, symbols, minutes)
+    market = make_market(held, rates, MINUTE_MS)
     engine = settings(rng, symbols)
     costs = replace(terms(rng, engine.leverage), volume_share_ppm=volume_share_ppm)
-    return Case(source, market, spoken(rng, market, float(rng.choice([0.02, 0.1]))), engine, costs)
+    return Case(market, rates, spoken(rng, market, float(rng.choice([0.02, 0.1]))), engine, costs)

@@ -3,7 +3,7 @@
 What belongs here: calling the loop and turning its rows into a result. What does not: the loop, compiling it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -60,11 +60,12 @@ def run_fast(
     why = Handover(int(account.handover))
     if why is not Handover.DONE:
         raise NeedsFullEngine(f"{iso(int(account.handover_ms))}: {_WHY[why]}")
+    trades = _trades(output.trades, market, spoken, settings)
     return Outcome(
         engine="fast",
         deposit=deposit,
-        trades=_trades(output.trades, market, spoken, settings),
-        samples=_samples(output.samples),
+        trades=trades,
+        samples=_samples(output.samples, market.hours(), trades, deposit),
         balance=from_e8(int(account.balance_e8)),
         unrealized=_open_pnl(desks, settings, market),
         open_positions=int(np.count_nonzero(desks["stage"] > Stage.PENDING)),
@@ -101,8 +102,16 @@ def _trade(row: list[int], market: Market, spoken: Spoken, settings: EngineSetti
     )
 
 
-def _samples(rows: Ints) -> tuple[Sample, ...]:
-    return tuple(Sample(ts, from_e8(balance), from_e8(pnl)) for ts, balance, pnl in rows.tolist())
+def _samples(rows: Ints, hours: Sequence[int], trades: Sequence[Trade], deposit: Decimal) -> tuple[Sample, ...]:
+    """The account at every full hour: as the loop has seen it, or what is booked while nothing was open."""
+    seen = {ts: Sample(ts, from_e8(balance), from_e8(pnl)) for ts, balance, pnl in rows.tolist()}
+    samples, balance, closed = [], deposit, 0
+    for ts in hours:
+        while closed < len(trades) and trades[closed].closed_ms < ts:
+            balance += trades[closed].net_pnl
+            closed += 1
+        samples.append(seen.get(ts) or Sample(ts, balance, Decimal(0)))
+    return tuple(samples)
 
 
 def _open_pnl(desks: Records, settings: EngineSettings, market: Market) -> Decimal:

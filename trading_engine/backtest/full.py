@@ -6,21 +6,23 @@ It is the paper engine without its databases: what it trades is what paper tradi
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 from trading_engine import __version__
+from trading_engine.backtest.market import Market
 from trading_engine.backtest.result import Outcome, Sample, Trade, trade_of
+from trading_engine.backtest.signals import Spoken
 from trading_engine.core.project import prune
 from trading_engine.core.risk import unrealized
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Book, EngineState
 from trading_engine.domain import money
 from trading_engine.domain.control import Level
-from trading_engine.domain.events import RunBegan, RunFinished
+from trading_engine.domain.events import RunBegan
 from trading_engine.domain.lifecycle import PositionState
-from trading_engine.domain.market import Candle, Signal
+from trading_engine.domain.market import Candle, FundingRate, Signal
 from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import EquitySampled, Record
 from trading_engine.marketdata.replay import CandleSource
@@ -55,9 +57,10 @@ class _Heard(Brain):
 class _Notebook:
     """The store of a run in memory: it keeps the trades and the equity curve, and forgets the rest."""
 
-    def __init__(self) -> None:
+    def __init__(self, hours: Collection[int]) -> None:
         self.trades: list[Trade] = []
-        self.samples: list[Sample] = []
+        self.samples: dict[int, Sample] = {}
+        self._hours = hours
         self._book = Book(epoch="")
 
     def load(self) -> Loaded:
@@ -71,8 +74,9 @@ class _Notebook:
             if position.state is PositionState.CLOSED and has_traded:
                 self.trades.append(trade_of(position))
         for record in commit.records:
-            if isinstance(record, EquitySampled):
-                self.samples.append(Sample(record.ts_ms, record.balance, record.unrealized))
+            if isinstance(record, EquitySampled) and record.ts_ms in self._hours:
+                sample = Sample(record.ts_ms, record.balance, record.unrealized)
+                self.samples.setdefault(record.ts_ms, sample)  # a position that closes at that very instant comes after
         self._book = prune(commit.book)
         return 0
 
@@ -81,20 +85,23 @@ class _Notebook:
 
 
 def run_full(
-    source: CandleSource,
-    heard: Mapping[int, Sequence[Signal]],
+    market: Market,
+    rates: Sequence[FundingRate],
+    spoken: Spoken,
     settings: EngineSettings,
     terms: Terms,
     deposit: Decimal,
     on_progress: OnProgress | None = None,
 ) -> Outcome:
-    """Trade the whole of a source on the signals heard at each close."""
-    return asyncio.run(_run(source, _Heard(heard), settings, terms, deposit, on_progress or _nobody))
+    """Trade the whole of a market on the signals heard at each close."""
+    brain, notebook = _Heard(spoken.signals(market)), _Notebook(frozenset(market.hours()))
+    return asyncio.run(_run(market.source(rates), brain, notebook, settings, terms, deposit, on_progress or _nobody))
 
 
 async def _run(
     source: CandleSource,
     brain: Brain,
+    notebook: _Notebook,
     settings: EngineSettings,
     terms: Terms,
     deposit: Decimal,
@@ -102,7 +109,7 @@ async def _run(
 ) -> Outcome:
     instruments = [settings.instruments[symbol] for symbol in source.symbols]
     venue = EmbeddedVenue(VolatileMemory(), instruments, terms, deposit, source.first_ts, settings.account)
-    clock, timers, notebook = VirtualClock(), Timers(), _Notebook()
+    clock, timers = VirtualClock(), Timers()
     executor = Executor(venue, clock, timers, _no_hit)
     state = EngineState(Book(epoch=EPOCH))
     pump = Pump(state, settings, notebook, EPOCH, executor.dispatch, _no_record, _nothing)
@@ -113,13 +120,13 @@ async def _run(
     pump.handle(RunBegan(clock.now_ms(), EPOCH, __version__, "backtest", ""))
     await executor.idle()
     await ReplayDriver(parts, None, lambda: False, on_progress).run()
-    pump.handle(RunFinished(clock.now_ms(), EPOCH, "end of data"))
+    pump.save_progress(clock.now_ms())  # hourly samples wait for a commit
     book = pump.state.book
     return Outcome(
         engine="full",
         deposit=deposit,
         trades=tuple(sorted(notebook.trades, key=lambda trade: (trade.closed_ms, trade.position_id))),
-        samples=tuple(notebook.samples),
+        samples=tuple(notebook.samples.values()),
         balance=book.ledger.balance,
         unrealized=money.round_money(unrealized(book, pump.state.market.marks)),
         open_positions=sum(1 for one in book.positions.values() if one.state is not PositionState.PENDING),

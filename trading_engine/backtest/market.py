@@ -1,20 +1,22 @@
-"""Candles and settlements of a run as arrays, from the very source that the live engine would replay.
+"""Candles and settlements of a run as arrays, in memory.
 
-What belongs here: reading a source whole, its hash. What does not: files (marketdata), signals.
+What belongs here: all of a run's market in one value, its hash, and the same market as a replay. What does not:
+files (marketdata), signals.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from trading_engine.backtest.tables import Candles, Funding
 from trading_engine.domain.instrument import Instrument
+from trading_engine.domain.market import FundingRate
 from trading_engine.domain.money import MONEY_QUANTUM, exact_units
-from trading_engine.marketdata.block import CandleBlock, join
-from trading_engine.marketdata.candle_file import CandleFile
-from trading_engine.marketdata.replay import CandleSource
+from trading_engine.domain.time import HOUR_MS
+from trading_engine.marketdata.block import CandleBlock
+from trading_engine.marketdata.replay import Replay
 from trading_engine.strategy.api import Series
 
 
@@ -43,6 +45,17 @@ class Market:
         """Close time of the last candle."""
         return int(self.candles.ts[self.candles.start[1:] - 1].max()) + self.interval_ms
 
+    def hours(self) -> list[int]:
+        """The closes of candles with which a full hour, or more of them, was completed."""
+        closes = np.unique(self.candles.ts) + self.interval_ms
+        is_full = closes[1:] // HOUR_MS != closes[:-1] // HOUR_MS
+        return [int(close) for close in closes[1:][is_full]]
+
+    def source(self, rates: Sequence[FundingRate]) -> Replay:
+        """The same candles for an engine that is fed one after the other."""
+        pairs = zip(self.symbols, self.blocks, strict=True)
+        return Replay([_Held(symbol, block, self.interval_ms) for symbol, block in pairs], rates)
+
     def series(self, symbol: int) -> Series:
         """A symbol's candles as strategies see them."""
         block = self.blocks[symbol]
@@ -66,10 +79,32 @@ class Market:
         return told.hexdigest()
 
 
-def read_market(source: CandleSource, files: Mapping[str, CandleFile]) -> Market:
-    """Read a source to its end; ConfigInvalid where a file has become unreadable."""
-    symbols = source.symbols
-    blocks = tuple(join(list(files[symbol].blocks())) for symbol in symbols)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """One symbol's candles that are in memory, as a replay reads them."""
+
+    symbol: str
+    block: CandleBlock
+    interval_ms: int
+
+    @property
+    def first_ts(self) -> int:
+        return int(self.block.ts[0])
+
+    @property
+    def last_ts(self) -> int:
+        return int(self.block.ts[-1])
+
+    def blocks(self, from_ts: int = 0) -> Iterator[CandleBlock]:
+        at = int(np.searchsorted(self.block.ts, from_ts))
+        if at < self.block.rows:
+            yield self.block.part(at, self.block.rows)
+
+
+def make_market(held: Mapping[str, CandleBlock], rates: Sequence[FundingRate], interval_ms: int) -> Market:
+    """The arrays of some symbols' candles, none of them empty, and of the settlements of those symbols."""
+    symbols = tuple(sorted(held))
+    blocks = tuple(held[symbol] for symbol in symbols)
     sizes = np.array([0, *(block.rows for block in blocks)], dtype=np.int64)
     candles = Candles(
         np.cumsum(sizes),
@@ -79,17 +114,16 @@ def read_market(source: CandleSource, files: Mapping[str, CandleFile]) -> Market
         np.concatenate([block.low for block in blocks]),
         np.concatenate([block.close for block in blocks]),
         np.concatenate([block.volume for block in blocks]),
-        source.interval_ms,
+        interval_ms,
     )
-    return Market(symbols, blocks, candles, _funding(source), source.interval_ms)
+    return Market(symbols, blocks, candles, _funding(symbols, rates), interval_ms)
 
 
-def _funding(source: CandleSource) -> Funding:
-    rates = source.funding_between(-1, source.last_ts)
-    start, ts, rate = [0], [], []
-    for symbol in source.symbols:
-        mine = [item for item in rates if item.symbol == symbol]
+def _funding(symbols: Sequence[str], rates: Sequence[FundingRate]) -> Funding:
+    start, ts, rate_e8 = [0], [], []
+    for symbol in symbols:
+        mine = sorted((item for item in rates if item.symbol == symbol), key=lambda item: item.ts_ms)
         ts += [item.ts_ms for item in mine]
-        rate += [exact_units(item.rate, MONEY_QUANTUM) for item in mine]
+        rate_e8 += [exact_units(item.rate, MONEY_QUANTUM) for item in mine]
         start.append(len(ts))
-    return Funding(np.array(start, dtype=np.int64), np.array(ts, dtype=np.int64), np.array(rate, dtype=np.int64))
+    return Funding(np.array(start, dtype=np.int64), np.array(ts, dtype=np.int64), np.array(rate_e8, dtype=np.int64))

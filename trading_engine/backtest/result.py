@@ -8,9 +8,8 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 
 from trading_engine.domain import money
-from trading_engine.domain.ids import position_id
-from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.time import iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class Outcome:
     """What one engine made of a market.
 
     trades         closed positions in order of closing
-    samples        the account at each full hour and each close of a position
+    samples        the account at each full hour
     balance        at the end, open positions not counted
     open_positions how many were still open at the end
     """
@@ -136,16 +135,16 @@ def compare(fast: Outcome, full: Outcome) -> list[Difference]:
     found += [Difference(name, "trade", "", f"{one.symbol} {one.close_reason}") for name, one in theirs.items()]
     if fast.balance != full.balance:
         found.append(Difference("", "balance", money.text(fast.balance), money.text(full.balance)))
+    if fast.samples != full.samples:
+        mine, its = set(fast.samples), set(full.samples)
+        first = min(mine ^ its, key=lambda sample: sample.ts_ms)
+        found.append(
+            Difference("", f"equity at {iso(first.ts_ms)}", *(_at(group, first.ts_ms) for group in (mine, its)))
+        )
     if fast.open_positions != full.open_positions:
         found.append(Difference("", "open_positions", str(fast.open_positions), str(full.open_positions)))
     return found
 
 
-def price_of(instrument: Instrument, ticks: int) -> Decimal:
-    """Ticks as a price."""
-    return instrument.ticks_to_price(ticks)
-
-
-def name_of(number: int) -> str:
-    """The public name of the n-th position."""
-    return position_id(number)
+def _at(samples: set[Sample], ts_ms: int) -> str:
+    return next((money.text(sample.equity) for sample in samples if sample.ts_ms == ts_ms), "")

@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from fakes.backtest_bench import DEPOSIT, MINUTE_MS, START_MS, Case, Series, instrument
+from fakes.backtest_bench import DEPOSIT, MINUTE_MS, START_MS, Case, instrument
 
 from trading_engine.backtest.fast import NeedsFullEngine
-from trading_engine.backtest.market import read_market
+from trading_engine.backtest.market import make_market
 from trading_engine.backtest.result import Outcome, compare
 from trading_engine.backtest.signals import Spoken
 from trading_engine.backtest.tables import Signals as Table
@@ -16,7 +16,6 @@ from trading_engine.core.settings import EngineSettings, ExitPlan, ExitSettings,
 from trading_engine.domain.market import FundingRate
 from trading_engine.domain.position import CloseReason
 from trading_engine.marketdata.block import from_units
-from trading_engine.marketdata.replay import Replay
 from trading_engine.rules.exits import TrailStep
 from trading_engine.strategy.api import Signals
 from trading_engine.venues.embedded.account import Terms
@@ -38,10 +37,8 @@ def case(
     columns = [np.array(column, dtype=np.int64) for column in zip(QUIET, *shapes, strict=True)]
     ts = START_MS + MINUTE_MS * np.arange(len(shapes) + 1, dtype=np.int64)
     volume = np.full(len(ts), changes.pop("volume", 10**9), dtype=np.int64)
-    series = Series(AAA, from_units(instrument(AAA), ts, columns, volume))
     rates = changes.pop("rates", [])
-    source = Replay([series], rates)  # type: ignore[arg-type]
-    market = read_market(source, {AAA: series})  # type: ignore[dict-item]
+    market = make_market({AAA: from_units(instrument(AAA), ts, columns, volume)}, rates, MINUTE_MS)  # type: ignore[arg-type]
     ints = [np.array([value], dtype=np.int64) for value in (START_MS + MINUTE_MS, 0, 0, side, 0)]
     table = Table(*ints, np.array([0.5]), np.array([stop]), np.array([target]))
     none = np.empty(0)
@@ -51,7 +48,7 @@ def case(
         "embedded", "backtest", "USDT", {AAA: instrument(AAA)}, absence_is_proof=True, limits=LENIENT
     )
     settings = replace(settings, sizing=SizingSettings(risk_ppm=1_000_000, cap_ppm=100_000), **changes)  # type: ignore[arg-type]
-    return Case(source, market, Spoken(table, ("made",), ((said, 0),), (MINUTE_MS,)), settings, terms)  # type: ignore[arg-type]
+    return Case(market, rates, Spoken(table, ("made",), ((said, 0),), (MINUTE_MS,)), settings, terms)  # type: ignore[arg-type]
 
 
 def both(given: Case) -> Outcome:
