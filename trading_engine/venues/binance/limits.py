@@ -66,6 +66,7 @@ class Endpoint:
 TIME = Endpoint("GET", "/fapi/v1/time", 1, security=Security.NONE)
 EXCHANGE_INFO = Endpoint("GET", "/fapi/v1/exchangeInfo", 1, security=Security.NONE)
 KLINES = Endpoint("GET", "/fapi/v1/klines", 10, security=Security.NONE)
+FUNDING_RATES = Endpoint("GET", "/fapi/v1/fundingRate", 1, security=Security.NONE)
 
 PLACE_ORDER = Endpoint("POST", "/fapi/v1/order", 0, orders=1)
 PLACE_ALGO = Endpoint("POST", "/fapi/v1/algoOrder", 0, orders=1)
