@@ -8,17 +8,13 @@ A start without a reachable venue waits for it: positions keep their stops there
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import TypeVar
-
-from loguru import logger
 
 from trading_engine import __version__
 from trading_engine.config.model import Config
 from trading_engine.config.show import config_hash
 from trading_engine.core.settings import EngineSettings
-from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
+from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.events import IncomeSeen
 from trading_engine.domain.fills import Income, PnlKind
 from trading_engine.domain.time import MINUTE_MS
@@ -38,23 +34,8 @@ from trading_engine.system import crash_points
 from trading_engine.system.clock import SteadyClock
 from trading_engine.system.state_dir import StateDir
 
-T = TypeVar("T")
-
 OPENING_ID = "opening"
-RETRY_OPEN_S = 5.0
-MOST_AHEAD_MS = 10 * MINUTE_MS
-
-
 ACKNOWLEDGEMENT = "I UNDERSTAND THE RISKS"
-
-
-def refuse_leftovers(options: RunOptions) -> None:
-    """Options that only recorded or synthetic candles have a use for."""
-    for name, given in (("--replay", options.replay), ("--funding", options.funding), ("--seed", options.seed)):
-        if given:
-            raise ConfigInvalid(f"{name}: has no effect on a real venue; it goes with mode = paper", exit_code=2)
-    if options.speed is not None:
-        raise ConfigInvalid("--speed: a real venue has its own time; it goes with mode = paper", exit_code=2)
 
 
 def acknowledge(config: Config) -> None:
@@ -115,7 +96,6 @@ class LiveRun(Process):
     def __init__(self, options: RunOptions, config: Config, state: StateDir) -> None:
         super().__init__(options, config, state)
         self._session: Session | None = None
-        self._must_stop = asyncio.Event()
         self._pace = 1.0
         self._is_open = False
 
@@ -127,7 +107,7 @@ class LiveRun(Process):
         try:
             loaded = store.load()
             require(startup.switched_off(loaded.book, self._stop_file))
-            require(_written_in_the_future(loaded))
+            require(startup.written_in_the_future(loaded))
             self._configure_logging()
             if note := remote.address_note(config):
                 self._warn(note)
@@ -147,7 +127,6 @@ class LiveRun(Process):
 
     def _stop(self, reason: str) -> None:
         super()._stop(reason)
-        self._must_stop.set()
         if self._session is not None:
             self._session.stop(reason)
 
@@ -187,20 +166,6 @@ class LiveRun(Process):
             await asyncio.gather(asking, return_exceptions=True)
             await control.stop()
             await worker.stop(SHUTDOWN_BUDGET_S / 4)
-
-    async def _wait_for(self, question: Callable[[], Awaitable[T]]) -> T | None:
-        """The answer of a venue that may not be reachable yet; None where told to stop before."""
-        while not self._must_stop.is_set():
-            try:
-                return await question()
-            except VenueUnavailable as error:
-                logger.warning("{} cannot be reached ({}); trying again soon", self._config.venue, error)
-            try:
-                async with asyncio.timeout(RETRY_OPEN_S):
-                    await self._must_stop.wait()
-            except TimeoutError:
-                continue
-        return None
 
     async def _prepare(self, venue: RemoteVenue) -> tuple[EngineSettings, Brain, Feeding]:
         config = self._config
@@ -258,17 +223,6 @@ class LiveRun(Process):
             )
         opening = Income(venue.name, venue.account, OPENING_ID, PnlKind.TRANSFER, "", wallet, settings.asset, now_ms)
         pump.handle(IncomeSeen(now_ms, opening))
-
-
-def _written_in_the_future(loaded: Loaded) -> str:
-    """Why a clock must be put right first, empty where it is."""
-    ahead_ms = loaded.last_ts_ms - SteadyClock().now_ms()
-    if ahead_ms <= MOST_AHEAD_MS:
-        return ""
-    return (
-        f"the last record was written {ahead_ms // MINUTE_MS} minutes in the future: the machine's clock is behind, or"
-        " was ahead; set it right (timedatectl), or restore a backup"
-    )
 
 
 def _failed(task: "asyncio.Task[None]", session: Session) -> None:
