@@ -23,7 +23,7 @@ from trading_engine.core.state import Book, ForeignHolding
 from trading_engine.domain.events import FillSeen, IncomeSeen, OrderReported, StreamLost, StreamRestored
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.instrument import Instrument
-from trading_engine.domain.market import Candle
+from trading_engine.domain.market import Candle, FundingRate
 from trading_engine.domain.orders import OrderReport, OrderRequest, OrderType
 from trading_engine.domain.records import Record
 from trading_engine.domain.reports import Balance, Outcome, VenuePosition
@@ -216,6 +216,35 @@ class Venue(Protocol):
 
     async def set_leverage(self, symbol: str, leverage: Decimal) -> Outcome:
         """Set the leverage of a symbol; "unchanged" is Accepted."""
+        ...
+
+
+class PublicMarket(Protocol):
+    """What a venue tells anybody, without a key. Reads raise VenueUnavailable."""
+
+    @property
+    def tells_tiers(self) -> bool:
+        """Leverage and maintenance tiers are among the facts; otherwise those of `listed` are assumed."""
+        ...
+
+    async def close(self) -> None:
+        """End every connection; again has no effect."""
+        ...
+
+    async def measure_clock(self) -> int:
+        """What the venue's clock is ahead of ours, in ms; candles are closed by the venue's."""
+        ...
+
+    async def listed(self) -> Sequence[Instrument]:
+        """Facts of the configured symbols; ConfigInvalid for one that is not traded."""
+        ...
+
+    async def candles(self, instrument: Instrument, interval_ms: int, since_ms: int, until_ms: int) -> Sequence[Candle]:
+        """Closed candles that open in [since_ms, until_ms), oldest first, in the units of `instrument`."""
+        ...
+
+    async def settlements(self, symbol: str, since_ms: int, until_ms: int) -> Sequence[FundingRate]:
+        """What was settled in [since_ms, until_ms), oldest first, each at its minute: venues are some ms late."""
         ...
 
 

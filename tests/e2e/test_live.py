@@ -20,20 +20,23 @@ ROOT = Path(__file__).parents[2]
 ENGINE = [sys.executable, "-m", "trading_engine"]
 SPEED = 20  # a minute in three seconds; a receive window of five is a quarter of a second
 ROWS = 1_400  # the server shows the first half as history
-BREAKOUT = ROWS // 2 + 2
+# Breakouts, in minutes since the server begins, by their size. The later ones are for an engine that a busy machine
+# was slow to start; to a position that is open already they are too small to reach its target.
+BREAKOUTS = {2: 400.0, 8: 60.0, 16: 60.0}
 START_MS = 1_735_689_600_000
 PATIENCE_S = 60.0
 
 
 def candles(path: Path) -> None:
-    """A market that creeps upwards and breaks out once, a moment after the server has begun."""
+    """A market that creeps upwards and breaks out a moment after the server has begun."""
     lines = ["ts,open,high,low,close,volume"]
     price = 50_000.0
     for minute in range(ROWS):
-        move = 400.0 if minute == BREAKOUT else 2.0 + (3.0 if minute % 2 else -3.0)
+        size = BREAKOUTS.get(minute - ROWS // 2)
+        move = 2.0 + (3.0 if minute % 2 else -3.0) if size is None else size
         close = price + move
         high, low = max(price, close) + 1.0, min(price, close) - 1.0
-        volume = 400.0 if minute == BREAKOUT else 100.0
+        volume = 100.0 if size is None else 400.0
         lines.append(f"{START_MS + minute * 60_000},{price:.1f},{high:.1f},{low:.1f},{close:.1f},{volume}")
         price = close
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -146,10 +146,14 @@ def _progress_bar(speed: float | None) -> Iterator[Progress | None]:
         TextColumn("{task.percentage:>3.0f} %"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
-        task = bar.add_task("", market="", total=None)
+    bar = Progress(*columns, console=Console(file=sys.stderr), transient=True)
+    task = bar.add_task("", market="", total=None)
 
-        def show(done: int, total: int, ts_ms: int) -> None:
-            bar.update(task, completed=done, total=total, market=iso(ts_ms)[:16].replace("T", " "))
+    def show(done: int, total: int, ts_ms: int) -> None:
+        bar.start()  # not before: a market that is live has no end, and its log has the screen
+        bar.update(task, completed=done, total=total, market=iso(ts_ms)[:16].replace("T", " "))
 
+    try:
         yield show
+    finally:
+        bar.stop()

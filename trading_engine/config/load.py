@@ -35,10 +35,12 @@ def load_config(
     the command line instead of the file, and are mistakes of usage where there are no others.
     """
     source = read_source(path, {**read_dotenv(dotenv_path), **environ})
-    problems = [(location, f"{dotted(location)} {text}".strip()) for location, text in source.problems]
     for key, value in overrides.items():
         _override(source.values, key, value)
         source.references.pop(tuple(key.split(".")), None)
+    if source.values.get("mode") == "paper":  # it holds no key, so one that is not set is not missed
+        source.problems = [item for item in source.problems if item[0][:1] != ("credentials",)]
+    problems = [(location, f"{dotted(location)} {text}".strip()) for location, text in source.problems]
     config = None
     try:
         config = Config.model_validate(source.values)

@@ -399,7 +399,9 @@ class Config(Section):
     ]
     venue: Annotated[
         Literal["embedded", "binance", "bingx", "zoomex"],
-        Field(description="embedded: the exchange inside the engine; the others need mode testnet or live."),
+        Field(
+            description="Where it trades; in mode paper whose live market it follows (embedded: recorded or synthetic)."
+        ),
     ] = "embedded"
     account: Annotated[Name, Field(description="Name of the account in the database; fills are unique within it.")] = (
         "paper"
@@ -413,7 +415,7 @@ class Config(Section):
     leverage: Annotated[Leverage, Field(description="Leverage set at the venue for every symbol.")] = Decimal(1)
     venues: Annotated[VenuesConfig, Field(description="Addresses and account modes, by venue.")] = VenuesConfig()
     credentials: Annotated[
-        CredentialsConfig | None, Field(description="The API key, for testnet and live; none for paper.")
+        CredentialsConfig | None, Field(description="The API key, for testnet and live; paper does not read it.")
     ] = None
     sizing: Annotated[SizingConfig, Field(description="How large a position becomes.")] = SizingConfig()
     exits: Annotated[ExitsConfig, Field(description="Partial profits, trailing, age.")] = ExitsConfig()
@@ -434,12 +436,15 @@ class Config(Section):
         AlertsConfig()
     )
 
+    @property
+    def is_paper_at_venue(self) -> bool:
+        """The market is a venue's, live and without a key; the orders are filled by the embedded exchange."""
+        return self.mode == "paper" and self.venue != "embedded"
+
     @field_validator("venue")
     @classmethod
     def _venue_fits_the_mode(cls, value: str, info: ValidationInfo) -> str:
         mode = info.data.get("mode")
-        if mode == "paper" and value != "embedded":
-            raise mistake("does not go with mode = paper, which fills orders on the embedded exchange")
         if mode in ("testnet", "live") and value == "embedded":
             raise mistake(f"does not go with mode = {mode}; expected binance, bingx or zoomex")
         return value
@@ -450,6 +455,8 @@ class Config(Section):
         cls, value: CredentialsConfig | None, info: ValidationInfo
     ) -> CredentialsConfig | None:
         mode = info.data.get("mode")
+        if mode == "paper":
+            return None  # a run that needs no key holds none
         if mode in ("testnet", "live") and value is None and "venue" in info.data:  # one thing after the other
             raise mistake(f"is missing: mode = {mode} needs credentials.key and credentials.secret (from ${{VAR}})")
         return value

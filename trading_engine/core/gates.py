@@ -12,6 +12,7 @@ from trading_engine.core.risk import Judged
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import EngineState
 from trading_engine.domain.control import Level
+from trading_engine.domain.events import FeedFault
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.orders import OrderState
 from trading_engine.domain.time import iso
@@ -31,6 +32,8 @@ def general_gates(state: EngineState, limits: Sequence[Judged]) -> tuple[str, ..
         reasons.append(f"kill switch at {book.control.level}: {book.control.reason}")
     if not state.market.is_synced:
         reasons.append("not reconciled with the venue yet")
+    if state.market.is_outage:
+        reasons.append(f"the venue is out of reach since {iso(state.market.lost_ms)}")
     reasons.extend(
         f"{position.symbol}: stop of {position.position_id} is not confirmed"
         for position in book.positions.values()
@@ -49,6 +52,9 @@ def symbol_gates(state: EngineState, symbol: str, limits: Sequence[Judged]) -> t
     reasons: list[str] = []
     if symbol in book.frozen:
         reasons.append(f"frozen: {book.frozen[symbol]}")
+    stale_ms = state.market.feed_faults.get((FeedFault.STALE, symbol))
+    if stale_ms is not None:
+        reasons.append(f"market data is stale since {iso(stale_ms)}")
     if symbol in state.market.doubts:
         reasons.append("the venue holds another quantity than we do; looking again")
     reasons.extend(

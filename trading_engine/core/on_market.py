@@ -20,8 +20,9 @@ from trading_engine.rules import exits
 
 def on_candles(draft: Draft, event: CandlesClosed) -> None:
     """Everything that follows from candles that closed at one instant."""
-    closed_ms = max((candle.close_time_ms for candle in event.candles), default=event.ts_ms)
+    newest_ms = max((candle.close_time_ms for candle in event.candles), default=event.ts_ms)
     previous_ms = draft.market.closed_ms
+    closed_ms = max(newest_ms, previous_ms)  # candles of a symbol that fell behind come after those of the others
     marks = dict(draft.market.marks)
     for candle in event.candles:
         marks[candle.symbol] = draft.instrument(candle.symbol).ticks_to_price(candle.close)
@@ -34,7 +35,7 @@ def on_candles(draft: Draft, event: CandlesClosed) -> None:
     signals = tuple(signal for signal in event.signals if not _is_known(draft, signal))
     left = _exit_on_signals(draft, signals)
     if left:
-        fresh = event.ts_ms - closed_ms <= draft.settings.execution.max_signal_age_ms
+        fresh = event.ts_ms - newest_ms <= draft.settings.execution.max_signal_age_ms
         decide_entries(draft, left, may_enter=fresh and not event.is_catch_up)
     if signals:
         draft.see(decided_ms=event.ts_ms)

@@ -3,7 +3,7 @@
 What belongs here: what a timer means. What does not: keeping timers (runtime).
 """
 
-from trading_engine.core import on_venue, protect
+from trading_engine.core import on_venue, outage, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import Effect, FetchFills, LookUpOrder, SetTimer, TakeSnapshot
 from trading_engine.core.settings import EngineSettings
@@ -30,6 +30,8 @@ def on_timer(draft: Draft, event: TimerFired) -> None:  # noqa: C901 - a line or
             protect.tend(draft, event.key)
     elif event.kind is TimerKind.FILLS:
         draft.effect(FetchFills())
+    elif event.kind is TimerKind.OUTAGE:
+        outage.on_timer(draft)
     elif event.kind is TimerKind.CANCEL:
         on_venue.cancel_again(draft, event.key)
     elif event.kind is TimerKind.LOOKUP:

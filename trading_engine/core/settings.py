@@ -99,6 +99,7 @@ class ExecutionSettings:
     resend_ms               a protective order without an answer for this long is sent again under a new id: it is
                             reduce-only, so two of them close no more than one; the wait doubles each time
     reconcile_interval_ms   period of reconciliation
+    outage_ms               a venue that does not tell or answer for so long is out of reach: an alert
     """
 
     max_send_delay_ms: int = 10_000
@@ -113,6 +114,7 @@ class ExecutionSettings:
     stop_spacing_ms: int = 1_000
     resend_ms: int = 2_000
     reconcile_interval_ms: int = 300_000
+    outage_ms: int = 300_000
 
 
 class ForeignPolicy(StrEnum):

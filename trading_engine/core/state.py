@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from trading_engine.domain.control import Control
+from trading_engine.domain.events import FeedFault
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
@@ -167,12 +168,14 @@ class Market:
     began_ms        when this process took over
     is_synced       a snapshot was reconciled since the last disconnect
     is_connected    the user stream tells what happens; connected_ms since when
+    lost_ms         since when the venue does not tell or answer, 0 while it does; is_outage once that was told
     doubts          symbol → a difference that one snapshot showed and the next must confirm
     uncovered       position id → since when its acknowledged stops cover less than is open
     wallet_gap      wallet less ledger at the last snapshot: 0, or something nobody has explained
     told_gap        the gap that a person was last told of
     foreign         symbol → what somebody else holds, beside ours or alone
     foreign_orders  symbol:venue order id → an open order that is not ours
+    feed_faults     (what is wrong with the market data, symbol) → since when
     """
 
     marks: Mapping[str, Decimal] = field(default_factory=dict)
@@ -183,12 +186,15 @@ class Market:
     is_synced: bool = False
     is_connected: bool = True
     connected_ms: int = 0
+    lost_ms: int = 0
+    is_outage: bool = False
     doubts: Mapping[str, Doubt] = field(default_factory=dict)
     uncovered: Mapping[str, int] = field(default_factory=dict)
     wallet_gap: Decimal = ZERO
     told_gap: Decimal = ZERO
     foreign: Mapping[str, ForeignHolding] = field(default_factory=dict)
     foreign_orders: Mapping[str, ForeignHolding] = field(default_factory=dict)
+    feed_faults: Mapping[tuple[FeedFault, str], int] = field(default_factory=dict)
 
     @property
     def strangers(self) -> tuple[ForeignHolding, ...]:

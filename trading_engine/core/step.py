@@ -9,7 +9,7 @@ effects third; a step whose commit failed is simply dropped.
 from dataclasses import dataclass
 from typing import assert_never
 
-from trading_engine.core import invariants, on_command, on_market, on_timer, on_venue, reconcile, trips
+from trading_engine.core import invariants, on_command, on_feed, on_market, on_timer, on_venue, reconcile, trips
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import Effect
 from trading_engine.core.project import prune
@@ -19,6 +19,7 @@ from trading_engine.domain.events import (
     CancelAnswered,
     CandlesClosed,
     Event,
+    FeedReported,
     FillSeen,
     FillsRead,
     GapAccepted,
@@ -94,6 +95,8 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one 
             on_venue.on_looked_up(draft, event.lookup)
         case LookupFailed():
             on_venue.on_lookup_failed(draft, event.client_order_id)
+        case FeedReported():
+            on_feed.on_report(draft, event)
         case StreamLost():
             reconcile.on_stream_lost(draft)
         case StreamRestored():

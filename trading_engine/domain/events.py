@@ -107,6 +107,26 @@ class IncomeSeen:
     income: Income
 
 
+class FeedFault(StrEnum):
+    """What can be wrong with the market data of a symbol."""
+
+    STALE = "stale"  # nothing young has come: no entries
+    LAGGING = "lagging"  # its candles are not to be had, the other symbols go on without it
+    UNCHECKED = "unchecked"  # the venue's history does not answer: candles are the stream's word alone
+    DIFFERENT = "different"  # stream and history disagree; history counts
+
+
+@dataclass(frozen=True, slots=True)
+class FeedReported:
+    """Something about a symbol's market data has gone wrong, or is over; `text` says what was seen."""
+
+    ts_ms: int
+    symbol: str
+    fault: FeedFault
+    is_over: bool
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class StreamLost:
     """The user stream is gone: what happens at the venue is not told any more."""
@@ -149,6 +169,7 @@ class TimerKind(StrEnum):
     PROTECT = "protect"  # key: position id
     FILLS = "fills"  # key: empty
     RECONCILE = "reconcile"  # key: empty
+    OUTAGE = "outage"  # key: empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +248,7 @@ Event = (
     | FillSeen
     | FillsRead
     | IncomeSeen
+    | FeedReported
     | StreamLost
     | StreamRestored
     | SnapshotTaken

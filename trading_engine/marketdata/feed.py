@@ -17,7 +17,7 @@ from typing import Protocol
 from trading_engine.domain.errors import RateLimited, VenueRejected, VenueUnavailable
 from trading_engine.domain.market import Candle
 from trading_engine.domain.streams import CandleUpdate
-from trading_engine.domain.time import MINUTE_MS, floor_to, iso
+from trading_engine.domain.time import DAY_MS, MINUTE_MS, floor_to, iso
 from trading_engine.marketdata.assembly import Assembly, Difference, Patience, Span
 from trading_engine.marketdata.candle_builder import CandleUpdates
 from trading_engine.ports import CandleSink, Clock
@@ -73,6 +73,7 @@ class NoticeKind(StrEnum):
     GAP = "gap"  # candles are missing and asked for
     FILLED = "filled"  # they have come
     DIFFERENT = "different"  # stream and REST disagree; told once until they agree again
+    ALIKE = "alike"
     HISTORY_DOWN = "history_down"
     HISTORY_UP = "history_up"
     LAGGING = "lagging"  # the others go on without this symbol
@@ -93,7 +94,10 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How a symbol stands: the age of its data, and the close of the last candle that was handed on."""
+    """How a symbol stands: the age of its data, and the close of the last candle that was handed on.
+
+    `closed_ms` never goes back, also where a feed is opened again and history has forgotten a minute meanwhile.
+    """
 
     symbol: str
     is_fresh: bool
@@ -101,7 +105,8 @@ class Freshness:
     closed_ms: int
 
 
-def _ignore(notice: Notice) -> None:
+def ignore(notice: Notice) -> None:
+    """For who does not want to know."""
     del notice
 
 
@@ -117,7 +122,7 @@ class LiveFeed:
         history: CandleHistory,
         clock: Clock,
         settings: FeedSettings,
-        on_notice: Callable[[Notice], None] = _ignore,
+        on_notice: Callable[[Notice], None] = ignore,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._stream = stream
@@ -131,6 +136,7 @@ class LiveFeed:
         self._questions = _Questions(history, settings.interval_ms)
         self._has_news = asyncio.Event()
         self._fresh: dict[str, bool] = {}
+        self._closed_ms: dict[str, int] = {}
         self._lagging: frozenset[str] = frozenset()
         self._gaps: set[str] = set()
         self._different: set[str] = set()
@@ -159,6 +165,7 @@ class LiveFeed:
             since_ms = until_ms - count * interval_ms
             warm[symbol] = await self._recall(symbol, since_ms, until_ms) if count else ()
             first_ms[symbol] = warm[symbol][-1].close_time_ms if warm[symbol] else until_ms
+            first_ms[symbol] = max(first_ms[symbol], self._closed_ms.get(symbol, 0))  # opened before: never again
         self._assembly = Assembly(interval_ms, first_ms, self._settings.patience)
         return warm
 
@@ -186,6 +193,7 @@ class LiveFeed:
     def _freshness(self, symbol: str) -> Freshness:
         age_ms = self._stream.data_age_ms(symbol)
         closed_ms = self._assembly.next_ms(symbol) if self._assembly is not None else 0
+        closed_ms = self._closed_ms[symbol] = max(closed_ms, self._closed_ms.get(symbol, 0))
         due_ms = closed_ms + self._settings.interval_ms + self._settings.patience.grace_ms
         is_behind = self._assembly is None or self._clock.now_ms() >= due_ms
         is_young = self._stream.is_speaking(symbol) and age_ms < self._settings.stale_ms
@@ -259,8 +267,9 @@ class LiveFeed:
     def _tell_differences(self, symbol: str, differences: Iterable[Difference], *, is_check: bool) -> None:
         different = tuple(differences)
         if not different:
-            if is_check:
-                self._different.discard(symbol)
+            if is_check and symbol in self._different:
+                self._different.remove(symbol)
+                self._tell(NoticeKind.ALIKE, symbol, "the stream says what REST says")
             return
         if symbol not in self._different:
             self._different.add(symbol)
@@ -282,8 +291,7 @@ class LiveFeed:
                 continue  # a feed that has just begun is not stale yet
             self._fresh[state.symbol] = state.is_fresh
             if not state.is_fresh:
-                text = f"no data for {state.data_age_ms} ms, candles until {iso(state.closed_ms)}"
-                self._tell(NoticeKind.STALE, state.symbol, text)
+                self._tell(NoticeKind.STALE, state.symbol, f"{_age(state)}, candles until {iso(state.closed_ms)}")
             elif was_fresh is not None:
                 self._tell(NoticeKind.FRESH, state.symbol, "data is young again")
 
@@ -299,6 +307,11 @@ class LiveFeed:
         finally:
             news.cancel()
             turn.cancel()
+
+
+def _age(state: Freshness) -> str:
+    """How old the data is, in words; older than the feed's epoch means that none has come."""
+    return "no data yet" if state.data_age_ms > DAY_MS else f"the last data is {state.data_age_ms} ms old"
 
 
 class _Questions:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from trading_engine.alerts.channel import Channel
 from trading_engine.config.load import load_config
 from trading_engine.config.model import Config, InstrumentConfig
+from trading_engine.config.remote import VenueConfig
 from trading_engine.core.settings import (
     CooldownScope,
     EngineSettings,
@@ -41,12 +42,14 @@ from trading_engine.marketdata.replay import CandleSource, Replay
 from trading_engine.marketdata.synth import SyntheticMarket
 from trading_engine.ports import Capabilities
 from trading_engine.rules.exits import TrailStep
+from trading_engine.runtime import contracts
 from trading_engine.runtime.brain import Brain
 from trading_engine.strategy import registry
 from trading_engine.strategy.api import Strategy
+from trading_engine.system.state_dir import StateDir
 from trading_engine.venues.embedded.account import Contract, Terms
 from trading_engine.venues.embedded.facts import DEFAULT_MAINTENANCE_RATE, known_instrument, single_tier
-from trading_engine.venues.embedded.venue import CAPABILITIES
+from trading_engine.venues.embedded.venue import CAPABILITIES, EmbeddedVenue
 
 DEMO_START_MS = 1_735_689_600_000  # 2025-01-01, where the synthetic market begins
 PARTIALS_BY_DEFAULT = frozenset({"multi_timeframe_long"})
@@ -105,19 +108,20 @@ def prepare(options: RunOptions, environ: Mapping[str, str]) -> Plan:
     source, total = _source(config, options, files, instruments)
     settings = engine_settings(config, instruments)
     _check_intervals(strategies, instruments, source.interval_ms)
-    return Plan(config, settings, _terms(config), source, files, strategies, total)
+    return Plan(config, settings, terms_of(config), source, files, strategies, total)
 
 
 def settings_only(options: RunOptions, environ: Mapping[str, str]) -> tuple[Config, EngineSettings, Terms]:
-    """The settings without opening any data."""
+    """The settings without opening any data; at a venue its contracts are those that the state has seen."""
     config = configuration(options, environ)
     if config.mode != "paper":
         raise ConfigInvalid(
             f"{options.config_path}: mode = {config.mode}: this command knows paper accounts only; at a venue use its"
             " website, and `run` reconciles when it starts"
         )
-    instruments = {symbol: instrument_of(config, symbol) for symbol in config.symbols}
-    return config, engine_settings(config, instruments), _terms(config)
+    told = contracts.kept(StateDir(options.state_dir)) if options.state_dir and config.is_paper_at_venue else {}
+    instruments = {symbol: instrument_of(config, symbol, told.get(symbol)) for symbol in config.symbols}
+    return config, engine_settings(config, instruments), terms_of(config)
 
 
 def configuration(options: RunOptions, environ: Mapping[str, str]) -> Config:
@@ -153,10 +157,13 @@ def _symbols(config: Config, options: RunOptions) -> tuple[str, ...]:
     return tuple(symbol for symbol in config.symbols if not options.replay or symbol in options.replay)
 
 
-def instrument_of(config: Config, symbol: str) -> Instrument:
-    """The facts of a symbol: built in, replaced by the configuration's; ConfigInvalid where there are none."""
+def instrument_of(config: Config, symbol: str, told: Instrument | None = None) -> Instrument:
+    """The facts of a symbol: told by a venue or built in, replaced by the configuration's.
+
+    ConfigInvalid where there are none, or where they contradict the configuration.
+    """
     override = config.paper.instruments.get(symbol, InstrumentConfig())
-    known = known_instrument(symbol)
+    known = told or known_instrument(symbol)
     if known is None and (override.tick is None or override.step is None):
         raise ConfigInvalid(
             f"paper.instruments.{symbol}: {symbol} has no built-in facts; give at least its tick and step there"
@@ -164,6 +171,7 @@ def instrument_of(config: Config, symbol: str) -> Instrument:
     step = override.step or (known.step if known else Decimal(1))
     leverage = override.max_leverage or (known.max_leverage if known else Decimal(50))
     rate = override.maintenance_pct / 100 if override.maintenance_pct else DEFAULT_MAINTENANCE_RATE
+    is_ours = override.maintenance_pct or override.max_leverage
     instrument = Instrument(
         symbol=symbol,
         tick=override.tick or (known.tick if known else Decimal(1)),
@@ -172,7 +180,8 @@ def instrument_of(config: Config, symbol: str) -> Instrument:
         max_quantity=override.max_quantity or (known.max_quantity if known else step * 10**9),
         min_notional=override.min_notional or (known.min_notional if known else Decimal(5)),
         max_leverage=leverage,
-        tiers=single_tier(rate, leverage),
+        tiers=single_tier(rate, leverage) if known is None or is_ours else known.tiers,
+        settle_asset=known.settle_asset if known else "USDT",
     )
     try:
         Contract.of(instrument)
@@ -230,7 +239,8 @@ def _rate_e8(percent: Decimal) -> int:
     return int(percent * E8 / 100)
 
 
-def _terms(config: Config) -> Terms:
+def terms_of(config: Config) -> Terms:
+    """What the embedded exchange charges and fills."""
     paper = config.paper
     return Terms(
         taker_fee_e8=_rate_e8(paper.taker_fee_pct),
@@ -247,7 +257,7 @@ def engine_settings(
     """The core's settings, in its own units, for a venue with these capabilities."""
     sizing, execution = config.sizing, config.execution
     return EngineSettings(
-        venue=config.venue,
+        venue=EmbeddedVenue.name if config.mode == "paper" else config.venue,
         account=config.account,
         asset=next(iter(instruments.values())).settle_asset,
         instruments=instruments,
@@ -330,10 +340,12 @@ def check(options: RunOptions, environ: Mapping[str, str] | None = None) -> list
     """What `validate` reports; raises ConfigInvalid for what would not run at all."""
     environ = os.environ if environ is None else environ
     config = configuration(options, environ)
-    if config.mode != "paper":  # what is traded and at which facts, the venue says
+    if config.mode != "paper" or config.is_paper_at_venue:  # what is traded and at which facts, the venue says
+        refuse_leftovers(options)
         strategies_of(config, config.symbols)
         text = f"mode {config.mode} on {config.venue}, account {config.account}, symbols {', '.join(config.symbols)}"
-        return [Finding("ok", str(options.config_path), text), *_unreachable(config)]
+        odd = [Finding("warning", f"venues.{config.venue}", one) for one in simplified(config)]
+        return [Finding("ok", str(options.config_path), text), *odd, *_unreachable(config)]
     plan = prepare(options, environ)
     traded = ", ".join(plan.settings.instruments)
     findings = [Finding("ok", str(options.config_path), f"mode {plan.config.mode}, symbols {traded}")]
@@ -342,6 +354,31 @@ def check(options: RunOptions, environ: Mapping[str, str] | None = None) -> list
     findings.extend(_folded(plan))
     findings.extend(_unreachable(plan.config))
     return findings
+
+
+def refuse_leftovers(options: RunOptions) -> None:
+    """Options that only recorded or synthetic candles have a use for; ConfigInvalid (exit 2) for one that is given."""
+    where = "it goes with mode = paper and venue = embedded"
+    for name, given in (("--replay", options.replay), ("--funding", options.funding), ("--seed", options.seed)):
+        if given:
+            raise ConfigInvalid(f"{name}: has no effect on a venue's own market; {where}", exit_code=2)
+    if options.speed is not None:
+        raise ConfigInvalid(f"--speed: a venue has its own time; {where}", exit_code=2)
+
+
+def simplified(config: Config) -> list[str]:
+    """What of the venue's section paper does not do, one line each; none in other modes."""
+    section: VenueConfig | None = getattr(config.venues, config.venue, None)
+    if not config.is_paper_at_venue or section is None:
+        return []
+    found = []
+    if section.trigger_by == "mark":
+        found.append("trigger_by = mark: the embedded exchange triggers by the last price")
+    if section.position_mode == "hedge":
+        found.append("position_mode = hedge: the embedded exchange holds one net position a symbol")
+    if section.margin_mode == "cross":
+        found.append("margin_mode = cross: on the embedded exchange each position has its own margin")
+    return found
 
 
 def _unreachable(config: Config) -> list[Finding]:

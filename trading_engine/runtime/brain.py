@@ -5,9 +5,11 @@ What belongs here: one evaluator a symbol and its warm-up. What does not: what b
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle, Signal
-from trading_engine.marketdata.block import CandleBlock
+from trading_engine.marketdata.block import CandleBlock, from_units
 from trading_engine.marketdata.replay import CandleSource
 from trading_engine.strategy.api import Series, Strategy
 from trading_engine.strategy.evaluate import Evaluator, base_candles_needed
@@ -55,6 +57,18 @@ class Brain:
                     self._interval_ms,
                 )
             )
+
+    def take_candles(self, instrument: Instrument, candles: Sequence[Candle]) -> None:
+        """The same from candles one by one."""
+        if not candles:
+            return
+        columns = [np.array(column, dtype=np.int64) for column in zip(*(item[3:] for item in candles), strict=True)]
+        ts = np.array([candle.open_time_ms for candle in candles], dtype=np.int64)
+        self.take_history(instrument.symbol, from_units(instrument, ts, columns[:4], columns[4]))
+
+    def candles_needed(self) -> Mapping[str, int]:
+        """How many past candles of each symbol fill its strategies' windows."""
+        return {symbol: base_candles_needed(chosen, self._interval_ms) for symbol, chosen in self._strategies.items()}
 
     def signals(self, candles: Sequence[Candle]) -> tuple[Signal, ...]:
         """The signals on the candles that closed at one instant, by symbol, then as configured."""

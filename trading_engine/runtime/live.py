@@ -8,58 +8,34 @@ A start without a reachable venue waits for it: positions keep their stops there
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
-from typing import TypeVar
-
-import numpy as np
-from loguru import logger
 
 from trading_engine import __version__
 from trading_engine.config.model import Config
 from trading_engine.config.show import config_hash
 from trading_engine.core.settings import EngineSettings
-from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
+from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.events import IncomeSeen
 from trading_engine.domain.fills import Income, PnlKind
-from trading_engine.domain.instrument import Instrument
-from trading_engine.domain.time import MINUTE_MS, floor_to
-from trading_engine.marketdata.block import from_units
-from trading_engine.marketdata.polling import PollingFeed
+from trading_engine.domain.time import MINUTE_MS
 from trading_engine.ports import Loaded, RemoteVenue
 from trading_engine.runtime import bootstrap, remote, startup
 from trading_engine.runtime.bootstrap import Finding, RunOptions
 from trading_engine.runtime.brain import Brain
 from trading_engine.runtime.control import ControlServer
 from trading_engine.runtime.executor import Executor
+from trading_engine.runtime.feeding import Feeding
 from trading_engine.runtime.process import EXIT_DONE, EXIT_REFUSED, SHUTDOWN_BUDGET_S, Process, initial_state, require
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.session import Identity, Parts, Session
 from trading_engine.runtime.timers import Timers
 from trading_engine.store.sql_store import SqlStore
-from trading_engine.strategy.api import Strategy
-from trading_engine.strategy.evaluate import base_candles_needed
 from trading_engine.system import crash_points
 from trading_engine.system.clock import SteadyClock
 from trading_engine.system.state_dir import StateDir
 
-T = TypeVar("T")
-
 OPENING_ID = "opening"
-RETRY_OPEN_S = 5.0
-MOST_AHEAD_MS = 10 * MINUTE_MS
-
-
 ACKNOWLEDGEMENT = "I UNDERSTAND THE RISKS"
-
-
-def refuse_leftovers(options: RunOptions) -> None:
-    """Options that only recorded or synthetic candles have a use for."""
-    for name, given in (("--replay", options.replay), ("--funding", options.funding), ("--seed", options.seed)):
-        if given:
-            raise ConfigInvalid(f"{name}: has no effect on a real venue; it goes with mode = paper", exit_code=2)
-    if options.speed is not None:
-        raise ConfigInvalid("--speed: a real venue has its own time; it goes with mode = paper", exit_code=2)
 
 
 def acknowledge(config: Config) -> None:
@@ -120,7 +96,6 @@ class LiveRun(Process):
     def __init__(self, options: RunOptions, config: Config, state: StateDir) -> None:
         super().__init__(options, config, state)
         self._session: Session | None = None
-        self._must_stop = asyncio.Event()
         self._pace = 1.0
         self._is_open = False
 
@@ -132,7 +107,7 @@ class LiveRun(Process):
         try:
             loaded = store.load()
             require(startup.switched_off(loaded.book, self._stop_file))
-            require(_written_in_the_future(loaded))
+            require(startup.written_in_the_future(loaded))
             self._configure_logging()
             if note := remote.address_note(config):
                 self._warn(note)
@@ -152,7 +127,6 @@ class LiveRun(Process):
 
     def _stop(self, reason: str) -> None:
         super()._stop(reason)
-        self._must_stop.set()
         if self._session is not None:
             self._session.stop(reason)
 
@@ -160,15 +134,30 @@ class LiveRun(Process):
         opened = await self._wait_for(lambda: self._prepare(venue))
         if opened is None:
             return EXIT_DONE  # told to stop before the venue could be reached
-        settings, brain = opened
-        pump, session, feed = self._wire(venue, store, loaded, settings, brain)
+        settings, brain, feeding = opened
+        try:
+            await self._trade(venue, store, loaded, settings, brain, feeding)
+        finally:
+            await feeding.close()
+        return EXIT_DONE
+
+    async def _trade(
+        self,
+        venue: RemoteVenue,
+        store: SqlStore,
+        loaded: Loaded,
+        settings: EngineSettings,
+        brain: Brain,
+        feeding: Feeding,
+    ) -> None:
+        pump, session = self._wire(venue, store, loaded, settings, brain, feeding)
         if not loaded.book.ledger.bookings:
             await self._book_opening(venue, pump, settings)
         worker = self._alert_worker(store)
         control = ControlServer(self._state.control_socket, self._command)
         await control.start()
         worker.start()
-        asking = asyncio.create_task(feed.run(), name="candles")
+        asking = asyncio.create_task(feeding.run(), name="market data")
         asking.add_done_callback(lambda task: _failed(task, session))
         try:
             await session.run()
@@ -177,23 +166,8 @@ class LiveRun(Process):
             await asyncio.gather(asking, return_exceptions=True)
             await control.stop()
             await worker.stop(SHUTDOWN_BUDGET_S / 4)
-        return EXIT_DONE
 
-    async def _wait_for(self, question: Callable[[], Awaitable[T]]) -> T | None:
-        """The answer of a venue that may not be reachable yet; None where told to stop before."""
-        while not self._must_stop.is_set():
-            try:
-                return await question()
-            except VenueUnavailable as error:
-                logger.warning("{} cannot be reached ({}); trying again soon", self._config.venue, error)
-            try:
-                async with asyncio.timeout(RETRY_OPEN_S):
-                    await self._must_stop.wait()
-            except TimeoutError:
-                continue
-        return None
-
-    async def _prepare(self, venue: RemoteVenue) -> tuple[EngineSettings, Brain]:
+    async def _prepare(self, venue: RemoteVenue) -> tuple[EngineSettings, Brain, Feeding]:
         config = self._config
         if not self._is_open:  # what follows may have to be asked again; the stream stands
             await remote.open_venue(venue)
@@ -203,48 +177,41 @@ class LiveRun(Process):
         instruments = {one.symbol: one for one in await venue.instruments()}
         await remote.arrange_account(venue, config, config.symbols)
         settings = bootstrap.engine_settings(config, instruments, venue.capabilities)
-        strategies = bootstrap.strategies_of(config, config.symbols)
-        brain = Brain(strategies, instruments, MINUTE_MS)
-        for symbol, chosen in strategies.items():
-            await self._warm_up(venue, brain, instruments[symbol], chosen)
-        return settings, brain
-
-    async def _warm_up(
-        self, venue: RemoteVenue, brain: Brain, instrument: Instrument, chosen: Sequence[Strategy]
-    ) -> None:
-        """Take in the candles before this minute that the strategies' windows hold; no signals."""
-        until_ms = floor_to(self._clock.now_ms(), MINUTE_MS)
-        count = base_candles_needed(chosen, MINUTE_MS)
-        since_ms = until_ms - (count + 1) * MINUTE_MS
-        candles = await venue.candles(instrument.symbol, MINUTE_MS, since_ms, until_ms)
-        if not candles:
-            return
-        columns = [np.array(column, dtype=np.int64) for column in zip(*[item[3:] for item in candles], strict=True)]
-        ts = np.array([candle.open_time_ms for candle in candles], dtype=np.int64)
-        brain.take_history(instrument.symbol, from_units(instrument, ts, columns[:4], columns[4]))
+        brain = Brain(bootstrap.strategies_of(config, config.symbols), instruments, MINUTE_MS)
+        feeding = Feeding(config, venue, list(instruments.values()), self._clock, self._pace)
+        try:
+            past = await feeding.open(brain.candles_needed())
+        except BaseException:
+            await feeding.close()
+            raise
+        for symbol, candles in past.items():
+            brain.take_candles(instruments[symbol], candles)
+        return settings, brain, feeding
 
     def _wire(
-        self, venue: RemoteVenue, store: SqlStore, loaded: Loaded, settings: EngineSettings, brain: Brain
-    ) -> tuple[Pump, Session, PollingFeed]:
+        self,
+        venue: RemoteVenue,
+        store: SqlStore,
+        loaded: Loaded,
+        settings: EngineSettings,
+        brain: Brain,
+        feeding: Feeding,
+    ) -> tuple[Pump, Session]:
         timers = Timers()
         executor = Executor(venue, self._clock, timers, crash_points.hit)
         state = initial_state(loaded, self._epoch())
         pump = Pump(state, settings, store, self._run_id, executor.dispatch, self._log_records, lambda: None)
         executor.attach(pump)
-        now_ms = floor_to(self._clock.now_ms(), MINUTE_MS)
-        feed = PollingFeed(venue, self._config.symbols, self._clock, now_ms, self._sleep)
         level = bootstrap.stop_level(self._config)
-        parts = Parts(venue, feed, brain, pump, executor, timers, self._clock, self._stop_file, level)
+        parts = Parts(venue, feeding, brain, pump, executor, timers, self._clock, self._stop_file, level)
         identity = Identity(self._run_id, __version__, self._config.mode, config_hash(self._config))
         flattens = self._config.on_shutdown == "flatten"
         session = Session(parts, identity, pace=self._pace, flatten_on_stop=flattens)
+        feeding.on_report = session.handle
         self._pump, self._session = pump, session
         if self._stopping:
             session.stop(self._stopping)
-        return pump, session, feed
-
-    async def _sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / self._pace)
+        return pump, session
 
     async def _book_opening(self, venue: RemoteVenue, pump: Pump, settings: EngineSettings) -> None:
         """The wallet as it is when the ledger begins: what made it so is not ours to count."""
@@ -256,17 +223,6 @@ class LiveRun(Process):
             )
         opening = Income(venue.name, venue.account, OPENING_ID, PnlKind.TRANSFER, "", wallet, settings.asset, now_ms)
         pump.handle(IncomeSeen(now_ms, opening))
-
-
-def _written_in_the_future(loaded: Loaded) -> str:
-    """Why a clock must be put right first, empty where it is."""
-    ahead_ms = loaded.last_ts_ms - SteadyClock().now_ms()
-    if ahead_ms <= MOST_AHEAD_MS:
-        return ""
-    return (
-        f"the last record was written {ahead_ms // MINUTE_MS} minutes in the future: the machine's clock is behind, or"
-        " was ahead; set it right (timedatectl), or restore a backup"
-    )
 
 
 def _failed(task: "asyncio.Task[None]", session: Session) -> None:

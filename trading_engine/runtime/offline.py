@@ -34,7 +34,7 @@ from trading_engine.domain.records import (
 )
 from trading_engine.domain.reports import VenueSnapshot
 from trading_engine.ports import Checkpoint, Commit, Loaded
-from trading_engine.runtime import bootstrap, startup, status
+from trading_engine.runtime import bootstrap, contracts, startup, status
 from trading_engine.runtime.executor import take_snapshot
 from trading_engine.store.read_models import Reader
 from trading_engine.store.sql_store import SqlStore
@@ -113,7 +113,7 @@ def plan(state_dir: Path, config_path: Path, environ: Mapping[str, str] | None =
     Works beside a running engine. ConfigInvalid where the configuration is not that of this state.
     """
     state = StateDir(state_dir)
-    options = bootstrap.RunOptions(config_path)
+    options = bootstrap.RunOptions(config_path, state_dir)
     config, settings, terms = bootstrap.settings_only(options, os.environ if environ is None else environ)
     if not state.database.exists() or not state.paper_database.exists():
         raise ConfigInvalid(f"{state.root}: nothing has run on this state yet")
@@ -126,7 +126,7 @@ def plan(state_dir: Path, config_path: Path, environ: Mapping[str, str] | None =
         stranger = startup.left_behind(loaded.book, paper, settings.instruments, startup.remedy_of(options, config))
         if stranger:
             raise ConfigInvalid(stranger)
-        instruments = startup.listed(config, settings.instruments, paper)
+        instruments = startup.listed(config, settings.instruments, paper, contracts.kept(state))
         venue = EmbeddedVenue(memory, instruments, terms, config.paper.balance, 0, config.account)
         snapshot = asyncio.run(take_snapshot(venue, loaded.book, venue.progress.now_ms))
         view = Market() if loaded.checkpoint is None else status.view_of(loaded.checkpoint)

@@ -11,8 +11,9 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import TypeVar
 
 from loguru import logger
 
@@ -21,7 +22,7 @@ from trading_engine.alerts.outbox_worker import OutboxWorker
 from trading_engine.alerts.port import AlertRow
 from trading_engine.config.model import Config
 from trading_engine.core.state import EngineState
-from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
 from trading_engine.domain.events import ResumeRequested
 from trading_engine.domain.ids import EPOCH_LENGTH, base36
 from trading_engine.domain.records import AlertRaised, PositionAdvanced, Record
@@ -40,9 +41,12 @@ from trading_engine.system.state_dir import StateDir
 from trading_engine.system.stop_file import StopFile
 
 SHUTDOWN_BUDGET_S = 20.0
+RETRY_OPEN_S = 5.0
 EXIT_DONE = 0
 EXIT_REFUSED = 3
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+T = TypeVar("T")
 
 
 class Process:
@@ -55,6 +59,7 @@ class Process:
         self._stop_file = stop_file_of(config)
         self._run_id = f"{SystemClock().now_ms():x}-{os.getpid():x}"
         self._stopping = ""
+        self._must_stop = asyncio.Event()
         self._pump: Pump | None = None
         self._clock: Clock = SystemClock()
 
@@ -112,6 +117,21 @@ class Process:
 
     def _stop(self, reason: str) -> None:
         self._stopping = self._stopping or reason
+        self._must_stop.set()
+
+    async def _wait_for(self, question: Callable[[], Awaitable[T]]) -> T | None:
+        """The answer of a venue that may not be reachable yet; None where told to stop before."""
+        while not self._must_stop.is_set():
+            try:
+                return await question()
+            except VenueUnavailable as error:
+                logger.warning("{} cannot be reached ({}); trying again soon", self._config.venue, error)
+            try:
+                async with asyncio.timeout(RETRY_OPEN_S):
+                    await self._must_stop.wait()
+            except TimeoutError:
+                continue
+        return None
 
     async def _command(self, request: Mapping[str, object]) -> Answer:
         """What the control socket can ask of the engine."""

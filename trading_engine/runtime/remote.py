@@ -2,30 +2,40 @@
 
 What belongs here: choosing and checking. What does not: how a venue speaks (venues), the life of a run (live).
 
-Testnet reaches testnet hosts whatever the configuration says, live never does. A server on this machine is reached in
-both: it is how both are rehearsed.
+Testnet reaches testnet hosts whatever the configuration says, live never does. Paper takes its market from the real
+ones and has no key to do anything with. A server on this machine is reached in all three: it is how they are rehearsed.
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
 from trading_engine.config.model import Config
 from trading_engine.config.remote import CredentialsConfig, VenueConfig
 from trading_engine.domain.errors import ConfigInvalid, VenueRejected, VenueUnavailable
+from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.reports import Outcome, Rejected, Unknown
-from trading_engine.ports import AccountFacts, Clock, MarginMode, PositionMode, RemoteVenue
+from trading_engine.domain.streams import MarketSink
+from trading_engine.marketdata.feed import MarketStream
+from trading_engine.ports import AccountFacts, Clock, MarginMode, PositionMode, PublicMarket, RemoteVenue
 from trading_engine.system.clock import AdoptedClock
 from trading_engine.system.redaction import register_secret
 from trading_engine.venues.binance import facts as binance
+from trading_engine.venues.binance.market_stream import BinanceMarketStream
+from trading_engine.venues.binance.market_stream import StreamSettings as BinanceStreamSettings
+from trading_engine.venues.binance.public import BinancePublic
 from trading_engine.venues.binance.venue import BinanceVenue
 from trading_engine.venues.bingx import facts as bingx
+from trading_engine.venues.bingx.public import BingxPublic
 from trading_engine.venues.bingx.venue import BingxVenue
 from trading_engine.venues.wire.secrets import Credentials
 from trading_engine.venues.wire.settings import AccountSettings, Hosts
 from trading_engine.venues.wire.transport import NoReply, NotSent, Transport
 from trading_engine.venues.zoomex import facts as zoomex
+from trading_engine.venues.zoomex.public import ZoomexPublic
 from trading_engine.venues.zoomex.venue import ZoomexVenue
 
 EXIT_REFUSED = 3
@@ -92,6 +102,79 @@ def settings_of(config: Config) -> AccountSettings:
         position_mode=PositionMode(section.position_mode),
         trigger_by=section.trigger_by,
     )
+
+
+def make_public(config: Config, clock: Clock) -> PublicMarket:
+    """What the venue tells anybody; nothing is sent yet. The account of the configuration plays no part in it."""
+    settings = settings_of(config)
+    match config.venue:
+        case "binance":
+            return BinancePublic(settings, clock)
+        case "bingx":
+            return BingxPublic(settings, clock)
+        case _:
+            return ZoomexPublic(settings, clock)
+
+
+class PublicStream(MarketStream, Protocol):
+    """Forming candles as a venue pushes them, and what else was asked for."""
+
+    def listen(self, sink: MarketSink) -> None:
+        """Give `sink` everything that is no candle."""
+        ...
+
+    async def run(self) -> None:
+        """Keep the connections until cancelled."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StreamNeeds:
+    """What every market stream is made with.
+
+    with_marks   mark prices and coming settlements as well
+    """
+
+    transport: Transport
+    clock: Clock
+    instruments: Sequence[Instrument]
+    url: str
+    on_note: Callable[[str], None]
+    sleep: Callable[[float], Awaitable[None]]
+    with_marks: bool
+
+
+def _binance_stream(needs: StreamNeeds) -> PublicStream:
+    topics = ("kline_1m", "markPrice@1s") if needs.with_marks else ("kline_1m",)
+    settings = BinanceStreamSettings(needs.url, tuple(one.symbol for one in needs.instruments), topics)
+    return BinanceMarketStream(
+        needs.transport, needs.clock, needs.instruments, settings, needs.on_note, sleep=needs.sleep
+    )
+
+
+# A venue that is not here has no stream of its own yet: it is asked after each minute instead.
+_STREAMS: Mapping[str, Callable[[StreamNeeds], PublicStream]] = {
+    "binance": _binance_stream,
+}
+
+
+def make_stream(
+    config: Config,
+    instruments: Sequence[Instrument],
+    clock: Clock,
+    transport: Transport,
+    on_note: Callable[[str], None],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> PublicStream | None:
+    """The venue's market stream at the run's own host, None where there is none; nothing is sent yet.
+
+    Paper also hears of mark prices and settlements: a real venue books those itself.
+    """
+    maker = _STREAMS.get(config.venue)
+    if maker is None:
+        return None
+    url, with_marks = hosts_of(config).public_ws_url, config.mode == "paper"
+    return maker(StreamNeeds(transport, clock, instruments, url, on_note, sleep, with_marks))
 
 
 def make_venue(config: Config, clock: Clock) -> RemoteVenue:

@@ -37,7 +37,7 @@ from trading_engine.domain.records import (
 )
 from trading_engine.domain.reports import Accepted, Outcome, Rejected, VenuePosition
 from trading_engine.ports import Venue
-from trading_engine.runtime import bootstrap, offline, startup, status
+from trading_engine.runtime import bootstrap, contracts, offline, startup, status
 from trading_engine.runtime.clock import VirtualClock
 from trading_engine.runtime.executor import Executor
 from trading_engine.runtime.offline import Difference
@@ -106,7 +106,7 @@ def reconcile(
             return Repaired((), (), is_applied=True)
         if not agree(planned):
             return Repaired(tuple(planned), (), is_applied=False)
-        done, gap = asyncio.run(_perform(state, bootstrap.RunOptions(config_path), known, word))
+        done, gap = asyncio.run(_perform(state, bootstrap.RunOptions(config_path, state_dir), known, word))
         return Repaired(tuple(planned), tuple(done), is_applied=True, gap=gap)
 
 
@@ -125,7 +125,8 @@ async def _perform(
     with SqlStore.open(state.database, venue=settings.venue, account=settings.account, hit=crash_points.hit) as store:
         loaded = store.load()
         memory = Memory(state.paper_database, crash_points.hit)
-        instruments = startup.listed(config, settings.instruments, startup.paper_of(memory, loaded.book))
+        paper = startup.paper_of(memory, loaded.book)
+        instruments = startup.listed(config, settings.instruments, paper, contracts.kept(state))
         venue = EmbeddedVenue(memory, instruments, terms, config.paper.balance, 0, config.account)
         done: list[str] = []
         try:
@@ -196,7 +197,7 @@ def flatten_paper(
     """
     state = StateDir(state_dir)
     known = os.environ if environ is None else environ
-    config, settings, terms = bootstrap.settings_only(bootstrap.RunOptions(config_path), known)
+    config, settings, terms = bootstrap.settings_only(bootstrap.RunOptions(config_path, state_dir), known)
     if not state.root.is_dir():
         raise ConfigInvalid(f"{state.root}: nothing has run on this state yet")
     with InstanceLock(state.lock, writes_nothing=True):
@@ -205,7 +206,9 @@ def flatten_paper(
             raise ConfigInvalid(f"{state.paper_database}: there is no paper account")
         held = {item.symbol for item in paper.account.positions.values()}
         held |= {item.symbol for item in paper.account.orders.values()}
-        others = [bootstrap.instrument_of(config, symbol) for symbol in sorted(held - set(settings.instruments))]
+        told = contracts.kept(state)
+        strange = sorted(held - set(settings.instruments))
+        others = [bootstrap.instrument_of(config, symbol, told.get(symbol)) for symbol in strange]
         venue = EmbeddedVenue(
             Memory(state.paper_database),
             [*settings.instruments.values(), *others],

@@ -7,18 +7,22 @@ For every batch of candles: the exchange matches it, pausing after each fill unt
 committed and acted; timers that have come due fire; where there is a signal the STOP file is looked at
 (and every few milliseconds besides); then the closed candles are decided on. Time moves on only when
 nothing is in flight.
+
+Candles of a live market are played in the same way as they arrive (`follow`): time then stands at the close of the
+last one.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple, Protocol
 
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import CandlesClosed, StopRequested
 from trading_engine.domain.market import FundingRate
-from trading_engine.marketdata.replay import Batch, CandleSource
+from trading_engine.marketdata.replay import Batch
 from trading_engine.runtime.brain import Brain
 from trading_engine.runtime.clock import VirtualClock
 from trading_engine.runtime.executor import Executor
@@ -31,11 +35,32 @@ BREATH_S = 0.02  # how long the loop may be busy before control socket and alert
 POLL_S = 0.2  # how often the STOP file is looked at while waiting for the next candle
 
 
+class PlayedMarket(Protocol):
+    """What the driver asks of a market; a `CandleSource` is one."""
+
+    @property
+    def interval_ms(self) -> int:
+        """Length of every candle."""
+
+    def batches(self, from_ts: int = 0) -> Iterator[Batch]:
+        """Yield the candles that are known and open at `from_ts` or later, an instant at a time."""
+
+    def funding_between(self, after_ts: int, until_ts: int) -> tuple[FundingRate, ...]:
+        """The settlements in (after_ts, until_ts] of all symbols, by time and symbol."""
+
+
+class Arrival(NamedTuple):
+    """Candles that have just come; late ones are too old to be entered on."""
+
+    batch: Batch
+    is_late: bool
+
+
 @dataclass(slots=True)
 class Parts:
     """What the driver turns."""
 
-    source: CandleSource
+    source: PlayedMarket
     venue: EmbeddedVenue
     brain: Brain
     pump: Pump
@@ -93,6 +118,26 @@ class ReplayDriver:
                 return
             await self._play(batch)
             await self._breathe()
+
+    async def follow(self, arrive: Callable[[], Awaitable[Arrival | None]]) -> None:
+        """Play candles as they come until told to stop; `arrive` gives None after a moment without any."""
+        parts = self._parts
+        while not self._should_stop():
+            arrival = await arrive()
+            if arrival is None:
+                self.look_for_stop()
+                await parts.executor.idle()
+                continue
+            await self._play(arrival.batch, exits_only=arrival.is_late)
+            parts.pump.save_progress(parts.clock.now_ms())
+
+    async def settle_exits(self) -> None:
+        """Trade what may trade at the present price, for a market whose next candle is not waited for."""
+        parts = self._parts
+        for symbol in sorted({position.symbol for position in parts.pump.state.book.positions.values()}):
+            for event in parts.venue.settle(symbol, parts.clock.now_ms()):
+                parts.pump.handle(event)
+                await parts.executor.idle()
 
     async def play_exits(self, is_done: Callable[[], bool], most: int) -> None:
         """Play up to `most` candles at once and without entries until `is_done`: what closes at the market needs one.

@@ -4,7 +4,7 @@ What belongs here: refusals that leave everything as it is, and the warnings of 
 start itself (app), checks of configuration and data alone (bootstrap).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +15,18 @@ from trading_engine.domain.control import Level
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.lifecycle import PositionState
-from trading_engine.domain.time import interval_name, iso
+from trading_engine.domain.time import MINUTE_MS, interval_name, iso
 from trading_engine.marketdata.replay import CandleSource
 from trading_engine.ports import Loaded
 from trading_engine.runtime.bootstrap import Plan, RunOptions, instrument_of
 from trading_engine.runtime.executor import FILL_OVERLAP_MS
+from trading_engine.system.clock import SteadyClock
 from trading_engine.system.state_dir import StateDir
 from trading_engine.system.stop_file import StopFile
 from trading_engine.venues.embedded.account import Account
 from trading_engine.venues.embedded.memory import Memory
+
+MOST_AHEAD_MS = 10 * MINUTE_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,17 @@ def torn_apart(state: StateDir, loaded: Loaded, paper: Paper | None) -> str:
     return lost_engine(state) if not loaded.last_seq else ""
 
 
-def left_behind(book: Book, paper: Paper | None, traded: Mapping[str, Instrument], remedy: Callable[[str], str]) -> str:
+def left_behind(book: Book, paper: Paper | None, traded: Collection[str], remedy: Callable[[str], str]) -> str:
     """Why a run on these symbols would leave something unwatched; `remedy` says what to do about a symbol."""
+    held = still_open(book, paper)
+    for symbol in sorted(set(held) - set(traded)):
+        what = f"a {held[symbol]}" if held[symbol] == "pending entry" else f"an open {held[symbol]}"
+        return f"{symbol} has {what}; {remedy(symbol)}, or start on a new --state"
+    return ""
+
+
+def still_open(book: Book, paper: Paper | None) -> dict[str, str]:
+    """By symbol, what is open at the exchange or believed to be."""
     held = {order.symbol: "order" for order in book.orders.values() if order.is_live}
     account = None if paper is None else paper.account
     if account is not None:
@@ -99,10 +111,7 @@ def left_behind(book: Book, paper: Paper | None, traded: Mapping[str, Instrument
         held |= {item.symbol: "position" for item in account.positions.values() if item.sign}
     for position in book.positions.values():
         held[position.symbol] = "pending entry" if position.state is PositionState.PENDING else "position"
-    for symbol in sorted(set(held) - set(traded)):
-        what = f"a {held[symbol]}" if held[symbol] == "pending entry" else f"an open {held[symbol]}"
-        return f"{symbol} has {what}; {remedy(symbol)}, or start on a new --state"
-    return ""
+    return held
 
 
 def remedy_of(options: RunOptions, config: Config) -> Callable[[str], str]:
@@ -117,10 +126,16 @@ def remedy_of(options: RunOptions, config: Config) -> Callable[[str], str]:
     return remedy
 
 
-def listed(config: Config, traded: Mapping[str, Instrument], paper: Paper | None) -> list[Instrument]:
-    """The instruments the exchange must know: those that are traded, and those it will be asked about."""
+def listed(
+    config: Config, traded: Mapping[str, Instrument], paper: Paper | None, told: Mapping[str, Instrument] | None = None
+) -> list[Instrument]:
+    """The instruments the exchange must know: those that are traded, and those it will be asked about.
+
+    `told` are facts that a venue has told of symbols that may not be traded any more.
+    """
     gone = set() if paper is None else paper.recent - set(traded)
-    return [*traded.values(), *(instrument_of(config, symbol) for symbol in sorted(gone))]
+    known = told or {}
+    return [*traded.values(), *(instrument_of(config, symbol, known.get(symbol)) for symbol in sorted(gone))]
 
 
 def switched_off(book: Book, stop_file: StopFile) -> str:
@@ -144,13 +159,29 @@ def warnings(options: RunOptions, plan: Plan, loaded: Loaded) -> list[str]:
     cursor_ms = loaded.checkpoint.cursor_ms if loaded.checkpoint else 0
     if cursor_ms:
         found += _of_the_data(plan.source, cursor_ms)
-    start, wanted = loaded.book.ledger.start_balance, plan.config.paper.balance
-    if loaded.book.ledger.bookings and start != wanted:
-        found.append(
-            f"paper.balance = {money.text(wanted)} has no effect: this account exists and began with"
-            f" {money.text(start)} (a new --state begins anew)"
-        )
-    return found
+    return found + of_the_balance(plan.config, loaded)
+
+
+def of_the_balance(config: Config, loaded: Loaded) -> list[str]:
+    """That the configured balance is not the one this account began with."""
+    start, wanted = loaded.book.ledger.start_balance, config.paper.balance
+    if not loaded.book.ledger.bookings or start == wanted:
+        return []
+    return [
+        f"paper.balance = {money.text(wanted)} has no effect: this account exists and began with"
+        f" {money.text(start)} (a new --state begins anew)"
+    ]
+
+
+def written_in_the_future(loaded: Loaded) -> str:
+    """Why a clock must be put right first, empty where it is."""
+    ahead_ms = loaded.last_ts_ms - SteadyClock().now_ms()
+    if ahead_ms <= MOST_AHEAD_MS:
+        return ""
+    return (
+        f"the last record was written {ahead_ms // MINUTE_MS} minutes in the future: the machine's clock is behind, or"
+        " was ahead; set it right (timedatectl), or restore a backup"
+    )
 
 
 def _of_the_data(source: CandleSource, cursor_ms: int) -> list[str]:

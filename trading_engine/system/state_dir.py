@@ -33,6 +33,11 @@ class StateDir:
         return self.root / "paper.db"
 
     @property
+    def contracts(self) -> Path:
+        """What the venue said of its contracts when paper last traded on its live market."""
+        return self.root / "contracts.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the one engine that runs on this directory."""
         return self.root / "engine.lock"

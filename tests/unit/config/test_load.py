@@ -149,9 +149,9 @@ CASES = {
         "exits: {on_max_age: alrt}",
         "exits.on_max_age = alrt is not one of alert, close (did you mean alert?)",
     ),
-    "a venue that paper does not trade on": (
-        "venue: binance",
-        "venue = binance does not go with mode = paper, which fills orders on the embedded exchange",
+    "a venue that does not exist": (
+        "venue: binanc",
+        "venue = binanc is not one of embedded, binance, bingx, zoomex (did you mean binance?)",
     ),
     "a venue address in two halves": (
         "venues: {binance: {rest_url: 'http://127.0.0.1:9001'}}",

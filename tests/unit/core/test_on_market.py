@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from builders import BTC, ETH, T0, Playbook, dec, make_settings, make_signal
+from builders import BTC, ETH, T0, Playbook, dec, make_candle, make_settings, make_signal
 
 from trading_engine.core.effects import CancelOrder
 from trading_engine.core.settings import EngineSettings, ExitPlan, ExitSettings, LimitSettings
@@ -54,6 +54,28 @@ def test_an_instant_without_candles_moves_the_clock_only() -> None:
     play = Playbook()
     play.on(CandlesClosed(T0 + 5, ()))
     assert (T0 + 5, {}) == (play.state.market.closed_ms, play.state.market.marks)
+
+
+def test_candles_of_a_symbol_that_fell_behind_do_not_turn_the_time_back() -> None:
+    """They come after those of the others: no day ends twice, no hour is sampled twice."""
+    play = Playbook()
+    play.wait(DAY_MS - MINUTE_MS)
+    play.candles((BTC, 101))
+    play.candles((BTC, 102))
+    late = make_candle(50, ETH, T0 + DAY_MS - MINUTE_MS)
+    play.on(CandlesClosed(play.now + 1_000, (late,)))
+    assert (T0 + DAY_MS + MINUTE_MS, ()) == (play.state.market.closed_ms, play.last.records)
+    assert {BTC: dec(102), ETH: dec(50)} == play.state.market.marks
+
+
+def test_a_signal_on_a_candle_that_came_late_is_stale_by_its_own_close() -> None:
+    """Not by the close of the other symbols' newest candle."""
+    play = Playbook()
+    play.candles((BTC, 101))
+    play.candles((BTC, 102))
+    signal = make_signal(symbol=ETH, candle_ts_ms=T0)
+    play.on(CandlesClosed(play.now + 1_000, (make_candle(100, ETH, T0),), (signal,)))
+    assert [(ETH, Fate.STALE)] == play.fates()
 
 
 def test_the_equity_is_sampled_at_the_full_hour() -> None:

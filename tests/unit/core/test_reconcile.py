@@ -36,7 +36,8 @@ def test_a_failed_snapshot_shuts_the_gate_and_changes_nothing_else() -> None:
     play.snapshot_failed()
     assert not play.state.market.is_synced
     assert book is play.book
-    assert ((), ()) == (play.last.records, play.last.effects)
+    watch = SetTimer(play.now + 300_000, TimerKind.OUTAGE)
+    assert ((), (watch,)) == (play.last.records, play.last.effects)
 
 
 def test_an_order_found_at_the_venue_is_merged() -> None:

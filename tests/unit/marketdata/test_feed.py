@@ -257,7 +257,7 @@ def test_a_difference_is_told_once_and_history_wins() -> None:
 
     rig = play(story, (BTC,))
     assert rig.complete(BTC, 5) == rig.candles(BTC)
-    assert [(NoticeKind.DIFFERENT, BTC)] * 2 == rig.told
+    assert [NoticeKind.DIFFERENT, NoticeKind.ALIKE, NoticeKind.DIFFERENT] == [kind for kind, _ in rig.told]
     assert "REST counts" in rig.notices[0].text
 
 
@@ -318,6 +318,38 @@ def test_warm_up_gives_closed_candles_and_what_follows_joins_on() -> None:
     warm, live = virtually(main())
     assert ([truth(BTC, START + n * MINUTE) for n in (2, 3, 4)], ()) == (warm[BTC], warm[ETH])
     assert [truth(BTC, START + n * MINUTE) for n in (5, 6)] == live
+
+
+def test_a_feed_that_is_opened_again_does_not_go_back() -> None:
+    """A start asks again where the venue failed on the way; history may have lost a minute meanwhile."""
+
+    async def main() -> tuple[int, int]:
+        await asyncio.sleep(330)
+        rig = Rig((BTC,), Patience())
+        await rig.feed.open({BTC: 3})
+        before_ms = rig.feed.freshness()[0].closed_ms
+        whole = rig.market.candles
+
+        async def forgetful(symbol: str, interval_ms: int, since_ms: int, until_ms: int) -> Sequence[Candle]:
+            return (await whole(symbol, interval_ms, since_ms, until_ms))[:-1]
+
+        rig.market.candles = forgetful  # type: ignore[method-assign]
+        await rig.feed.open({BTC: 3})
+        return before_ms, rig.feed.freshness()[0].closed_ms
+
+    assert (START + 5 * MINUTE, START + 5 * MINUTE) == virtually(main())
+
+
+def test_a_symbol_whose_stream_never_spoke_is_stale() -> None:
+    """Once it has had the time to begin; in words, not in milliseconds since 1970."""
+
+    async def story(rig: Rig) -> None:
+        rig.market.silence(BTC)
+        await rig.until(40)
+
+    rig = play(story)
+    assert [(NoticeKind.STALE, BTC)] == rig.told
+    assert rig.notices[0].text.startswith("no data yet, candles until 2025-01-01")
 
 
 def test_warm_up_that_lacks_the_last_minute_is_completed() -> None:

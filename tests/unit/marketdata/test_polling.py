@@ -7,7 +7,8 @@ import pytest
 
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.market import Candle
-from trading_engine.marketdata.polling import PATIENCE_MS, SETTLE_MS, PollingFeed
+from trading_engine.marketdata.feed import Notice, NoticeKind
+from trading_engine.marketdata.polling import PATIENCE_MS, SETTLE_MS, STALE_MS, PollingFeed
 
 MINUTE = 60_000
 START = 1_746_316_800_000
@@ -28,7 +29,8 @@ class Market:
         self.broken_until: dict[str, int] = {}
         self.questions: list[tuple[str, int, int]] = []
         self.told: list[tuple[Candle, ...]] = []
-        self.feed = PollingFeed(self, symbols, self, START, self._sleep)
+        self.notices: list[Notice] = []
+        self.feed = PollingFeed(self, symbols, self, START, self._sleep, self.notices.append)
         self.feed.subscribe(lambda candles: self.told.append(tuple(candles)))
 
     def now_ms(self) -> int:
@@ -99,3 +101,22 @@ def test_the_age_of_the_data_grows_while_nothing_comes() -> None:
     ages = market.feed.data_age_ms()
     assert ages[BTC] < MINUTE + SETTLE_MS + 1_000
     assert ages[ETH] >= ages[BTC]
+
+
+def test_a_symbol_without_candles_is_stale_although_the_others_go_on() -> None:
+    """Told once when it begins and once when it ends."""
+    market = Market()
+    market.broken_until = {ETH: START + 5 * MINUTE}
+    market.run(7)
+    assert [(NoticeKind.STALE, ETH), (NoticeKind.FRESH, ETH)] == [(one.kind, one.symbol) for one in market.notices]
+    assert START + STALE_MS <= market.notices[0].ts_ms < START + 3 * MINUTE
+
+
+def test_warm_up_gives_closed_candles_and_what_follows_joins_on() -> None:
+    """As a feed on a stream does it."""
+    market = Market()
+    market.time_ms = START + 3 * MINUTE + 2_000
+    warm = asyncio.run(market.feed.open({BTC: 2}))
+    assert [START + MINUTE, START + 2 * MINUTE] == [candle.open_time_ms for candle in warm[BTC]]
+    assert () == warm[ETH]
+    assert [((BTC, n), (ETH, n)) for n in (3, 4)] == market.run(5)

@@ -67,6 +67,7 @@ TIME = Endpoint("GET", "/fapi/v1/time", 1, security=Security.NONE)
 EXCHANGE_INFO = Endpoint("GET", "/fapi/v1/exchangeInfo", 1, security=Security.NONE)
 KLINES = Endpoint("GET", "/fapi/v1/klines", 10, security=Security.NONE)
 DEPTH = Endpoint("GET", "/fapi/v1/depth", 20, security=Security.NONE)  # a thousand levels of each side
+FUNDING_RATES = Endpoint("GET", "/fapi/v1/fundingRate", 1, security=Security.NONE)
 
 PLACE_ORDER = Endpoint("POST", "/fapi/v1/order", 0, orders=1)
 PLACE_ALGO = Endpoint("POST", "/fapi/v1/algoOrder", 0, orders=1)

@@ -213,6 +213,14 @@ class Brackets(_Payload):
     brackets: list[Bracket]
 
 
+class FundingRow(_Payload):
+    """A settlement; others than the regular ones are dividends of stock contracts and the like."""
+
+    funding_time: int
+    funding_rate: Decimal
+    rate_type: str = "Regular"
+
+
 class Kline(msgspec.Struct, array_like=True):
     """A row of klines; what follows the volume and the close time is not read."""
 

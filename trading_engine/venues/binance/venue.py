@@ -14,7 +14,7 @@ from decimal import Decimal
 import msgspec
 
 from trading_engine.domain import money
-from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
+from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
@@ -22,7 +22,6 @@ from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
 from trading_engine.domain.streams import DepthSnapshot
-from trading_engine.domain.time import interval_name
 from trading_engine.ports import AccountFacts, FeeRates, MarginMode, PositionMode, VenueEvent, VenueSink
 from trading_engine.venues.binance import codec, facts, limits, shapes
 from trading_engine.venues.binance.codec import Listing
@@ -33,6 +32,7 @@ from trading_engine.venues.binance.limits import Endpoint
 from trading_engine.venues.binance.market import MarketDecoder
 from trading_engine.venues.binance.names import Names
 from trading_engine.venues.binance.orders import CONDITIONAL, placement
+from trading_engine.venues.binance.public import read_candles, traded_symbols
 from trading_engine.venues.binance.rest import Params, Rest, decoded
 from trading_engine.venues.binance.shapes import AlgoOrder, PlainOrder
 from trading_engine.venues.binance.stream import UserStream
@@ -43,8 +43,6 @@ from trading_engine.venues.wire.settings import AccountSettings
 from trading_engine.venues.wire.transport import Reply, Transport
 
 START_MS = 15_000
-FINAL_AFTER_MS = 1_000  # late trades still change a candle for a moment after its end
-_KLINES = 1_500
 _LEVELS = 1_000
 _CHILD_LAG_MS = 10_000  # a child order may be invisible to queries for so long after the trigger
 _GONE = (Meaning.NOT_OPEN, Meaning.NOT_FOUND)
@@ -290,9 +288,7 @@ class BinanceVenue:
             pool = limits.NAMED_LIMITS.get((named.rate_limit_type, named.interval, named.interval_num))
             if pool is not None and named.limit > 0:
                 self._rest.limiter.learn_limit(pool, named.limit)
-        listed = {item.symbol: item for item in info.symbols}
-        for symbol in self._settings.symbols:
-            self._check_symbol(symbol, listed.get(symbol))
+        listed = traded_symbols(info, self._settings)
         rows = await self._rest.read(limits.BRACKETS, (), list[shapes.Brackets])
         tiers = {row.symbol: row for row in rows}
         try:
@@ -301,21 +297,6 @@ class BinanceVenue:
             raise VenueUnavailable(f"{self.name} does not tell all facts of an instrument ({error})") from None
         self._listings = listings
         return [item.instrument for item in listings.values()]
-
-    def _check_symbol(self, symbol: str, info: shapes.SymbolInfo | None) -> None:
-        if info is None:
-            what = "is not listed"
-        elif info.contract_type != "PERPETUAL":
-            what = f"is a contract of type {info.contract_type}, not PERPETUAL"
-        elif info.margin_asset != self._settings.asset:
-            what = f"is settled in {info.margin_asset}, not in {self._settings.asset}"
-        elif info.status != "TRADING":
-            what = f"has the status {info.status}, not TRADING"
-        else:
-            return
-        raise ConfigInvalid(
-            f"account {self.account}: symbol {symbol} {what} at Binance USDⓈ-M; correct it or drop it from the symbols"
-        )
 
     async def account_facts(self) -> AccountFacts:
         """Position mode and permissions. Whether the key may withdraw is told by another host of the venue only."""
@@ -382,30 +363,7 @@ class BinanceVenue:
 
     async def candles(self, symbol: str, interval_ms: int, since_ms: int, until_ms: int) -> Sequence[Candle]:
         """Candles that open in [since_ms, until_ms) and are closed by the venue's clock, oldest first."""
-        word = interval_name(interval_ms)
-        if word not in facts.INTERVALS:
-            raise ConfigInvalid(f"interval {word} is not offered by Binance; use one of {', '.join(facts.INTERVALS)}")
-        instrument = await self._instrument(symbol)
-        rows: list[shapes.Kline] = []
-        start_ms = since_ms
-        while start_ms < until_ms:
-            limit = min(_KLINES, (until_ms - start_ms) // interval_ms + 1)
-            params = (
-                *(("symbol", symbol), ("interval", word), ("startTime", str(start_ms))),
-                *(("endTime", str(until_ms - 1)), ("limit", str(limit))),
-            )
-            weight = limits.kline_weight(limit)
-            page = await self._rest.read(limits.KLINES, params, list[shapes.Kline], weight=weight)
-            rows += page
-            if len(page) < limit:
-                break
-            start_ms = page[-1].open_ms + interval_ms
-        closed_ms = self._rest.clock.now_ms() - FINAL_AFTER_MS
-        return [
-            codec.candle(row, instrument, interval_ms)
-            for row in rows
-            if since_ms <= row.open_ms < until_ms and row.close_ms < closed_ms
-        ]
+        return await read_candles(self._rest, await self._instrument(symbol), interval_ms, since_ms, until_ms)
 
     async def depth(self, symbol: str) -> DepthSnapshot:
         """The best thousand levels of each side: what the stream's changes of the book begin from."""

@@ -456,6 +456,13 @@ class TierRow(msgspec.Struct, rename="camel", frozen=True):
     maint_amount: Number = None
 
 
+class FundingRow(msgspec.Struct, frozen=True):
+    """A past settlement."""
+
+    rate: Number = msgspec.field(name="fundingRate")
+    time_ms: int = msgspec.field(name="fundingTime")
+
+
 class CandleRow(msgspec.Struct, frozen=True):
     """One candle by its open time; nothing says whether it is closed."""
 

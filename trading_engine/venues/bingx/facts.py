@@ -109,6 +109,7 @@ _SECOND_MS = 1_100  # a little more: calls may arrive closer together than they 
 SERVER_TIME = Endpoint("GET", "/openApi/swap/v2/server/time", 10, 1, is_signed=False)
 CONTRACTS = Endpoint("GET", "/openApi/swap/v2/quote/contracts", 5, 1, is_signed=False)
 KLINES = Endpoint("GET", "/openApi/swap/v3/quote/klines", 10, 1, is_signed=False)
+FUNDING_RATES = Endpoint("GET", "/openApi/swap/v2/quote/fundingRate", 5, 1, is_signed=False)
 BALANCE = Endpoint("GET", "/openApi/swap/v3/user/balance", 5, 3)
 POSITIONS = Endpoint("GET", "/openApi/swap/v2/user/positions", 5, 3)
 INCOME = Endpoint("GET", "/openApi/swap/v2/user/income", 5, 2)

@@ -12,3 +12,6 @@ class Credentials:
 
     key: str = field(repr=False)
     secret: str = field(repr=False)
+
+
+NOBODY = Credentials("", "")  # for public questions

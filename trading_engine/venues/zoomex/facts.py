@@ -31,6 +31,7 @@ TIME = "/market/time"
 INSTRUMENTS = "/market/instruments-info"
 RISK_LIMITS = "/market/risk-limit"
 KLINES = "/market/kline"
+FUNDING_RATES = "/market/funding/history"
 CREATE = "/order/create"
 CANCEL = "/order/cancel"
 CANCEL_ALL = "/order/cancel-all"
@@ -57,7 +58,9 @@ POOLS: Mapping[str, Pool] = {
     OTHER_POOL: Pool(OTHER_POOL, _PER_SECOND, _SECOND_MS, 2),
     **{path: Pool(path, _PER_SECOND, _SECOND_MS, _RESERVED.get(path, 2)) for path in _OWN_POOLS},
 }
-PUBLIC_PATHS = frozenset({TIME, INSTRUMENTS, RISK_LIMITS, KLINES})  # only the limit of the address applies
+PUBLIC_PATHS = frozenset(
+    {TIME, INSTRUMENTS, RISK_LIMITS, KLINES, FUNDING_RATES}
+)  # only the limit of the address applies
 BAN_MS = 600_000  # "stop all HTTP and wait ten minutes"
 
 
@@ -76,6 +79,7 @@ EXECUTIONS_PER_PAGE = 100
 POSITIONS_PER_PAGE = 200
 INSTRUMENTS_PER_PAGE = 1_000
 CANDLES_PER_PAGE = 1_000
+FUNDING_RATES_PER_PAGE = 200
 CANDLES_PER_WINDOW = 990  # fits a page whether or not the venue counts both ends of a window
 
 INTERVALS: Mapping[int, str] = {

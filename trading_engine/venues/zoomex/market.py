@@ -1,12 +1,12 @@
-"""Instruments and candles.
+"""Instruments, candles, settlements.
 
 What belongs here: public facts of symbols. What does not: what rows mean (codec), anything of an account (account).
 """
 
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.instrument import Instrument
-from trading_engine.domain.market import Candle
-from trading_engine.domain.time import interval_name
+from trading_engine.domain.market import Candle, FundingRate
+from trading_engine.domain.time import MINUTE_MS, floor_to, interval_name
 from trading_engine.venues.wire.settings import AccountSettings
 from trading_engine.venues.zoomex import codec, facts, shapes
 from trading_engine.venues.zoomex.rest import Query, Rest
@@ -73,3 +73,25 @@ class Market:
                 if since_ms <= candle.open_time_ms < until_ms and candle.close_time_ms <= now_ms:
                     found[candle.open_time_ms] = candle
         return [found[open_ms] for open_ms in sorted(found)]
+
+    async def settlements(self, symbol: str, since_ms: int, until_ms: int) -> list[FundingRate]:
+        """Settlements in [since_ms, until_ms), oldest first, each at its minute. The venue answers newest first."""
+        found: dict[int, FundingRate] = {}
+        before_ms = until_ms
+        while since_ms < before_ms:
+            query = (
+                ("category", facts.CATEGORY),
+                ("symbol", symbol),
+                ("startTime", since_ms),
+                ("endTime", before_ms - 1),
+                ("limit", facts.FUNDING_RATES_PER_PAGE),
+            )
+            rows, _ = shapes.page((await self._rest.read(facts.FUNDING_RATES, query)).result, shapes.FundingRow)
+            times = [shapes.instant_ms(row.funding_rate_timestamp) for row in rows]
+            for row, time_ms in zip(rows, times, strict=True):
+                at_ms = floor_to(time_ms, MINUTE_MS)
+                found[at_ms] = FundingRate(symbol, at_ms, shapes.needed(row.funding_rate, "funding rate"))
+            if len(rows) < facts.FUNDING_RATES_PER_PAGE or min(times) >= before_ms:
+                break
+            before_ms = min(times)
+        return [found[at_ms] for at_ms in sorted(found) if since_ms <= at_ms < until_ms]

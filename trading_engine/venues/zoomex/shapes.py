@@ -190,6 +190,13 @@ class ServerTime(msgspec.Struct, rename="camel"):
     time_nano: str
 
 
+class FundingRow(msgspec.Struct, rename="camel"):
+    """A past settlement."""
+
+    funding_rate: Number
+    funding_rate_timestamp: Number
+
+
 class Klines(msgspec.Struct):
     """Candles, newest first."""
 
