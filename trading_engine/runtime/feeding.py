@@ -1,4 +1,4 @@
-"""Live candles for a run: the venue's market stream checked against its history, or history alone.
+"""Live candles for a run: the venue's market stream, checked against its history.
 
 What belongs here: putting stream, history and feed together, and what a feed's notices mean for the engine. What does
 not: which stream a venue has (remote), how candles are made (marketdata), what follows from a fault (core).
@@ -14,9 +14,7 @@ from trading_engine.domain.events import FeedFault, FeedReported
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
 from trading_engine.domain.streams import MarketSink
-from trading_engine.domain.time import MINUTE_MS, floor_to
 from trading_engine.marketdata.feed import CandleHistory, FeedSettings, LiveFeed, Notice, NoticeKind
-from trading_engine.marketdata.polling import PollingFeed
 from trading_engine.ports import CandleSink, Clock
 from trading_engine.runtime import remote
 from trading_engine.venues.wire.transport import Transport
@@ -52,13 +50,7 @@ class Feeding:
         self._stream = remote.make_stream(config, instruments, clock, self._transport, _note, self._sleep)
         self.on_report: OnReport | None = None
         symbols = tuple(instrument.symbol for instrument in instruments)
-        self._feed: LiveFeed | PollingFeed
-        if self._stream is None:
-            begin_ms = floor_to(clock.now_ms(), MINUTE_MS)
-            self._feed = PollingFeed(history, symbols, clock, begin_ms, self._sleep, self._on_notice)
-        else:
-            settings = FeedSettings(symbols)
-            self._feed = LiveFeed(self._stream, history, clock, settings, self._on_notice, self._sleep)
+        self._feed = LiveFeed(self._stream, history, clock, FeedSettings(symbols), self._on_notice, self._sleep)
 
     async def open(self, counts: Mapping[str, int]) -> Mapping[str, Sequence[Candle]]:
         """The last closed candles for the warm-up; what is handed on later begins right after them.
@@ -73,16 +65,14 @@ class Feeding:
         self._feed.subscribe(sink)
 
     def listen(self, sink: MarketSink) -> None:
-        """Give `sink` what else the stream says; nothing where there is no stream."""
-        if self._stream is not None:
-            self._stream.listen(sink)
+        """Give `sink` what else the stream says."""
+        self._stream.listen(sink)
 
     async def run(self) -> None:
         """Hand candles on until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._feed.run(), name="candles")
-            if self._stream is not None:
-                tasks.create_task(self._stream.run(), name="market stream")
+            tasks.create_task(self._stream.run(), name="market stream")
 
     async def close(self) -> None:
         """End every connection; again has no effect."""

@@ -25,16 +25,18 @@ from trading_engine.system.clock import AdoptedClock
 from trading_engine.system.redaction import register_secret
 from trading_engine.venues.binance import facts as binance
 from trading_engine.venues.binance.market_stream import BinanceMarketStream
-from trading_engine.venues.binance.market_stream import StreamSettings as BinanceStreamSettings
 from trading_engine.venues.binance.public import BinancePublic
 from trading_engine.venues.binance.venue import BinanceVenue
 from trading_engine.venues.bingx import facts as bingx
+from trading_engine.venues.bingx.market_stream import BingxMarketStream
 from trading_engine.venues.bingx.public import BingxPublic
 from trading_engine.venues.bingx.venue import BingxVenue
+from trading_engine.venues.wire.market_stream import StreamSettings
 from trading_engine.venues.wire.secrets import Credentials
 from trading_engine.venues.wire.settings import AccountSettings, Hosts
 from trading_engine.venues.wire.transport import NoReply, NotSent, Transport
 from trading_engine.venues.zoomex import facts as zoomex
+from trading_engine.venues.zoomex.market_stream import ZoomexMarketStream
 from trading_engine.venues.zoomex.public import ZoomexPublic
 from trading_engine.venues.zoomex.venue import ZoomexVenue
 
@@ -144,17 +146,21 @@ class StreamNeeds:
     with_marks: bool
 
 
-def _binance_stream(needs: StreamNeeds) -> PublicStream:
-    topics = ("kline_1m", "markPrice@1s") if needs.with_marks else ("kline_1m",)
-    settings = BinanceStreamSettings(needs.url, tuple(one.symbol for one in needs.instruments), topics)
-    return BinanceMarketStream(
-        needs.transport, needs.clock, needs.instruments, settings, needs.on_note, sleep=needs.sleep
-    )
+def _maker(kind: Callable[..., PublicStream]) -> Callable[[StreamNeeds], PublicStream]:
+    """Every venue's stream is made alike, and names its topics alike."""
+
+    def make(needs: StreamNeeds) -> PublicStream:
+        topics = ("kline_1m", "markPrice") if needs.with_marks else ("kline_1m",)
+        settings = StreamSettings(needs.url, tuple(one.symbol for one in needs.instruments), topics)
+        return kind(needs.transport, needs.clock, needs.instruments, settings, needs.on_note, sleep=needs.sleep)
+
+    return make
 
 
-# A venue that is not here has no stream of its own yet: it is asked after each minute instead.
 _STREAMS: Mapping[str, Callable[[StreamNeeds], PublicStream]] = {
-    "binance": _binance_stream,
+    "binance": _maker(BinanceMarketStream),
+    "bingx": _maker(BingxMarketStream),
+    "zoomex": _maker(ZoomexMarketStream),
 }
 
 
@@ -165,16 +171,13 @@ def make_stream(
     transport: Transport,
     on_note: Callable[[str], None],
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> PublicStream | None:
-    """The venue's market stream at the run's own host, None where there is none; nothing is sent yet.
+) -> PublicStream:
+    """The venue's market stream at the run's own host; nothing is sent yet.
 
     Paper also hears of mark prices and settlements: a real venue books those itself.
     """
-    maker = _STREAMS.get(config.venue)
-    if maker is None:
-        return None
     url, with_marks = hosts_of(config).public_ws_url, config.mode == "paper"
-    return maker(StreamNeeds(transport, clock, instruments, url, on_note, sleep, with_marks))
+    return _STREAMS[config.venue](StreamNeeds(transport, clock, instruments, url, on_note, sleep, with_marks))
 
 
 def make_venue(config: Config, clock: Clock) -> RemoteVenue:

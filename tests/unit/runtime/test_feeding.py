@@ -76,7 +76,7 @@ def needs_of(config: Config, monkeypatch: pytest.MonkeyPatch) -> StreamNeeds:
 
     async def make() -> None:
         transport = Transport()
-        assert remote.make_stream(config, [make_instrument(BTC)], Standing(), transport, note) is not None
+        remote.make_stream(config, [make_instrument(BTC)], Standing(), transport, note)
         await transport.close()
 
     asyncio.run(make())
@@ -108,9 +108,8 @@ def test_a_server_on_this_machine_is_listened_to_in_every_mode(
     assert "ws://127.0.0.1:9001/market" == needs.url
 
 
-def test_a_venue_without_a_stream_is_asked_each_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Opened and warmed up like one that has a stream; there is nothing else to listen to."""
-    monkeypatch.setattr(remote, "_STREAMS", {})
+def test_the_warm_up_comes_from_history_and_takes_one_more(tmp_path: Path) -> None:
+    """History may lack the minute that has just ended."""
     history = History()
 
     async def main() -> None:
