@@ -20,7 +20,14 @@ from enum import StrEnum
 from typing import Protocol
 
 from trading_engine.core.state import Book, ForeignHolding
-from trading_engine.domain.events import FillSeen, IncomeSeen, OrderReported, StreamLost, StreamRestored
+from trading_engine.domain.events import (
+    ClockMeasured,
+    FillSeen,
+    IncomeSeen,
+    OrderReported,
+    StreamLost,
+    StreamRestored,
+)
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
@@ -154,6 +161,7 @@ class Capabilities:
 
 VenueEvent = FillSeen | IncomeSeen | OrderReported | StreamLost | StreamRestored
 VenueSink = Callable[[VenueEvent], None]
+ClockListener = Callable[[ClockMeasured], None]
 
 
 class Venue(Protocol):
@@ -272,6 +280,13 @@ class RemoteVenue(Venue, Protocol):
 
     async def measure_clock(self) -> int:
         """Measure again; what the venue's clock is ahead of ours, in ms."""
+        ...
+
+    def watch_clock(self, listener: ClockListener) -> None:
+        """Tell `listener` the last measurement, where there is one, and every one from now on.
+
+        Those that a refused timestamp has caused are among them.
+        """
         ...
 
     async def account_facts(self) -> AccountFacts:

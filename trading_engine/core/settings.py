@@ -99,6 +99,7 @@ class ExecutionSettings:
     resend_ms               a protective order without an answer for this long is sent again under a new id: it is
                             reduce-only, so two of them close no more than one; the wait doubles each time
     reconcile_interval_ms   period of reconciliation
+    clock_warning_ms        a difference of the clocks above this is told
     """
 
     max_send_delay_ms: int = 10_000
@@ -113,6 +114,12 @@ class ExecutionSettings:
     stop_spacing_ms: int = 1_000
     resend_ms: int = 2_000
     reconcile_interval_ms: int = 300_000
+    clock_warning_ms: int = 250
+
+    @property
+    def clock_limit_ms(self) -> int:
+        """A difference of the clocks above this takes too much of the receive window: no entries."""
+        return self.recv_window_ms // 2
 
 
 class ForeignPolicy(StrEnum):

@@ -47,6 +47,8 @@ T = TypeVar("T")
 
 OPENING_ID = "opening"
 RETRY_OPEN_S = 5.0
+CLOCK_PERIOD_S = 3_600.0
+CLOCK_RETRY_S = 60.0
 MOST_AHEAD_MS = 10 * MINUTE_MS
 
 
@@ -170,11 +172,15 @@ class LiveRun(Process):
         worker.start()
         asking = asyncio.create_task(feed.run(), name="candles")
         asking.add_done_callback(lambda task: _failed(task, session))
+        venue.watch_clock(session.handle)
+        comparing = asyncio.create_task(self._compare_clocks(venue), name="clock")
+        comparing.add_done_callback(lambda task: _failed(task, session))
         try:
             await session.run()
         finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            for task in (asking, comparing):
+                task.cancel()
+            await asyncio.gather(asking, comparing, return_exceptions=True)
             await control.stop()
             await worker.stop(SHUTDOWN_BUDGET_S / 4)
         return EXIT_DONE
@@ -246,6 +252,18 @@ class LiveRun(Process):
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self._pace)
 
+    async def _compare_clocks(self, venue: RemoteVenue) -> None:
+        """Every hour; the session is told of each measurement, that of the opening included."""
+        pause_s = CLOCK_PERIOD_S
+        while True:
+            await self._sleep(pause_s)
+            try:
+                await venue.measure_clock()
+                pause_s = CLOCK_PERIOD_S
+            except VenueUnavailable as error:
+                logger.warning("{}'s clock could not be measured ({})", venue.name, error)
+                pause_s = CLOCK_RETRY_S
+
     async def _book_opening(self, venue: RemoteVenue, pump: Pump, settings: EngineSettings) -> None:
         """The wallet as it is when the ledger begins: what made it so is not ours to count."""
         now_ms = self._clock.now_ms()
@@ -270,6 +288,6 @@ def _written_in_the_future(loaded: Loaded) -> str:
 
 
 def _failed(task: "asyncio.Task[None]", session: Session) -> None:
-    """A feed that has failed by itself ends the run: candles would be missed in silence."""
+    """A task that has failed by itself ends the run: what it did would be missed in silence."""
     if not task.cancelled() and (error := task.exception()) is not None:
         session.fail(error)

@@ -20,7 +20,7 @@ from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
 from trading_engine.domain.time import interval_name
-from trading_engine.ports import AccountFacts, FeeRates, MarginMode, PositionMode, VenueEvent, VenueSink
+from trading_engine.ports import AccountFacts, ClockListener, FeeRates, MarginMode, PositionMode, VenueEvent, VenueSink
 from trading_engine.venues.binance import codec, facts, limits, shapes
 from trading_engine.venues.binance.codec import Listing
 from trading_engine.venues.binance.errors import Refusal
@@ -84,6 +84,10 @@ class BinanceVenue:
     async def measure_clock(self) -> int:
         """What the venue's clock is ahead of ours, in ms."""
         return await self._rest.measure_clock()
+
+    def watch_clock(self, listener: ClockListener) -> None:
+        """Tell `listener` the last measurement of the clock and every one from now on."""
+        self._rest.clock.tell(listener)
 
     def subscribe(self, sink: VenueSink) -> None:
         """Send events of the user stream to `sink`."""

@@ -19,7 +19,7 @@ from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
 from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
-from trading_engine.ports import AccountFacts, FeeRates, MarginMode, PositionMode, VenueEvent, VenueSink
+from trading_engine.ports import AccountFacts, ClockListener, FeeRates, MarginMode, PositionMode, VenueEvent, VenueSink
 from trading_engine.venues.bingx import account, codec, facts, market, orders
 from trading_engine.venues.bingx.codec import OneOrder, OrderList, OrderRow, PositionRow
 from trading_engine.venues.bingx.facts import Endpoint
@@ -107,6 +107,10 @@ class BingxVenue:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._transport.close()
+
+    def watch_clock(self, listener: ClockListener) -> None:
+        """Tell `listener` the last measurement of the clock and every one from now on."""
+        self._venue_clock.tell(listener)
 
     def subscribe(self, sink: VenueSink) -> None:
         """Send user-stream events to `sink` from now on."""

@@ -17,7 +17,7 @@ from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
 from trading_engine.domain.orders import OrderReport, OrderRequest
 from trading_engine.domain.reports import Accepted, Balance, Outcome, VenuePosition
-from trading_engine.ports import AccountFacts, FeeRates, MarginMode, PositionMode, VenueEvent, VenueSink
+from trading_engine.ports import AccountFacts, ClockListener, FeeRates, MarginMode, PositionMode, VenueEvent, VenueSink
 from trading_engine.venues.wire.clock import Milliseconds
 from trading_engine.venues.wire.outcome import Meaning
 from trading_engine.venues.wire.secrets import Credentials
@@ -97,6 +97,10 @@ class ZoomexVenue:
     async def measure_clock(self) -> int:
         """What the venue's clock is ahead of ours, in ms."""
         return await self._rest.measure_clock()
+
+    def watch_clock(self, listener: ClockListener) -> None:
+        """Tell `listener` the last measurement of the clock and every one from now on."""
+        self._rest.clock.tell(listener)
 
     # ── the stream ──────────────────────────────────────────────────────────
 
