@@ -270,8 +270,15 @@ class RemoteVenue(Venue, Protocol):
     Settings answer Accepted for "already so", like `set_leverage`.
     """
 
+    async def connect(self) -> None:
+        """Measure the clock, read limits and instruments: enough to ask and to order, without hearing anything.
+
+        VenueUnavailable where it cannot; what wants an operator is VenueRejected (the key) or ConfigInvalid.
+        """
+        ...
+
     async def open(self) -> None:
-        """Measure the clock, read limits and instruments, start the user stream. VenueUnavailable where it cannot."""
+        """Connect, then start the user stream; errors as `connect`."""
         ...
 
     async def close(self) -> None:

@@ -88,6 +88,7 @@ def run(options: RunOptions) -> int:
 def _run_live(options: RunOptions, config: Config) -> int:
     """The same on a real venue. The adapters are imported here: paper trading does without a network."""
     from trading_engine.runtime import live  # noqa: PLC0415 - see above
+    from trading_engine.runtime.acknowledgement import acknowledge  # noqa: PLC0415 - see above
 
     live.refuse_leftovers(options)
     bootstrap.strategies_of(config, config.symbols)
@@ -96,7 +97,7 @@ def _run_live(options: RunOptions, config: Config) -> int:
     state = state_dir.resolve(options.state_dir, os.environ)
     if not state.database.exists():
         _refuse_to_begin_stopped(config)
-    live.acknowledge(config)
+    acknowledge(config)
     return _locked(state, lambda prepared: live.LiveRun(options, config, prepared))
 
 

@@ -113,8 +113,7 @@ def settings_only(options: RunOptions, environ: Mapping[str, str]) -> tuple[Conf
     config = configuration(options, environ)
     if config.mode != "paper":
         raise ConfigInvalid(
-            f"{options.config_path}: mode = {config.mode}: this command knows paper accounts only; at a venue use its"
-            " website, and `run` reconciles when it starts"
+            f"{options.config_path}: mode = {config.mode}: its account is at the venue, not on the paper exchange"
         )
     instruments = {symbol: instrument_of(config, symbol) for symbol in config.symbols}
     return config, engine_settings(config, instruments), _terms(config)

@@ -7,7 +7,6 @@ A start without a reachable venue waits for it: positions keep their stops there
 """
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import TypeVar
@@ -32,7 +31,7 @@ from trading_engine.runtime.bootstrap import Finding, RunOptions
 from trading_engine.runtime.brain import Brain
 from trading_engine.runtime.control import ControlServer
 from trading_engine.runtime.executor import Executor
-from trading_engine.runtime.process import EXIT_DONE, EXIT_REFUSED, SHUTDOWN_BUDGET_S, Process, initial_state, require
+from trading_engine.runtime.process import EXIT_DONE, SHUTDOWN_BUDGET_S, Process, initial_state, require
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.session import Identity, Parts, Session
 from trading_engine.runtime.timers import Timers
@@ -52,9 +51,6 @@ CLOCK_RETRY_S = 60.0
 MOST_AHEAD_MS = 10 * MINUTE_MS
 
 
-ACKNOWLEDGEMENT = "I UNDERSTAND THE RISKS"
-
-
 def refuse_leftovers(options: RunOptions) -> None:
     """Options that only recorded or synthetic candles have a use for."""
     for name, given in (("--replay", options.replay), ("--funding", options.funding), ("--seed", options.seed)):
@@ -62,24 +58,6 @@ def refuse_leftovers(options: RunOptions) -> None:
             raise ConfigInvalid(f"{name}: has no effect on a real venue; it goes with mode = paper", exit_code=2)
     if options.speed is not None:
         raise ConfigInvalid("--speed: a real venue has its own time; it goes with mode = paper", exit_code=2)
-
-
-def acknowledge(config: Config) -> None:
-    """Real money is traded only after somebody has typed that they know it; ConfigInvalid (exit 3) otherwise."""
-    if config.mode != "live" or remote.hosts_of(config).is_local:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConfigInvalid(
-            f"mode = live trades real money: start it from a terminal and type {ACKNOWLEDGEMENT}",
-            exit_code=EXIT_REFUSED,
-        )
-    sys.stderr.write(
-        f"This trades REAL MONEY on {config.venue}, account {config.account}, symbols {', '.join(config.symbols)}.\n"
-        f"Type {ACKNOWLEDGEMENT} to go on: "
-    )
-    sys.stderr.flush()
-    if sys.stdin.readline().strip() != ACKNOWLEDGEMENT:
-        raise ConfigInvalid("not acknowledged; nothing was started", exit_code=EXIT_REFUSED)
 
 
 def rehearse(config: Config) -> list[Finding]:
@@ -135,6 +113,8 @@ class LiveRun(Process):
             loaded = store.load()
             require(startup.switched_off(loaded.book, self._stop_file))
             require(_written_in_the_future(loaded))
+            remedy = startup.remedy_of(self._options, config)
+            require(startup.left_behind(loaded.book, None, config.symbols, remedy))
             self._configure_logging()
             if note := remote.address_note(config):
                 self._warn(note)

@@ -7,7 +7,7 @@ both: it is how both are rehearsed.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -81,8 +81,8 @@ def address_note(config: Config) -> str:
     return f"the venue is a server on this machine ({hosts.rest_url})" if hosts.is_local else ""
 
 
-def settings_of(config: Config) -> AccountSettings:
-    """What the adapter is told."""
+def settings_of(config: Config, mode: PositionMode | None = None) -> AccountSettings:
+    """What the adapter is told; `mode` where the account is in another position mode than the configuration's."""
     section = venue_config(config)
     is_testnet = config.mode == "testnet" and not hosts_of(config).is_local
     return AccountSettings(
@@ -91,14 +91,14 @@ def settings_of(config: Config) -> AccountSettings:
         hosts=hosts_of(config),
         asset=_KNOWN[config.venue].testnet_asset if is_testnet else "USDT",
         recv_window_ms=config.execution.recv_window_ms,
-        position_mode=PositionMode(section.position_mode),
+        position_mode=mode or PositionMode(section.position_mode),
         trigger_by=section.trigger_by,
     )
 
 
-def make_venue(config: Config, clock: Clock) -> RemoteVenue:
-    """The adapter; nothing is sent yet."""
-    settings, credentials = settings_of(config), _credentials(config.credentials)
+def make_venue(config: Config, clock: Clock, mode: PositionMode | None = None) -> RemoteVenue:
+    """The adapter; nothing is sent yet. `mode` as for `settings_of`."""
+    settings, credentials = settings_of(config, mode), _credentials(config.credentials)
     match config.venue:
         case "binance":
             return BinanceVenue(credentials, settings, clock)
@@ -150,9 +150,18 @@ def _credentials(given: CredentialsConfig | None) -> Credentials:
 
 
 async def open_venue(venue: RemoteVenue) -> None:
-    """Reach the venue; ConfigInvalid where it refuses the key: a restart would not help."""
+    """Reach the venue and hear its stream; ConfigInvalid where it refuses the key: a restart would not help."""
+    await _reach(venue, venue.open())
+
+
+async def connect_venue(venue: RemoteVenue) -> None:
+    """Reach the venue for questions and orders, without its stream; errors as `open_venue`."""
+    await _reach(venue, venue.connect())
+
+
+async def _reach(venue: RemoteVenue, way: Awaitable[None]) -> None:
     try:
-        await venue.open()
+        await way
     except VenueRejected as error:
         raise ConfigInvalid(
             f"account {venue.account}: {venue.name} refuses the API key ({error}); check key, secret, permissions and"

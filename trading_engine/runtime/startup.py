@@ -4,7 +4,7 @@ What belongs here: refusals that leave everything as it is, and the warnings of 
 start itself (app), checks of configuration and data alone (bootstrap).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def torn_apart(state: StateDir, loaded: Loaded, paper: Paper | None) -> str:
     return lost_engine(state) if not loaded.last_seq else ""
 
 
-def left_behind(book: Book, paper: Paper | None, traded: Mapping[str, Instrument], remedy: Callable[[str], str]) -> str:
+def left_behind(book: Book, paper: Paper | None, traded: Iterable[str], remedy: Callable[[str], str]) -> str:
     """Why a run on these symbols would leave something unwatched; `remedy` says what to do about a symbol."""
     held = {order.symbol: "order" for order in book.orders.values() if order.is_live}
     account = None if paper is None else paper.account

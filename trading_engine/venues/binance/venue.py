@@ -66,14 +66,18 @@ class BinanceVenue:
 
     # ── life ────────────────────────────────────────────────────────────────
 
-    async def open(self) -> None:
-        """Measure the clock, read limits and instruments, start the user stream; VenueUnavailable where it cannot.
+    async def connect(self) -> None:
+        """Measure the clock, read limits and instruments; VenueUnavailable where it cannot.
 
         A refused key is VenueRejected, a symbol that is not traded ConfigInvalid: both want an operator.
         """
         await self.measure_clock()
         await self.instruments()
         self._rest.is_started = True
+
+    async def open(self) -> None:
+        """Connect, then start the user stream; errors as `connect`."""
+        await self.connect()
         await self._stream.start(START_MS)
 
     async def close(self) -> None:

@@ -83,7 +83,12 @@ class BingxVenue:
     # ── life ────────────────────────────────────────────────────────────────
 
     async def open(self) -> None:
-        """Measure the clock, check the wallet's asset against the host, read the instruments, start the stream.
+        """Connect, then start the stream; errors as `connect`."""
+        await self.connect()
+        self._spawn(self._live())
+
+    async def connect(self) -> None:
+        """Measure the clock, check the wallet's asset against the host, read the instruments.
 
         ConfigInvalid for a key that is refused, for play money on the live host or the reverse, and for a symbol
         that is not listed; VenueUnavailable where the venue cannot be asked.
@@ -98,7 +103,6 @@ class BingxVenue:
                 f"account {self.account}: bingx refuses the API key ({error}); check key, secret, permissions and the"
                 " key's list of addresses"
             ) from None
-        self._spawn(self._live())
 
     async def close(self) -> None:
         """End the stream and every connection; again has no effect."""

@@ -66,8 +66,8 @@ class ZoomexVenue:
 
     # ── opening and closing ─────────────────────────────────────────────────
 
-    async def open(self) -> None:
-        """Measure the clock, read instruments and wallet, start the stream.
+    async def connect(self) -> None:
+        """Measure the clock, read instruments and wallet.
 
         VenueUnavailable where the venue cannot be reached, ConfigInvalid where it refuses the key or a symbol.
         """
@@ -82,6 +82,10 @@ class ZoomexVenue:
                 f"account {self.account}: zoomex refuses the API key ({error.code}); check key, secret, permissions and"
                 " the key's list of addresses"
             ) from None
+
+    async def open(self) -> None:
+        """Connect, then start the stream; errors as `connect`."""
+        await self.connect()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._stream.run(), name="zoomex:stream")
             self._task.add_done_callback(self._on_stream_end)
