@@ -147,6 +147,7 @@ class Capabilities:
     separate_stop_space   stops are listed and cancelled apart from plain orders (the adapter hides it)
     absence_is_proof      "unknown order" is final at once: no request can be in flight (in process)
     visibility_delay_ms   how long an accepted order may be invisible to queries
+    history_ms            how far back executions and incomes are told; 0 for everything there ever was
     """
 
     order_types: frozenset[OrderType]
@@ -156,6 +157,7 @@ class Capabilities:
     separate_stop_space: bool
     absence_is_proof: bool
     visibility_delay_ms: int
+    history_ms: int = 0
     notes: tuple[str, ...] = field(default=())
 
 
@@ -203,11 +205,11 @@ class Venue(Protocol):
         ...
 
     async def fills_since(self, since_ms: int) -> Sequence[Fill]:
-        """Every fill at or after `since_ms`, oldest first."""
+        """Every fill at or after `since_ms`, oldest first; what is older than `history_ms` is not told any more."""
         ...
 
     async def incomes_since(self, since_ms: int) -> Sequence[Income]:
-        """Funding, transfers and other wallet changes at or after `since_ms`, oldest first; no fills."""
+        """Funding, transfers and other wallet changes at or after `since_ms`, oldest first; no fills. As for fills."""
         ...
 
     async def positions(self) -> Sequence[VenuePosition]:

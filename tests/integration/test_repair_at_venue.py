@@ -10,6 +10,7 @@ import pytest
 from fakes.venue_rig import VenueDesk, venue_desk
 
 from trading_engine.system.single_instance import InstanceLock
+from trading_engine.venue_servers.exchange import LocalExchange
 from trading_engine.venue_servers.faults import Mishap, Rule
 from trading_engine.venues.embedded.account import Kind
 
@@ -125,3 +126,19 @@ def test_a_state_of_another_venue_or_without_a_beginning_is_refused(desk: VenueD
     steps = desk.flatten()
     assert "whether an engine trades on this account elsewhere is not known" in steps[0]
     assert [] == desk.held()
+
+
+@pytest.mark.parametrize("desk", ["zoomex"], indirect=True)
+def test_money_that_the_venue_does_not_tell_of_is_booked_by_an_operator_s_word(desk: VenueDesk) -> None:
+    """A transfer: no income tells it. It is told, and booked as an adjustment, so that the ledger is the wallet's."""
+
+    def transfer(exchange: LocalExchange) -> None:
+        exchange.account.progress.wallet_e8 -= 250 * 10**8
+
+    desk.venue.do(transfer)
+    assert [("wallet", "told")] == desk.plan()
+    assert ["done: -250 USDT booked as an adjustment (a transfer)"] == desk.apply(
+        "--book-gap", "--reason", "a transfer"
+    )
+    assert [] == desk.plan()
+    desk.call("audit")

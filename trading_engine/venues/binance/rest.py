@@ -15,7 +15,7 @@ import msgspec
 
 from trading_engine.domain.errors import RateLimited, VenueRejected, VenueUnavailable
 from trading_engine.domain.reports import Rejected, Unknown
-from trading_engine.venues.binance import errors, limits
+from trading_engine.venues.binance import errors, facts, limits
 from trading_engine.venues.binance.errors import Refusal
 from trading_engine.venues.binance.facts import NAME
 from trading_engine.venues.binance.limits import Endpoint, Security
@@ -136,14 +136,18 @@ class Rest:
         headers: dict[str, str] = {}
         if endpoint.security is not Security.NONE:
             headers["X-MBX-APIKEY"] = self._credentials.key
-        url, body = f"{self._settings.hosts.rest_url}{endpoint.path}", b""
+        base = facts.wallet_url(self._settings.hosts) if endpoint.is_wallet else self._settings.hosts.rest_url
+        if base is None:
+            raise NotSent("no host is known for this question")
+        url, body = f"{base}{endpoint.path}", b""
         if endpoint.method == "POST" and text:
             headers["Content-Type"] = _FORM
             body = text.encode()
         elif text:
             url = f"{url}?{text}"
         reply = await self._transport.request(endpoint.method, url, headers, body)
-        limits.learn(self.limiter, reply, self.clock.now_ms())
+        if not endpoint.is_wallet:
+            limits.learn(self.limiter, reply, self.clock.now_ms())
         return reply
 
     def _text(self, endpoint: Endpoint, params: Params) -> str:

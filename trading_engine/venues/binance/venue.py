@@ -321,18 +321,30 @@ class BinanceVenue:
         )
 
     async def account_facts(self) -> AccountFacts:
-        """Position mode and permissions. Whether the key may withdraw is told by another host of the venue only."""
+        """Position mode and permissions. What the key may do is told by another host of the venue, if it answers."""
         config = await self._rest.read(limits.ACCOUNT_CONFIG, (), shapes.AccountConfig)
-        notes = ["whether the key may withdraw is not told by the futures API: look at the key's page"]
+        key, notes = await self._key_facts()
         if config.multi_assets_margin:
             notes.append("multi-assets mode is on: isolated margin is not possible")
         return AccountFacts(
             position_mode=PositionMode.HEDGE if config.dual_side_position else PositionMode.ONE_WAY,
-            can_trade=config.can_trade,
-            can_withdraw=None,
+            can_trade=False if key is not None and key.enable_futures is False else config.can_trade,
+            can_withdraw=None if key is None else key.enable_withdrawals,
             is_demo=facts.is_demo(self._settings.hosts),
             notes=tuple(notes),
         )
+
+    async def _key_facts(self) -> tuple[shapes.KeyFacts | None, list[str]]:
+        """What the key may do, None with a note where that is not told."""
+        if facts.wallet_url(self._settings.hosts) is None:
+            return None, ["whether the key may withdraw is not told by this host: look at the key's page"]
+        try:
+            answer = await self._rest.ask(limits.KEY_FACTS, (), shapes.KeyFacts)
+        except VenueUnavailable as error:
+            return None, [f"whether the key may withdraw is not known ({error}): look at the key's page"]
+        if isinstance(answer, Refusal):
+            return None, [f"whether the key may withdraw is not told ({answer.told}): look at the key's page"]
+        return answer, []
 
     async def fee_rates(self, symbol: str) -> FeeRates:
         """What the account pays on a symbol."""

@@ -25,7 +25,9 @@ from trading_engine.domain.market import Candle, Side
 from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState, OrderType, TradeSide
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
 from trading_engine.ports import FeeRates, MarginMode, PositionMode, RemoteVenue
+from trading_engine.venues.binance import facts as binance_facts
 from trading_engine.venues.binance.venue import BinanceVenue
+from trading_engine.venues.wire.settings import Hosts
 
 D = Decimal
 GONE = Answer({"code": -2011, "msg": "Unknown order sent."}, 400)
@@ -458,6 +460,38 @@ def test_account_facts_and_fees_are_read() -> None:
         assert FeeRates(D("0.0002"), D("0.0005")) == await venue.fee_rates("BTCUSDT")
 
     play(scene)
+
+
+@pytest.mark.parametrize(
+    ("told", "can_trade", "can_withdraw", "notes"),
+    [
+        ({"enableWithdrawals": True, "enableFutures": True}, True, True, 0),
+        ({"enableWithdrawals": False, "enableFutures": True}, True, False, 0),
+        ({"enableWithdrawals": False, "enableFutures": False}, False, False, 0),
+        ({"unexpected": 1}, True, None, 1),
+        (Answer({"code": -2015, "msg": "no"}, 401), True, None, 1),
+    ],
+)
+def test_what_the_key_may_do_is_asked_of_the_wallet_and_never_guessed(
+    told: Any, can_trade: bool, can_withdraw: bool | None, notes: int
+) -> None:
+    """An answer that does not come leaves the question open, with a note; the budget of the futures is not touched."""
+
+    async def scene(server: Server, venue: BinanceVenue) -> None:
+        server.say("GET /fapi/v1/accountConfig", {"canTrade": True, "dualSidePosition": False})
+        server.say("GET /sapi/v1/account/apiRestrictions", told)
+        facts = await venue.account_facts()
+        assert (can_trade, can_withdraw, notes) == (facts.can_trade, facts.can_withdraw, len(facts.notes))
+
+    play(scene)
+
+
+def test_the_wallets_host_is_asked_for_real_keys_only() -> None:
+    """The demo's keys have no wallet, an unknown address gets no signature of ours."""
+    assert "https://api.binance.com" == binance_facts.wallet_url(binance_facts.MAINNET)
+    assert binance_facts.wallet_url(binance_facts.DEMO) is None
+    assert binance_facts.wallet_url(Hosts("https://proxy.example", "", "")) is None
+    assert "http://127.0.0.1:1" == binance_facts.wallet_url(Hosts("http://127.0.0.1:1", "", ""))
 
 
 # ── settings ────────────────────────────────────────────────────────────────
