@@ -20,7 +20,14 @@ from enum import StrEnum
 from typing import Protocol
 
 from trading_engine.core.state import Book, ForeignHolding
-from trading_engine.domain.events import FillSeen, IncomeSeen, OrderReported, StreamLost, StreamRestored
+from trading_engine.domain.events import (
+    ClockMeasured,
+    FillSeen,
+    IncomeSeen,
+    OrderReported,
+    StreamLost,
+    StreamRestored,
+)
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle, FundingRate
@@ -140,6 +147,7 @@ class Capabilities:
     separate_stop_space   stops are listed and cancelled apart from plain orders (the adapter hides it)
     absence_is_proof      "unknown order" is final at once: no request can be in flight (in process)
     visibility_delay_ms   how long an accepted order may be invisible to queries
+    history_ms            how far back executions and incomes are told; 0 for everything there ever was
     """
 
     order_types: frozenset[OrderType]
@@ -149,11 +157,13 @@ class Capabilities:
     separate_stop_space: bool
     absence_is_proof: bool
     visibility_delay_ms: int
+    history_ms: int = 0
     notes: tuple[str, ...] = field(default=())
 
 
 VenueEvent = FillSeen | IncomeSeen | OrderReported | StreamLost | StreamRestored
 VenueSink = Callable[[VenueEvent], None]
+ClockListener = Callable[[ClockMeasured], None]
 
 
 class Venue(Protocol):
@@ -195,11 +205,11 @@ class Venue(Protocol):
         ...
 
     async def fills_since(self, since_ms: int) -> Sequence[Fill]:
-        """Every fill at or after `since_ms`, oldest first."""
+        """Every fill at or after `since_ms`, oldest first; what is older than `history_ms` is not told any more."""
         ...
 
     async def incomes_since(self, since_ms: int) -> Sequence[Income]:
-        """Funding, transfers and other wallet changes at or after `since_ms`, oldest first; no fills."""
+        """Funding, transfers and other wallet changes at or after `since_ms`, oldest first; no fills. As for fills."""
         ...
 
     async def positions(self) -> Sequence[VenuePosition]:
@@ -291,8 +301,15 @@ class RemoteVenue(Venue, Protocol):
     Settings answer Accepted for "already so", like `set_leverage`.
     """
 
+    async def connect(self) -> None:
+        """Measure the clock, read limits and instruments: enough to ask and to order, without hearing anything.
+
+        VenueUnavailable where it cannot; what wants an operator is VenueRejected (the key) or ConfigInvalid.
+        """
+        ...
+
     async def open(self) -> None:
-        """Measure the clock, read limits and instruments, start the user stream. VenueUnavailable where it cannot."""
+        """Connect, then start the user stream; errors as `connect`."""
         ...
 
     async def close(self) -> None:
@@ -301,6 +318,13 @@ class RemoteVenue(Venue, Protocol):
 
     async def measure_clock(self) -> int:
         """Measure again; what the venue's clock is ahead of ours, in ms."""
+        ...
+
+    def watch_clock(self, listener: ClockListener) -> None:
+        """Tell `listener` the last measurement, where there is one, and every one from now on.
+
+        Those that a refused timestamp has caused are among them.
+        """
         ...
 
     async def account_facts(self) -> AccountFacts:

@@ -30,7 +30,7 @@ from trading_engine.domain.records import (
 )
 from trading_engine.domain.reports import Accepted, Outcome, Rejected, Unknown, VenuePosition
 from trading_engine.domain.severity import Severity
-from trading_engine.runtime import bootstrap, offline, repair
+from trading_engine.runtime import bootstrap, emergency, offline, repair
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.single_instance import InstanceLock
 from trading_engine.system.state_dir import StateDir
@@ -441,7 +441,7 @@ def test_every_answer_of_a_venue_is_taken_for_what_it_says(
     for name, value in mood.items():
         setattr(venue, name, value)
     lines: list[str] = []
-    assert is_well is asyncio.run(repair.flatten(venue, (BTC,), START_MS, lines.append))
+    assert is_well is asyncio.run(emergency.flatten(venue, (BTC,), START_MS, lines.append))
     venue.close()
     for words in said:
         assert [words] == [words for line in lines if words in line][:1], lines

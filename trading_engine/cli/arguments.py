@@ -57,6 +57,16 @@ FundingOption = Annotated[
 MODES = ("paper", "testnet", "live")
 LARGEST_SEED = 2**63 - 1
 
+AcknowledgeOption = Annotated[
+    str,
+    typer.Option(
+        "--acknowledge",
+        metavar="VENUE/ACCOUNT",
+        help="For scripts: real money of this account is meant. Stands for the sentence typed on a terminal.",
+        show_default=False,
+    ),
+]
+
 _SYMBOL = re.compile(r"[A-Z0-9]+")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trading_engine.cli import shapes, table
-from trading_engine.cli.arguments import JsonOption, StateOption, ask, require_answer, state_of, user
+from trading_engine.cli.arguments import AcknowledgeOption, JsonOption, StateOption, ask, require_answer, state_of, user
 from trading_engine.cli.config_commands import DEFAULT_CONFIG
 from trading_engine.cli.failure import DONE, FINDINGS, usage
 from trading_engine.cli.table import Column
@@ -48,19 +48,26 @@ def reconcile(
             metavar="NAME", help="With --book-gap: who, for the journal. Default: the user's name.", show_default=False
         ),
     ] = None,
+    acknowledge: AcknowledgeOption = "",
     as_json: JsonOption = False,
 ) -> int:
     """Print where this state and the exchange differ, and what the engine would do about it.
 
     --plan exits with 1 where they differ; the engine may run meanwhile. --apply
-    does, after a question, what the plan says, and exits with 0. It is refused
-    (exit 3) while an engine runs, for that one reconciles by itself.
+    does, after a question, what the plan says, and exits with 0, or with 1 where
+    a venue has not settled everything in time. It is refused (exit 3) while an
+    engine runs, for that one reconciles by itself.
+
+    With mode = live, --apply asks for the sentence that `run` asks for; a script
+    names the account it means with --acknowledge.
     """
-    _check(plan=plan, apply=apply, only_with_apply={"--yes": yes, "--book-gap": book_gap})
+    given = {"--yes": yes, "--book-gap": book_gap, "--acknowledge": bool(acknowledge)}
+    _check(plan=plan, apply=apply, only_with_apply=given)
     root = state_of(state).root
     if apply:
         require_answer(yes=yes)
-        return _apply(root, config, (actor or user(), reason) if book_gap else None, yes=yes, as_json=as_json)
+        word = (actor or user(), reason) if book_gap else None
+        return _apply(root, config, word, acknowledge, yes=yes, as_json=as_json)
     from trading_engine.runtime import offline  # noqa: PLC0415 - not for a usage error
 
     differences = offline.plan(root, config)
@@ -82,7 +89,9 @@ def _check(*, plan: bool, apply: bool, only_with_apply: Mapping[str, bool]) -> N
             raise usage(f"{option} goes with --apply")
 
 
-def _apply(root: Path, config: Path, word: tuple[str, str] | None, *, yes: bool, as_json: bool) -> int:
+def _apply(
+    root: Path, config: Path, word: tuple[str, str] | None, acknowledged: str, *, yes: bool, as_json: bool
+) -> int:
     from trading_engine.runtime import repair  # noqa: PLC0415 - as above
 
     def agree(differences: "Sequence[Difference]") -> bool:
@@ -91,16 +100,19 @@ def _apply(root: Path, config: Path, word: tuple[str, str] | None, *, yes: bool,
         ask("do this?", yes=yes)
         return True
 
-    done = repair.reconcile(root, config, agree, None if word is None else repair.GapWord(*word))
+    spoken = None if word is None else repair.GapWord(*word)
+    done = repair.reconcile(root, config, agree, spoken, acknowledged=acknowledged)
     if as_json:
         shown = {"differences": [asdict(item) for item in done.differences], "applied": True, "done": list(done.done)}
-        typer.echo(shapes.dump(shown))
-        return DONE
+        typer.echo(shapes.dump(shown | ({"left": list(done.left)} if done.left else {})))
+        return FINDINGS if done.left else DONE
     if not done.differences:
         _show(())
     for line in done.done:
         typer.echo(f"done: {line}")
-    return DONE
+    for line in done.left:
+        typer.echo(f"left: {line}")
+    return FINDINGS if done.left else DONE
 
 
 def _show(differences: "Sequence[Difference]") -> None:

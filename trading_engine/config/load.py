@@ -9,10 +9,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from trading_engine.config.environment import read_dotenv
+from trading_engine.config.environment import variables
 from trading_engine.config.explain import explain
 from trading_engine.config.model import Config
-from trading_engine.config.source import dotted, read_source
+from trading_engine.config.remote import VenueConfig
+from trading_engine.config.source import Location, Source, dotted, read_source
 from trading_engine.domain.errors import ConfigInvalid
 
 _COMMAND_LINE = "command line"
@@ -29,12 +30,12 @@ def load_config(
     """The configuration in `path`, with `${VAR}` from `environ` or else the `.env` file.
 
     overrides     dotted keys (`risk.max_positions`) and values that replace the file's
-    dotenv_path   read where it exists; `environ` wins over it
+    dotenv_path   read where it exists; `environ` wins over it, and over both the files of systemd's credentials
 
     Raises ConfigInvalid with one line for each mistake, all of them at once; mistakes in overrides name
     the command line instead of the file, and are mistakes of usage where there are no others.
     """
-    source = read_source(path, {**read_dotenv(dotenv_path), **environ})
+    source = read_source(path, variables(environ, dotenv_path))
     for key, value in overrides.items():
         _override(source.values, key, value)
         source.references.pop(tuple(key.split(".")), None)
@@ -48,11 +49,27 @@ def load_config(
         unread = {location for location, _ in source.problems if location in source.references}
         found = explain(Config, error, source.references)
         problems += [(location, line) for location, line in found if location not in unread]
+    if config is not None:
+        problems += _written_out(config, source)
     if config is None or problems:
         lines = [_named(path, overrides, line) for _, line in problems]
         is_usage = all(line.startswith(_COMMAND_LINE) for line in lines)
         raise ConfigInvalid("\n".join(lines), exit_code=_USAGE if is_usage else _INVALID)
     return config
+
+
+def _written_out(config: Config, source: Source) -> list[tuple[Location, str]]:
+    """Keys of a real account that stand in the file itself, where every backup and every commit takes them along."""
+    if config.credentials is None or getattr(config.venues, config.venue, VenueConfig()).is_on_this_machine:
+        return []
+    found: list[tuple[Location, str]] = []
+    for part in ("key", "secret"):
+        at: Location = ("credentials", part)
+        if at not in source.references:
+            name = f"${{{config.venue.upper()}_{part.upper()}}}"
+            line = f"{dotted(at)} stands in the file itself; write {name}, and set that where it belongs (.env, say)"
+            found.append((at, line))
+    return found
 
 
 def _override(values: dict[str, object], key: str, value: object) -> None:

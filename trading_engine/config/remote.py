@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from trading_engine.config.fields import mistake
 
 _SHORTEST_KEY = 4
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 
 
 class RemoteSection(BaseModel):
@@ -39,6 +40,11 @@ class VenueConfig(RemoteSection):
         Literal["last", "mark"], Field(description="The price that triggers stops and targets at the venue.")
     ] = "last"
 
+    @property
+    def is_on_this_machine(self) -> bool:
+        """A local venue server: its keys open nothing."""
+        return self.rest_url is not None and urlsplit(self.rest_url).hostname in _THIS_MACHINE
+
     @field_validator("rest_url", "ws_url")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
@@ -65,7 +71,10 @@ class VenuesConfig(RemoteSection):
 
 
 class CredentialsConfig(RemoteSection):
-    """The API key of the account. Trading permission is all it needs; it must not be able to withdraw."""
+    """The API key of the account. Trading permission is all it needs; it must not be able to withdraw.
+
+    Only the keys of a server on this machine may stand in the file; others come by ${VAR}.
+    """
 
     key: Annotated[SecretStr, Field(description="API key; take it from ${VAR}.")]
     secret: Annotated[SecretStr, Field(description="API secret; take it from ${VAR}.")]

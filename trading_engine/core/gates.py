@@ -21,10 +21,10 @@ from trading_engine.domain.time import iso
 def entry_gates(state: EngineState, settings: EngineSettings, symbol: str, now_ms: int) -> tuple[str, ...]:
     """All reasons against an entry on `symbol` at `now_ms`; empty means go."""
     judged = risk.time_limits(state.book, settings, (symbol,), now_ms)
-    return (*general_gates(state, judged), *symbol_gates(state, symbol, judged))
+    return (*general_gates(state, settings, judged), *symbol_gates(state, symbol, judged))
 
 
-def general_gates(state: EngineState, limits: Sequence[Judged]) -> tuple[str, ...]:
+def general_gates(state: EngineState, settings: EngineSettings, limits: Sequence[Judged]) -> tuple[str, ...]:
     """Reasons that hold for every symbol; `limits` are the judged time limits, whatever their scope."""
     book = state.book
     reasons: list[str] = []
@@ -34,6 +34,9 @@ def general_gates(state: EngineState, limits: Sequence[Judged]) -> tuple[str, ..
         reasons.append("not reconciled with the venue yet")
     if state.market.is_outage:
         reasons.append(f"the venue is out of reach since {iso(state.market.lost_ms)}")
+    if state.market.clock_off_ms > settings.execution.clock_limit_ms:
+        limit_ms = settings.execution.clock_limit_ms
+        reasons.append(f"the clock is {state.market.clock_off_ms} ms off the venue's, at most {limit_ms} are allowed")
     reasons.extend(
         f"{position.symbol}: stop of {position.position_id} is not confirmed"
         for position in book.positions.values()

@@ -24,6 +24,7 @@ from trading_engine.domain.orders import OrderReport, OrderType
 from trading_engine.domain.records import DifferenceFound
 from trading_engine.domain.reports import VenueSnapshot
 from trading_engine.domain.severity import Severity
+from trading_engine.domain.time import iso
 
 LONGEST_LAG_MS = 60_000  # no venue shows a position for so long without the fill that made it
 
@@ -41,6 +42,7 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
         protect.tend(draft, held)
     _compare_positions(draft, snapshot)
     _compare_wallet(draft, snapshot)
+    _judge_untold(draft, snapshot)
     if draft.market.doubts:
         _look_again(draft)
     if any(order.reported_filled > order.filled for order in draft.book.orders.values()):
@@ -205,9 +207,27 @@ def _compare_wallet(draft: Draft, snapshot: VenueSnapshot) -> None:
     if gap:
         wallet = money.text(snapshot.balance.wallet)
         _note(draft, "wallet", "", money.text(ledger), wallet, "told")
-        text = f"wallet holds {wallet} {snapshot.balance.asset}, the ledger adds up to {money.text(ledger)}"
+        text = (
+            f"wallet holds {wallet} {snapshot.balance.asset}, the ledger adds up to {money.text(ledger)}; a transfer"
+            " that the venue does not tell is booked by `trading-engine reconcile --apply --book-gap`"
+        )
         draft.alert(Severity.CRITICAL, "wallet", text)
     draft.see(wallet_gap=gap)
+
+
+def _judge_untold(draft: Draft, snapshot: VenueSnapshot) -> None:
+    """The venue has forgotten a part of the past: nothing was in it where the wallet agrees, else all is frozen."""
+    untold = snapshot.untold or draft.market.untold
+    if untold is None:
+        return
+    is_sure = draft.market.wallet_gap == draft.market.told_gap
+    draft.see(untold=None if is_sure else untold)
+    if not is_sure or not draft.market.wallet_gap:
+        return
+    since, until = (iso(ts_ms)[:16] for ts_ms in untold)
+    reason = f"the venue does not tell any more what happened from {since} to {until}, and the wallet has changed"
+    for symbol in sorted(draft.settings.instruments):
+        foreign.freeze(draft, symbol, "history", reason)
 
 
 def _note(draft: Draft, kind: str, symbol: str, local: str, venue: str, action: str) -> None:

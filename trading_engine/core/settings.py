@@ -100,6 +100,7 @@ class ExecutionSettings:
                             reduce-only, so two of them close no more than one; the wait doubles each time
     reconcile_interval_ms   period of reconciliation
     outage_ms               a venue that does not tell or answer for so long is out of reach: an alert
+    clock_warning_ms        a difference of the clocks above this is told
     """
 
     max_send_delay_ms: int = 10_000
@@ -115,6 +116,12 @@ class ExecutionSettings:
     resend_ms: int = 2_000
     reconcile_interval_ms: int = 300_000
     outage_ms: int = 300_000
+    clock_warning_ms: int = 250
+
+    @property
+    def clock_limit_ms(self) -> int:
+        """A difference of the clocks above this takes too much of the receive window: no entries."""
+        return self.recv_window_ms // 2
 
 
 class ForeignPolicy(StrEnum):

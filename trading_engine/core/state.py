@@ -173,6 +173,8 @@ class Market:
     uncovered       position id → since when its acknowledged stops cover less than is open
     wallet_gap      wallet less ledger at the last snapshot: 0, or something nobody has explained
     told_gap        the gap that a person was last told of
+    untold          a span of the past that the venue tells nothing of, until the wallet has been compared for sure
+    clock_offset_ms what the venue's clock was ahead of ours when it was measured, right within clock_error_ms
     foreign         symbol → what somebody else holds, beside ours or alone
     foreign_orders  symbol:venue order id → an open order that is not ours
     feed_faults     (what is wrong with the market data, symbol) → since when
@@ -192,9 +194,17 @@ class Market:
     uncovered: Mapping[str, int] = field(default_factory=dict)
     wallet_gap: Decimal = ZERO
     told_gap: Decimal = ZERO
+    untold: tuple[int, int] | None = None
+    clock_offset_ms: int = 0
+    clock_error_ms: int = 0
     foreign: Mapping[str, ForeignHolding] = field(default_factory=dict)
     foreign_orders: Mapping[str, ForeignHolding] = field(default_factory=dict)
     feed_faults: Mapping[tuple[FeedFault, str], int] = field(default_factory=dict)
+
+    @property
+    def clock_off_ms(self) -> int:
+        """By how much our clock and the venue's differ at the least, unsigned."""
+        return max(abs(self.clock_offset_ms) - self.clock_error_ms, 0)
 
     @property
     def strangers(self) -> tuple[ForeignHolding, ...]:

@@ -9,7 +9,17 @@ effects third; a step whose commit failed is simply dropped.
 from dataclasses import dataclass
 from typing import assert_never
 
-from trading_engine.core import invariants, on_command, on_feed, on_market, on_timer, on_venue, reconcile, trips
+from trading_engine.core import (
+    invariants,
+    on_clock,
+    on_command,
+    on_feed,
+    on_market,
+    on_timer,
+    on_venue,
+    reconcile,
+    trips,
+)
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import Effect
 from trading_engine.core.project import prune
@@ -18,6 +28,7 @@ from trading_engine.core.state import Book, EngineState
 from trading_engine.domain.events import (
     CancelAnswered,
     CandlesClosed,
+    ClockMeasured,
     Event,
     FeedReported,
     FillSeen,
@@ -105,6 +116,8 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one 
             reconcile.on_snapshot(draft, event.snapshot)
         case SnapshotFailed():
             reconcile.on_snapshot_failed(draft)
+        case ClockMeasured():
+            on_clock.on_clock_measured(draft, event)
         case TimerFired():
             on_timer.on_timer(draft, event)
         case StopRequested():

@@ -158,6 +158,15 @@ class SnapshotFailed:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class ClockMeasured:
+    """The venue was asked for its time: it is `offset_ms` ahead of ours, known within `error_ms`."""
+
+    ts_ms: int
+    offset_ms: int
+    error_ms: int
+
+
 class TimerKind(StrEnum):
     """What a timer is for."""
 
@@ -253,6 +262,7 @@ Event = (
     | StreamRestored
     | SnapshotTaken
     | SnapshotFailed
+    | ClockMeasured
     | TimerFired
     | StopRequested
     | ResumeRequested

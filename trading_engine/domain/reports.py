@@ -74,6 +74,7 @@ class VenueSnapshot:
     lookups   one answer for each local live order that the open-order list did not show
     fills     since the watermark less an overlap, any order
     incomes   likewise
+    untold    the span before those that the venue does not tell of any more, (from, to) in ms; None where it tells all
     """
 
     ts_ms: int
@@ -83,3 +84,4 @@ class VenueSnapshot:
     incomes: tuple[Income, ...]
     positions: tuple[VenuePosition, ...]
     balance: Balance
+    untold: tuple[int, int] | None = None

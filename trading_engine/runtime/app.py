@@ -69,6 +69,7 @@ def run(options: RunOptions) -> int:
 def _run_at_venue(options: RunOptions, config: Config) -> int:
     """The same on the market of a venue. The adapters are imported here: recorded candles do without a network."""
     from trading_engine.runtime import live, paper_live  # noqa: PLC0415 - see above
+    from trading_engine.runtime.acknowledgement import acknowledge  # noqa: PLC0415 - see above
 
     bootstrap.refuse_leftovers(options)
     bootstrap.strategies_of(config, config.symbols)
@@ -80,7 +81,7 @@ def _run_at_venue(options: RunOptions, config: Config) -> int:
         require(startup.lost_engine(state))
     if config.mode == "paper":
         return _locked(state, lambda prepared: paper_live.LivePaperRun(options, config, prepared))
-    live.acknowledge(config)
+    acknowledge(config)
     return _locked(state, lambda prepared: live.LiveRun(options, config, prepared))
 
 

@@ -116,8 +116,7 @@ def settings_only(options: RunOptions, environ: Mapping[str, str]) -> tuple[Conf
     config = configuration(options, environ)
     if config.mode != "paper":
         raise ConfigInvalid(
-            f"{options.config_path}: mode = {config.mode}: this command knows paper accounts only; at a venue use its"
-            " website, and `run` reconciles when it starts"
+            f"{options.config_path}: mode = {config.mode}: its account is at the venue, not on the paper exchange"
         )
     told = contracts.kept(StateDir(options.state_dir)) if options.state_dir and config.is_paper_at_venue else {}
     instruments = {symbol: instrument_of(config, symbol, told.get(symbol)) for symbol in config.symbols}

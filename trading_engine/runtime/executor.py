@@ -40,6 +40,8 @@ from trading_engine.system import crash_points
 ACCOUNT_LANE = "account"
 FILLS_LANE = "fills"
 FILL_OVERLAP_MS = 3_600_000
+RECONCILED_OVERLAP_MS = 86_400_000  # nothing that a whole look at the account has missed shows up so much later
+HISTORY_MARGIN_MS = 300_000  # asked for a little less than what is told: clocks differ
 SNAPSHOT_RETRY_MS = 5_000
 CALL_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 4.0  # short: behind an answer that does not come a position may wait for its stop
@@ -191,7 +193,9 @@ class Executor:
     async def _fetch_fills(self) -> None:
         assert self._pump is not None  # noqa: S101 - as above
         try:
-            fills = await _bounded(self._venue.fills_since(_watermark_ms(self._pump.state.book)))
+            state, now_ms = self._pump.state, self._clock.now_ms()
+            since_ms, _ = _read_from(self._venue, state.book, state.market.reconciled_ms, now_ms)
+            fills = await _bounded(self._venue.fills_since(since_ms))
         except VenueUnavailable:
             self._timers.set(self._clock.now_ms() + FILLS_RETRY_MS, TimerKind.FILLS, "")
             return
@@ -201,7 +205,8 @@ class Executor:
     async def _snapshot(self) -> Event:
         assert self._pump is not None  # noqa: S101 - as above
         try:
-            snapshot = await take_snapshot(self._venue, self._pump.state.book, self._clock.now_ms())
+            state = self._pump.state
+            snapshot = await take_snapshot(self._venue, state.book, self._clock.now_ms(), state.market.reconciled_ms)
         except VenueUnavailable as error:
             now_ms = self._clock.now_ms()
             self._timers.set(now_ms + SNAPSHOT_RETRY_MS, TimerKind.RECONCILE, "")
@@ -210,12 +215,13 @@ class Executor:
         return SnapshotTaken(self._clock.now_ms(), snapshot)
 
 
-async def take_snapshot(venue: Venue, book: Book, now_ms: int) -> VenueSnapshot:
+async def take_snapshot(venue: Venue, book: Book, now_ms: int, reconciled_ms: int = 0) -> VenueSnapshot:
     """Read everything reconciliation compares; raises VenueUnavailable where any part failed.
 
-    Positions are read before fills: a fill between the two reads is then booked, not missing.
+    Positions are read before fills: a fill between the two reads is then booked, not missing. What the last whole
+    look (at `reconciled_ms`) has shown long ago is not read again.
     """
-    since_ms = _watermark_ms(book)
+    since_ms, untold = _read_from(venue, book, reconciled_ms, now_ms)
     read = _at_once if venue.capabilities.absence_is_proof else _bounded
     open_orders = tuple(await read(venue.open_orders()))
     shown = {report.client_order_id for report in open_orders}
@@ -228,12 +234,19 @@ async def take_snapshot(venue: Venue, book: Book, now_ms: int) -> VenueSnapshot:
     fills = tuple(await read(venue.fills_since(since_ms)))
     incomes = tuple(await read(venue.incomes_since(since_ms)))
     balance = await read(venue.balance())
-    return VenueSnapshot(now_ms, open_orders, tuple(lookups), fills, incomes, positions, balance)
+    return VenueSnapshot(now_ms, open_orders, tuple(lookups), fills, incomes, positions, balance, untold)
 
 
-def _watermark_ms(book: Book) -> int:
-    """From where to read again; what was before the ledger began is in its opening balance."""
-    return max(book.ledger.last_booked_ms - FILL_OVERLAP_MS, book.ledger.opened_ms)
+def _read_from(venue: Venue, book: Book, reconciled_ms: int, now_ms: int) -> tuple[int, tuple[int, int] | None]:
+    """From where to read again, and the span before it that should be read as well and is not told any more.
+
+    What was before the ledger began is in its opening balance.
+    """
+    ledger = book.ledger
+    since_ms = max(ledger.last_booked_ms - FILL_OVERLAP_MS, ledger.opened_ms, reconciled_ms - RECONCILED_OVERLAP_MS)
+    history_ms = venue.capabilities.history_ms
+    told_ms = now_ms - history_ms + HISTORY_MARGIN_MS if history_ms else since_ms
+    return max(since_ms, told_ms), ((since_ms, told_ms) if since_ms < told_ms else None)
 
 
 async def _at_once(read: Coroutine[object, object, T]) -> T:

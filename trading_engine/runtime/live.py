@@ -7,14 +7,15 @@ A start without a reachable venue waits for it: positions keep their stops there
 """
 
 import asyncio
-import sys
 from decimal import Decimal
+
+from loguru import logger
 
 from trading_engine import __version__
 from trading_engine.config.model import Config
 from trading_engine.config.show import config_hash
 from trading_engine.core.settings import EngineSettings
-from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
 from trading_engine.domain.events import IncomeSeen
 from trading_engine.domain.fills import Income, PnlKind
 from trading_engine.domain.time import MINUTE_MS
@@ -25,7 +26,7 @@ from trading_engine.runtime.brain import Brain
 from trading_engine.runtime.control import ControlServer
 from trading_engine.runtime.executor import Executor
 from trading_engine.runtime.feeding import Feeding
-from trading_engine.runtime.process import EXIT_DONE, EXIT_REFUSED, SHUTDOWN_BUDGET_S, Process, initial_state, require
+from trading_engine.runtime.process import EXIT_DONE, SHUTDOWN_BUDGET_S, Process, initial_state, require
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.session import Identity, Parts, Session
 from trading_engine.runtime.timers import Timers
@@ -35,25 +36,8 @@ from trading_engine.system.clock import SteadyClock
 from trading_engine.system.state_dir import StateDir
 
 OPENING_ID = "opening"
-ACKNOWLEDGEMENT = "I UNDERSTAND THE RISKS"
-
-
-def acknowledge(config: Config) -> None:
-    """Real money is traded only after somebody has typed that they know it; ConfigInvalid (exit 3) otherwise."""
-    if config.mode != "live" or remote.hosts_of(config).is_local:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConfigInvalid(
-            f"mode = live trades real money: start it from a terminal and type {ACKNOWLEDGEMENT}",
-            exit_code=EXIT_REFUSED,
-        )
-    sys.stderr.write(
-        f"This trades REAL MONEY on {config.venue}, account {config.account}, symbols {', '.join(config.symbols)}.\n"
-        f"Type {ACKNOWLEDGEMENT} to go on: "
-    )
-    sys.stderr.flush()
-    if sys.stdin.readline().strip() != ACKNOWLEDGEMENT:
-        raise ConfigInvalid("not acknowledged; nothing was started", exit_code=EXIT_REFUSED)
+CLOCK_PERIOD_S = 3_600.0
+CLOCK_RETRY_S = 60.0
 
 
 def rehearse(config: Config) -> list[Finding]:
@@ -108,6 +92,8 @@ class LiveRun(Process):
             loaded = store.load()
             require(startup.switched_off(loaded.book, self._stop_file))
             require(startup.written_in_the_future(loaded))
+            remedy = startup.remedy_of(self._options, config)
+            require(startup.left_behind(loaded.book, None, config.symbols, remedy))
             self._configure_logging()
             if note := remote.address_note(config):
                 self._warn(note)
@@ -159,11 +145,15 @@ class LiveRun(Process):
         worker.start()
         asking = asyncio.create_task(feeding.run(), name="market data")
         asking.add_done_callback(lambda task: _failed(task, session))
+        venue.watch_clock(session.handle)
+        comparing = asyncio.create_task(self._compare_clocks(venue), name="clock")
+        comparing.add_done_callback(lambda task: _failed(task, session))
         try:
             await session.run()
         finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            for task in (asking, comparing):
+                task.cancel()
+            await asyncio.gather(asking, comparing, return_exceptions=True)
             await control.stop()
             await worker.stop(SHUTDOWN_BUDGET_S / 4)
 
@@ -213,6 +203,18 @@ class LiveRun(Process):
             session.stop(self._stopping)
         return pump, session
 
+    async def _compare_clocks(self, venue: RemoteVenue) -> None:
+        """Every hour; the session is told of each measurement, that of the opening included."""
+        pause_s = CLOCK_PERIOD_S
+        while True:
+            await asyncio.sleep(pause_s / self._pace)
+            try:
+                await venue.measure_clock()
+                pause_s = CLOCK_PERIOD_S
+            except VenueUnavailable as error:
+                logger.warning("{}'s clock could not be measured ({})", venue.name, error)
+                pause_s = CLOCK_RETRY_S
+
     async def _book_opening(self, venue: RemoteVenue, pump: Pump, settings: EngineSettings) -> None:
         """The wallet as it is when the ledger begins: what made it so is not ours to count."""
         now_ms = self._clock.now_ms()
@@ -226,6 +228,6 @@ class LiveRun(Process):
 
 
 def _failed(task: "asyncio.Task[None]", session: Session) -> None:
-    """A feed that has failed by itself ends the run: candles would be missed in silence."""
+    """A task that has failed by itself ends the run: what it did would be missed in silence."""
     if not task.cancelled() and (error := task.exception()) is not None:
         session.fail(error)

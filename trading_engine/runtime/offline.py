@@ -108,13 +108,19 @@ def _no_settings() -> EngineSettings:
 
 
 def plan(state_dir: Path, config_path: Path, environ: Mapping[str, str] | None = None) -> list[Difference]:
-    """What reconciliation would find and do, against the paper exchange's memory, without acting.
+    """What reconciliation would find and do, without acting: against the paper exchange's memory, or at the venue.
 
     Works beside a running engine. ConfigInvalid where the configuration is not that of this state.
     """
     state = StateDir(state_dir)
     options = bootstrap.RunOptions(config_path, state_dir)
-    config, settings, terms = bootstrap.settings_only(options, os.environ if environ is None else environ)
+    known = os.environ if environ is None else environ
+    live = bootstrap.configuration(options, known)
+    if live.mode != "paper":
+        from trading_engine.runtime import at_venue  # noqa: PLC0415 - paper trading does without a network
+
+        return at_venue.plan(state, live, config_path)
+    config, settings, terms = bootstrap.settings_only(options, known)
     if not state.database.exists() or not state.paper_database.exists():
         raise ConfigInvalid(f"{state.root}: nothing has run on this state yet")
     with (
@@ -132,7 +138,12 @@ def plan(state_dir: Path, config_path: Path, environ: Mapping[str, str] | None =
         view = Market() if loaded.checkpoint is None else status.view_of(loaded.checkpoint)
         draft = Draft(EngineState(loaded.book, view), settings, venue.progress.now_ms)
         on_snapshot(draft, snapshot)
-        return [*_differences(draft, loaded.book), *_positions(draft, snapshot), *_strangers_orders(draft)]
+        return differences(draft, loaded.book, snapshot)
+
+
+def differences(draft: Draft, before: Book, snapshot: VenueSnapshot) -> list[Difference]:
+    """What a snapshot has shown: what the draft has recorded and asked for, and what still differs then."""
+    return [*_differences(draft, before), *_positions(draft, snapshot), *_strangers_orders(draft)]
 
 
 @contextmanager

@@ -7,6 +7,7 @@ ones and has no key to do anything with. A server on this machine is reached in 
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -42,6 +43,7 @@ from trading_engine.venues.zoomex.venue import ZoomexVenue
 
 EXIT_REFUSED = 3
 LOCAL_CLOCK_PATH = "/local-venue/clock"
+_CLOCK_SAMPLES = 5  # the quickest answer counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +93,8 @@ def address_note(config: Config) -> str:
     return f"the venue is a server on this machine ({hosts.rest_url})" if hosts.is_local else ""
 
 
-def settings_of(config: Config) -> AccountSettings:
-    """What the adapter is told."""
+def settings_of(config: Config, mode: PositionMode | None = None) -> AccountSettings:
+    """What the adapter is told; `mode` where the account is in another position mode than the configuration's."""
     section = venue_config(config)
     is_testnet = config.mode == "testnet" and not hosts_of(config).is_local
     return AccountSettings(
@@ -101,7 +103,7 @@ def settings_of(config: Config) -> AccountSettings:
         hosts=hosts_of(config),
         asset=_KNOWN[config.venue].testnet_asset if is_testnet else "USDT",
         recv_window_ms=config.execution.recv_window_ms,
-        position_mode=PositionMode(section.position_mode),
+        position_mode=mode or PositionMode(section.position_mode),
         trigger_by=section.trigger_by,
     )
 
@@ -180,9 +182,9 @@ def make_stream(
     return _STREAMS[config.venue](StreamNeeds(transport, clock, instruments, url, on_note, sleep, with_marks))
 
 
-def make_venue(config: Config, clock: Clock) -> RemoteVenue:
-    """The adapter; nothing is sent yet."""
-    settings, credentials = settings_of(config), _credentials(config.credentials)
+def make_venue(config: Config, clock: Clock, mode: PositionMode | None = None) -> RemoteVenue:
+    """The adapter; nothing is sent yet. `mode` as for `settings_of`."""
+    settings, credentials = settings_of(config, mode), _credentials(config.credentials)
     match config.venue:
         case "binance":
             return BinanceVenue(credentials, settings, clock)
@@ -202,13 +204,22 @@ async def adopt_clock(config: Config, not_before_ms: int) -> AdoptedClock | None
         return None
     transport = Transport()
     try:
-        reply = await transport.request("GET", hosts.rest_url + LOCAL_CLOCK_PATH, {})
-        told = msgspec.json.decode(reply.body, type=_LocalClock)
+        url = hosts.rest_url + LOCAL_CLOCK_PATH
+        found = [await _ask_clock(transport, url, not_before_ms) for _ in range(_CLOCK_SAMPLES)]
     except (NotSent, NoReply, msgspec.MsgspecError) as error:
         raise VenueUnavailable(f"{hosts.rest_url} does not tell its time ({type(error).__name__})") from None
     finally:
         await transport.close()
-    return AdoptedClock(told.now_ms, told.pace, not_before_ms)
+    return min(found, key=lambda item: item[0])[1]
+
+
+async def _ask_clock(transport: Transport, url: str, not_before_ms: int) -> tuple[int, AdoptedClock]:
+    """How long the answer took, and the clock it tells of: a fast one has gone on while the answer was on its way."""
+    asked_ns = time.monotonic_ns()
+    reply = await transport.request("GET", url, {})
+    trip_ns = time.monotonic_ns() - asked_ns
+    told = msgspec.json.decode(reply.body, type=_LocalClock)
+    return trip_ns, AdoptedClock(told.now_ms, told.pace, not_before_ms, asked_ns + trip_ns // 2)
 
 
 class _LocalClock(msgspec.Struct):
@@ -225,9 +236,18 @@ def _credentials(given: CredentialsConfig | None) -> Credentials:
 
 
 async def open_venue(venue: RemoteVenue) -> None:
-    """Reach the venue; ConfigInvalid where it refuses the key: a restart would not help."""
+    """Reach the venue and hear its stream; ConfigInvalid where it refuses the key: a restart would not help."""
+    await _reach(venue, venue.open())
+
+
+async def connect_venue(venue: RemoteVenue) -> None:
+    """Reach the venue for questions and orders, without its stream; errors as `open_venue`."""
+    await _reach(venue, venue.connect())
+
+
+async def _reach(venue: RemoteVenue, way: Awaitable[None]) -> None:
     try:
-        await venue.open()
+        await way
     except VenueRejected as error:
         raise ConfigInvalid(
             f"account {venue.account}: {venue.name} refuses the API key ({error}); check key, secret, permissions and"

@@ -1,7 +1,8 @@
 """Acting on a state while no engine runs: perform a reconciliation, or close everything without the database.
 
-What belongs here: the two acts of an operator that reach the exchange by themselves. What does not: what a
-difference means (core), how a plan is made (offline), asking the operator (cli).
+What belongs here: the two acts of an operator that reach the exchange by themselves, on the paper exchange; a real
+venue's are handed on (at_venue). What does not: what a difference means (core), how a plan is made (offline), how
+everything is closed (emergency), asking the operator (cli).
 
 A reconciliation takes the engine's own path: decide, commit, then act. The emergency takes another one on
 purpose: it reads nothing but the venue and writes nothing but orders, for the database may be what is broken.
@@ -18,10 +19,8 @@ from pathlib import Path
 from trading_engine.core.effects import TakeSnapshot
 from trading_engine.core.state import EngineState, Market
 from trading_engine.domain import money
-from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
+from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.events import GapAccepted
-from trading_engine.domain.ids import emergency_order_id, is_emergency_order_id
-from trading_engine.domain.orders import OrderReport, OrderRequest, OrderType, closing_side
 from trading_engine.domain.records import (
     AdjustmentBooked,
     CancelIntended,
@@ -35,9 +34,7 @@ from trading_engine.domain.records import (
     Record,
     SymbolFrozen,
 )
-from trading_engine.domain.reports import Accepted, Outcome, Rejected, VenuePosition
-from trading_engine.ports import Venue
-from trading_engine.runtime import bootstrap, contracts, offline, startup, status
+from trading_engine.runtime import bootstrap, contracts, emergency, offline, startup, status
 from trading_engine.runtime.clock import VirtualClock
 from trading_engine.runtime.executor import Executor
 from trading_engine.runtime.offline import Difference
@@ -64,16 +61,21 @@ class GapWord:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """What became of `reconcile --apply`; `done` is empty where the operator said no or nothing differs."""
+    """What became of `reconcile --apply`; `done` is empty where the operator said no or nothing differs.
+
+    left   what a venue over a network has not settled in time
+    """
 
     differences: tuple[Difference, ...]
     done: tuple[str, ...]
     is_applied: bool
     gap: Decimal = money.ZERO
+    left: tuple[str, ...] = ()
 
 
 @contextmanager
-def _alone(state: StateDir) -> Iterator[None]:
+def alone(state: StateDir) -> Iterator[None]:
+    """Under the instance lock; ConfigInvalid, exit 3, where an engine holds it."""
     try:
         with InstanceLock(state.lock):
             yield
@@ -91,17 +93,25 @@ def reconcile(
     agree: Callable[[Sequence[Difference]], bool],
     word: GapWord | None = None,
     environ: Mapping[str, str] | None = None,
+    acknowledged: str = "",
 ) -> Repaired:
-    """Plan, ask `agree`, perform against the paper exchange; with `word` an unexplained wallet gap is booked.
+    """Plan, ask `agree`, perform; with `word` an unexplained wallet gap is booked.
+
+    acknowledged   the account that a script means, where that is real money (`acknowledgement`)
 
     Raises ConfigInvalid, exit 3, while an engine runs; as `offline.plan` for what is not there or not ours.
     """
     state = StateDir(state_dir)
     known = os.environ if environ is None else environ
+    config = bootstrap.configuration(bootstrap.RunOptions(config_path), known)
+    if config.mode != "paper":
+        from trading_engine.runtime import at_venue  # noqa: PLC0415 - paper trading does without a network
+
+        return at_venue.reconcile(state, config, config_path, agree, word, acknowledged)
     if not state.database.exists() or not state.paper_database.exists():
         raise ConfigInvalid(f"{state.root}: nothing has run on this state yet")
-    with _alone(state):
-        planned = [_with_word(item, word) for item in offline.plan(state_dir, config_path, known)]
+    with alone(state):
+        planned = [with_word(item, word) for item in offline.plan(state_dir, config_path, known)]
         if not planned:
             return Repaired((), (), is_applied=True)
         if not agree(planned):
@@ -110,7 +120,8 @@ def reconcile(
         return Repaired(tuple(planned), tuple(done), is_applied=True, gap=gap)
 
 
-def _with_word(item: Difference, word: GapWord | None) -> Difference:
+def with_word(item: Difference, word: GapWord | None) -> Difference:
+    """The difference with what an operator's word makes of it."""
     if word is None or item.kind != "wallet":
         return item
     gap = money.subtract(Decimal(item.venue), Decimal(item.local))
@@ -187,17 +198,27 @@ def told(record: Record) -> str:  # noqa: C901, PLR0911 - one a kind
 # ── without the database ────────────────────────────────────────────────────
 
 
-def flatten_paper(
-    state_dir: Path, config_path: Path, tell: Callable[[str], None], environ: Mapping[str, str] | None = None
+def flatten(
+    state_dir: Path,
+    config_path: Path,
+    tell: Callable[[str], None],
+    environ: Mapping[str, str] | None = None,
+    acknowledged: str = "",
 ) -> bool:
-    """Close every position of the configured symbols on the paper exchange; the engine's database is not opened.
+    """Close every position of the configured symbols; the engine's database is not opened.
 
-    Whether the venue is flat, or as flat as it gets before its next candle. Raises ConfigInvalid, exit 3, while
-    an engine runs, and exit 78 where there is no account.
+    Whether the venue is flat, or as flat as the paper exchange gets before its next candle. Raises ConfigInvalid,
+    exit 3, while an engine runs, and exit 78 where there is no account. `acknowledged` as for `reconcile`.
     """
     state = StateDir(state_dir)
     known = os.environ if environ is None else environ
-    config, settings, terms = bootstrap.settings_only(bootstrap.RunOptions(config_path, state_dir), known)
+    options = bootstrap.RunOptions(config_path, state_dir)
+    live = bootstrap.configuration(options, known)
+    if live.mode != "paper":
+        from trading_engine.runtime import at_venue  # noqa: PLC0415 - paper trading does without a network
+
+        return at_venue.flatten(state, live, tell, acknowledged)
+    config, settings, terms = bootstrap.settings_only(options, known)
     if not state.root.is_dir():
         raise ConfigInvalid(f"{state.root}: nothing has run on this state yet")
     with InstanceLock(state.lock, writes_nothing=True):
@@ -218,122 +239,6 @@ def flatten_paper(
             config.account,
         )
         try:
-            return asyncio.run(flatten(venue, tuple(settings.instruments), SystemClock().now_ms(), tell))
+            return asyncio.run(emergency.flatten(venue, tuple(settings.instruments), SystemClock().now_ms(), tell))
         finally:
             venue.close()
-
-
-async def flatten(venue: Venue, symbols: Sequence[str], now_ms: int, tell: Callable[[str], None]) -> bool:
-    """Cancel what could open, close the positions of `symbols` at market, then cancel the rest; whether all is well.
-
-    What only reduces goes last, and only where the position is gone: until then it guards what is left. A closing
-    order that fills later (the paper exchange trades with the next candle) counts as done.
-    """
-    try:
-        orders = [order for order in await venue.open_orders() if order.symbol in symbols]
-        held = [item for item in await venue.positions() if item.symbol in symbols]
-        most = {item.symbol: item.max_quantity for item in await venue.instruments()}
-        others = [order for order in orders if not is_emergency_order_id(order.client_order_id)]
-        for order in others:
-            if not order.reduce_only:
-                await _cancel(venue, order, tell)
-        is_closing = True
-        for index, item in enumerate(held):
-            is_closing &= await _close(venue, item, most[item.symbol], _Ids(now_ms, index), orders, tell)
-        kept = {item.symbol for item in await venue.positions()}
-        for order in others:
-            if order.reduce_only and order.symbol not in kept:
-                await _cancel(venue, order, tell)
-        return await _is_flat(venue, symbols, tell) and is_closing
-    except VenueUnavailable as error:
-        tell(f"the venue does not answer ({error}); try again")
-        return False
-
-
-@dataclass(slots=True)
-class _Ids:
-    """Ids for the orders that close one position."""
-
-    now_ms: int
-    index: int
-    made: int = 0
-
-    def next(self) -> str:
-        self.made += 1
-        return emergency_order_id(self.now_ms, self.index * 36 + self.made)
-
-
-async def _close(
-    venue: Venue,
-    held: VenuePosition,
-    most: Decimal,
-    ids: _Ids,
-    orders: Sequence[OrderReport],
-    tell: Callable[[str], None],
-) -> bool:
-    """Ask for the close of one position, in parts where it is larger than one order may be."""
-    what = f"{held.symbol} {held.side} {money.text(held.quantity)}"
-    waiting = [item for item in orders if item.symbol == held.symbol and is_emergency_order_id(item.client_order_id)]
-    left = held.quantity - sum((item.quantity - item.filled for item in waiting), money.ZERO)
-    if left <= 0:
-        tell(f"{what}: closing order {waiting[-1].client_order_id} is in already")
-        return True
-    while left > 0:
-        part = min(left, most)
-        request = OrderRequest(
-            client_order_id=ids.next(),
-            symbol=held.symbol,
-            side=closing_side(held.side),
-            type=OrderType.MARKET,
-            quantity=part,
-            reduce_only=True,
-            position_side=held.side,
-        )
-        outcome = await _submit(venue, request)
-        if not isinstance(outcome, Accepted):
-            why = f"{outcome.code}: {outcome.reason}" if isinstance(outcome, Rejected) else outcome.why
-            tell(f"{what}: NOT closed ({why}); its stops stay")
-            return False
-        tell(f"{what}: closing order {request.client_order_id} for {money.text(part)} is placed")
-        left -= part
-    return True
-
-
-async def _submit(venue: Venue, request: OrderRequest) -> Outcome:
-    """Send once; where nobody knows what became of it, ask."""
-    outcome = await venue.submit(request)
-    if isinstance(outcome, Accepted | Rejected):
-        return outcome
-    report = await venue.order(request.symbol, request.client_order_id)
-    return outcome if report is None else Accepted(report)
-
-
-async def _cancel(venue: Venue, order: OrderReport, tell: Callable[[str], None]) -> None:
-    name = order.client_order_id or order.venue_order_id
-    outcome = await venue.cancel(order.symbol, order.client_order_id, order.venue_order_id)
-    is_gone = isinstance(outcome, Accepted)
-    tell(f"{order.symbol}: {order.type} {name} {'is cancelled' if is_gone else 'could not be cancelled'}")
-
-
-async def _is_flat(venue: Venue, symbols: Sequence[str], tell: Callable[[str], None]) -> bool:
-    """Look again: what is left must have its closing order, and nothing else may rest."""
-    orders = [item for item in await venue.open_orders() if item.symbol in symbols]
-    closing = {item.symbol for item in orders if is_emergency_order_id(item.client_order_id)}
-    left = [item for item in await venue.positions() if item.symbol in symbols]
-    for item in left:
-        if item.symbol in closing:
-            tell(f"{item.symbol}: closes with the next candle; the next start books it as an external close")
-        else:
-            tell(f"{item.symbol}: {item.side} {money.text(item.quantity)} is STILL OPEN")
-    held = {item.symbol for item in left}
-    resting = []
-    for order in orders:
-        name = order.client_order_id or order.venue_order_id
-        if order.reduce_only and order.symbol in held and not is_emergency_order_id(order.client_order_id):
-            tell(f"{order.symbol}: {order.type} {name} stays until the position is gone")
-        elif not is_emergency_order_id(order.client_order_id):
-            tell(f"{order.symbol}: order {name} STILL RESTS")
-            resting.append(order)
-    if not left and not resting:
-        tell("flat: no position and no order is left")
-    return not resting and all(item.symbol in closing for item in left)

@@ -4,7 +4,7 @@ What belongs here: refusals that leave everything as it is, and the warnings of 
 start itself (app), checks of configuration and data alone (bootstrap).
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def torn_apart(state: StateDir, loaded: Loaded, paper: Paper | None) -> str:
     return lost_engine(state) if not loaded.last_seq else ""
 
 
-def left_behind(book: Book, paper: Paper | None, traded: Collection[str], remedy: Callable[[str], str]) -> str:
+def left_behind(book: Book, paper: Paper | None, traded: Iterable[str], remedy: Callable[[str], str]) -> str:
     """Why a run on these symbols would leave something unwatched; `remedy` says what to do about a symbol."""
     held = still_open(book, paper)
     for symbol in sorted(set(held) - set(traded)):

@@ -63,7 +63,7 @@ def _liquidations(state: EngineState, settings: EngineSettings) -> tuple[tuple[s
 
 
 def _gates(state: EngineState, settings: EngineSettings, judged: Sequence[risk.Judged]) -> tuple[GateStatus, ...]:
-    general = gates.general_gates(state, judged)
+    general = gates.general_gates(state, settings, judged)
     rows = []
     for symbol in sorted(settings.instruments):
         reasons = (*general, *gates.symbol_gates(state, symbol, judged))

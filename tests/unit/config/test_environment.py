@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trading_engine.config import load_config
-from trading_engine.config.environment import read_dotenv, substitute
+from trading_engine.config.environment import read_credentials, read_dotenv, substitute, variables
 from trading_engine.domain.errors import ConfigInvalid
 
 ROOT = Path(__file__).parents[3]
@@ -60,7 +60,8 @@ def test_a_missing_variable_is_named_with_its_key(tmp_path: Path) -> None:
         _load(tmp_path, "alerts: {channels: [{url: '${ALERT_URL}'}]}\n", {})
     assert (
         f"{tmp_path}/engine.yaml: alerts.channels[0].url needs the environment variable ALERT_URL, which is "
-        "not set or empty (set it, write it into .env, or give a default: ${ALERT_URL:-…})"
+        "not set or empty (set it, write it into .env, hand it over as a credential, or give a default:"
+        " ${ALERT_URL:-…})"
     ) == str(caught.value)
 
 
@@ -111,6 +112,7 @@ def test_dotenv_is_read_as_shells_read_it(tmp_path: Path) -> None:
         "# comment\n\nA=1\nexport B = two words # note\nC='x # y'\nD=\"q\"  # note\nE=\nF=a#b\nG=json://h/#x\n",
         encoding="utf-8",
     )
+    path.chmod(0o600)
     assert {
         "A": "1",
         "B": "two words",
@@ -141,9 +143,82 @@ def test_a_broken_line_of_dotenv_is_numbered_not_shown(tmp_path: Path, line: str
 def test_the_environment_wins_over_dotenv(tmp_path: Path) -> None:
     """What is set for this run counts more than what lies in a file."""
     (tmp_path / ".env").write_text("ACCOUNT=file\n", encoding="utf-8")
+    (tmp_path / ".env").chmod(0o600)
     path = _written(tmp_path, "account: ${ACCOUNT}\n")
     assert "file" == load_config(path, {}, {}, tmp_path / ".env").account
     assert "run" == load_config(path, {}, {"ACCOUNT": "run"}, tmp_path / ".env").account
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o777])
+def test_a_dotenv_that_others_may_read_is_refused(tmp_path: Path, mode: int) -> None:
+    """One line with the way out; a file without values keeps nothing from anybody."""
+    path = tmp_path / ".env"
+    path.write_text("ACCOUNT=\nSECRET=hunter2\n", encoding="utf-8")
+    path.chmod(mode)
+    with pytest.raises(ConfigInvalid) as caught:
+        read_dotenv(path)
+    told = f"{path}: holds secrets, and its mode {mode:04o} lets others at them: chmod 600 {path}"
+    assert told == str(caught.value)
+    path.write_text("ACCOUNT=\n", encoding="utf-8")
+    assert {"ACCOUNT": ""} == read_dotenv(path)
+
+
+def _handed_over(folder: Path, **values: str) -> dict[str, str]:
+    """The environment of a service with these credentials."""
+    directory = folder / "credentials"
+    directory.mkdir()
+    for name, value in values.items():
+        (directory / name).write_text(value, encoding="utf-8")
+    return {"CREDENTIALS_DIRECTORY": str(directory)}
+
+
+def test_credentials_of_a_service_win_over_everything(tmp_path: Path) -> None:
+    """Files, then the environment, then .env; what is empty in one place is taken from the next."""
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("A=file\nB=file\nC=file\nD=file\n", encoding="utf-8")
+    dotenv.chmod(0o600)
+    environ = {"A": "run", "B": "run", "C": ""} | _handed_over(tmp_path, A="credential\n", D="")
+    found = variables(environ, dotenv)
+    assert ("credential", "run", "file", "file") == tuple(found[name] for name in "ABCD")
+
+
+def test_a_credential_is_a_file_of_its_name_with_or_without_the_directorys_prefix(tmp_path: Path) -> None:
+    """One by one, or a whole directory at once; a line end is no part of a value, other files are passed over."""
+    environ = _handed_over(tmp_path, venue_BINANCE_KEY="k1\r\n", BINANCE_SECRET="s1", venue_BINANCE_SECRET="s2")
+    (tmp_path / "credentials" / "tls.crt").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "credentials" / "sub").mkdir()
+    assert {"BINANCE_KEY": "k1", "BINANCE_SECRET": "s1"} == read_credentials(environ["CREDENTIALS_DIRECTORY"])
+    assert {} == read_credentials(None)
+
+
+def test_credentials_that_cannot_be_read_are_named_and_not_shown(tmp_path: Path) -> None:
+    """The directory or the file, never what is in it."""
+    with pytest.raises(ConfigInvalid, match=r"^CREDENTIALS_DIRECTORY: \S*/nowhere cannot be read as text \(No such"):
+        read_credentials(str(tmp_path / "nowhere"))
+    directory = _handed_over(tmp_path, A="x")["CREDENTIALS_DIRECTORY"]
+    (tmp_path / "credentials" / "A").write_bytes(b"hunter2\xff")
+    with pytest.raises(ConfigInvalid) as caught:
+        read_credentials(directory)
+    assert f"CREDENTIALS_DIRECTORY: {directory} cannot be read as text (not UTF-8)" == str(caught.value)
+
+
+VENUE = (
+    "mode: testnet\nvenue: bingx\nsymbols: [BTCUSDT]\nstrategies: [{name: trend_vwap}]\n"
+    "credentials: {key: hunter22, secret: '${BINGX_SECRET}'}\n"
+)
+
+
+def test_a_key_that_stands_in_the_file_is_refused_unless_its_server_is_on_this_machine(tmp_path: Path) -> None:
+    """Every backup and every commit would take it along; the message does not show it."""
+    path = tmp_path / "engine.yaml"
+    path.write_text(VENUE, encoding="utf-8")
+    with pytest.raises(ConfigInvalid) as caught:
+        load_config(path, {}, {"BINGX_SECRET": "hunter23"}, None)
+    told = "credentials.key stands in the file itself; write ${BINGX_KEY}, and set that where it belongs (.env, say)"
+    assert f"{path}: {told}" == str(caught.value)
+    local = "venues: {bingx: {rest_url: 'http://127.0.0.1:9001', ws_url: 'ws://127.0.0.1:9001'}}\n"
+    path.write_text(VENUE + local, encoding="utf-8")
+    assert load_config(path, {}, {"BINGX_SECRET": "hunter23"}, None).credentials is not None
 
 
 def test_the_example_names_every_variable_of_the_shipped_files() -> None:

@@ -20,6 +20,7 @@ from trading_engine.domain.reports import Balance, OrderLookup, VenuePosition
 WINDOW_MS = 10_000 + 5_000 + 1_000  # send delay, receive window, margin
 CERTAIN = make_settings(absence_is_proof=True)
 FOREIGN = VenuePosition(ETH, Side.SHORT, dec(3), dec(100), dec(100), None, dec(1))
+WAY_OUT = "; a transfer that the venue does not tell is booked by `trading-engine reconcile --apply --book-gap`"
 GATE = "the venue holds another quantity than we do; looking again"
 
 
@@ -300,7 +301,7 @@ def test_in_process_a_wallet_that_disagrees_is_told_when_it_begins_and_when_it_c
     short_of_one = Balance("USDT", dec(9_999), dec(9_999))
     play.snapshot(balance=short_of_one)
     assert [DifferenceFound("wallet", "", "10000", "9999", "told")] == play.recorded(DifferenceFound)
-    assert ["wallet holds 9999 USDT, the ledger adds up to 10000"] == play.alerts()
+    assert [f"wallet holds 9999 USDT, the ledger adds up to 10000{WAY_OUT}"] == play.alerts()
     assert dec(-1) == play.state.market.wallet_gap
     play.snapshot(balance=short_of_one)
     assert () == play.last.records
@@ -319,13 +320,13 @@ def test_over_a_wire_a_wallet_that_disagrees_is_told_when_two_looks_agree() -> N
     assert dec(-1) == play.state.market.wallet_gap
     play.snapshot(balance=short_of_one)
     assert [DifferenceFound("wallet", "", "10000", "9999", "told")] == play.recorded(DifferenceFound)
-    assert ["wallet holds 9999 USDT, the ledger adds up to 10000"] == play.alerts()
+    assert [f"wallet holds 9999 USDT, the ledger adds up to 10000{WAY_OUT}"] == play.alerts()
     play.snapshot(balance=short_of_one)
     assert ((), ()) == (play.last.records, play.last.effects)
     play.snapshot(balance=short_of_two)
     assert ((), (look_again(play),)) == (play.last.records, play.last.effects)
     play.snapshot(balance=short_of_two)
-    assert ["wallet holds 9998 USDT, the ledger adds up to 10000"] == play.alerts()
+    assert [f"wallet holds 9998 USDT, the ledger adds up to 10000{WAY_OUT}"] == play.alerts()
 
 
 def test_a_gap_that_one_look_alone_has_shown_is_never_told() -> None:
@@ -428,3 +429,44 @@ def test_fills_that_reports_have_named_are_fetched_after_a_snapshot_without_them
     assert (SetTimer(play.now + 1_000, TimerKind.FILLS),) == play.last.effects
     play.snapshot(fills=(play.make_fill(entry),), positions=(held_at_venue(play.position, quantity=dec(10)),))
     assert TimerKind.FILLS not in {timer.kind for timer in play.asked(SetTimer)}
+
+
+# A past that the venue has forgotten
+
+
+SPAN = (1_735_000_000_000, 1_735_084_800_000)
+FORGOTTEN = (
+    "the venue does not tell any more what happened from 2024-12-24T00:26 to 2024-12-25T00:00,"
+    " and the wallet has changed"
+)
+
+
+def test_nothing_happened_in_a_forgotten_past_where_the_wallet_agrees() -> None:
+    """Said by the last digit: no fill and no funding leaves it as it was."""
+    play = Playbook()
+    play.snapshot(untold=SPAN)
+    assert () == play.last.records
+    assert play.state.market.untold is None
+    assert () == gates(play)
+
+
+def test_a_forgotten_past_in_which_the_wallet_changed_freezes_everything() -> None:
+    """When two looks agree that it did; the second need not say again what is forgotten. `resume` releases."""
+    play = Playbook()
+    short_of_one = Balance("USDT", dec(9_999), dec(9_999))
+    play.snapshot(balance=short_of_one, untold=SPAN)
+    assert ({}, SPAN) == (play.book.frozen, play.state.market.untold)
+    play.snapshot(balance=short_of_one)
+    assert {BTC: FORGOTTEN, ETH: FORGOTTEN} == play.book.frozen
+    play.resume()
+    play.snapshot(balance=short_of_one)
+    assert {} == play.book.frozen
+
+
+def test_a_gap_that_one_look_alone_has_shown_freezes_nothing() -> None:
+    """Balance and fills are read one after the other, here as everywhere."""
+    play = Playbook()
+    play.snapshot(balance=Balance("USDT", dec(9_999), dec(9_999)), untold=SPAN)
+    play.snapshot()
+    play.snapshot()
+    assert ({}, None) == (play.book.frozen, play.state.market.untold)

@@ -35,12 +35,19 @@ from trading_engine.domain.orders import Order, OrderRequest, OrderState, OrderT
 from trading_engine.domain.reports import Accepted, Rejected, Unknown
 from trading_engine.runtime import executor as executor_module
 from trading_engine.runtime.clock import VirtualClock
-from trading_engine.runtime.executor import FILLS_RETRY_MS, SNAPSHOT_RETRY_MS, Executor, take_snapshot
+from trading_engine.runtime.executor import (
+    FILLS_RETRY_MS,
+    HISTORY_MARGIN_MS,
+    SNAPSHOT_RETRY_MS,
+    Executor,
+    take_snapshot,
+)
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.timers import Timers
 
 START = 1_746_316_800_000
 HOUR = 3_600_000
+DAY = 24 * HOUR
 
 
 def _instrument(symbol: str) -> Instrument:
@@ -293,6 +300,25 @@ def test_a_snapshot_reads_an_hour_further_back_than_the_last_booking(desk: Desk,
     book = Book(epoch="aaaa", ledger=Ledger(last_booked_ms=booked_ms))
     asyncio.run(take_snapshot(desk.venue, book, START))
     assert {("fills_since", str(since_ms)), ("incomes_since", str(since_ms))} <= set(desk.venue.calls)
+
+
+def test_what_the_last_look_has_shown_long_ago_is_not_read_again(desk: Desk) -> None:
+    """An account without trades does not make reads longer and longer; a day of overlap remains."""
+    book = Book(epoch="aaaa", ledger=Ledger(last_booked_ms=START - 30 * DAY))
+    snapshot = asyncio.run(take_snapshot(desk.venue, book, START, START - HOUR))
+    assert ("fills_since", str(START - HOUR - DAY)) in desk.venue.calls
+    assert snapshot.untold is None
+
+
+def test_a_past_that_the_venue_does_not_tell_any_more_is_named_and_never_passed_over(desk: Desk) -> None:
+    """After a week without the engine, at a venue that tells a week; a little less is asked for."""
+    told_ms = START - 7 * DAY + HISTORY_MARGIN_MS
+    desk.venue.capabilities = replace(desk.venue.capabilities, history_ms=7 * DAY)
+    book = Book(epoch="aaaa", ledger=Ledger(last_booked_ms=START - 8 * DAY))
+    snapshot = asyncio.run(take_snapshot(desk.venue, book, START, START - 8 * DAY))
+    assert {("fills_since", str(told_ms)), ("incomes_since", str(told_ms))} <= set(desk.venue.calls)
+    assert (START - 8 * DAY - HOUR, told_ms) == snapshot.untold
+    assert asyncio.run(take_snapshot(desk.venue, book, START, START - HOUR)).untold is None
 
 
 def test_positions_are_read_before_fills(desk: Desk) -> None:

@@ -2,7 +2,7 @@
 
 import time
 
-from trading_engine.system.clock import SteadyClock, SystemClock
+from trading_engine.system.clock import AdoptedClock, SteadyClock, SystemClock
 
 
 def test_the_wall_clock_is_the_machines() -> None:
@@ -89,3 +89,12 @@ def test_the_machines_own_clocks_make_a_steady_clock() -> None:
     """It starts at the wall clock and goes on."""
     clock, before = SteadyClock(), time.time_ns() // 1_000_000
     assert before - 1_000 <= clock.now_ms() <= clock.now_ms() <= time.time_ns() // 1_000_000 + 1_000
+
+
+def test_an_adopted_clock_goes_on_from_when_it_was_shown() -> None:
+    """At the server's pace; what passed on the way counts, and nothing before what was written down."""
+    shown_ns = time.monotonic_ns() - 1_000_000_000
+    clock = AdoptedClock(1_000_000, 20.0, shown_ns=shown_ns)
+    assert 1_020_000 <= clock.now_ms() < 1_020_000 + 20 * 30_000
+    assert 9_000_000 == AdoptedClock(1_000_000, 1.0, 9_000_000, shown_ns).now_ms()
+    assert 1_000_000 <= AdoptedClock(1_000_000, 1.0).now_ms() < 1_030_000

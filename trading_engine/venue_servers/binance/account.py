@@ -205,6 +205,21 @@ class AccountRequests:
             "updateTime": 0,
         }
 
+    def key_facts(self, _: Params) -> Json:
+        """GET sapi apiRestrictions: a key that trades futures and nothing else."""
+        return {
+            "ipRestrict": True,
+            "createTime": 1_600_000_000_000,
+            "enableReading": True,
+            "enableFutures": True,
+            "enableWithdrawals": False,
+            "enableInternalTransfer": False,
+            "enableMargin": False,
+            "enableSpotAndMarginTrading": False,
+            "enableVanillaOptions": False,
+            "permitsUniversalTransfer": False,
+        }
+
     def symbol_config(self, params: Params) -> list[Json]:
         """GET symbolConfig."""
         return [

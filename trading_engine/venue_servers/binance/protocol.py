@@ -135,11 +135,13 @@ class BinanceProtocol:
         return params
 
     def _table(self) -> Mapping[tuple[str, str], Endpoint]:
-        return {
+        futures = {
             (method, f"/fapi/{path}"): endpoint
             for part in (self._market_table(), self._order_table(), self._account_table())
             for (method, path), endpoint in part.items()
         }
+        wallet = Endpoint(self._account.key_facts, 0)  # the venue has it on another host
+        return futures | {("GET", "/sapi/v1/account/apiRestrictions"): wallet}
 
     def _market_table(self) -> Mapping[tuple[str, str], Endpoint]:
         market, anybody = self._market, Access.ANYBODY

@@ -46,7 +46,10 @@ class Security(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One call: `weight` of a question about one symbol, `weight_all` without a symbol, `orders` that it counts as."""
+    """One call: `weight` of a question about one symbol, `weight_all` without a symbol, `orders` that it counts as.
+
+    is_wallet   it is asked of the wallet's host, whose budget is not ours
+    """
 
     method: str
     path: str
@@ -54,6 +57,7 @@ class Endpoint:
     weight_all: int = 0
     orders: int = 0
     security: Security = Security.SIGNED
+    is_wallet: bool = False
 
     def costs(self, *, has_symbol: bool, weight: int | None = None) -> dict[str, int]:
         """Units of each pool; `weight` replaces the table's where it depends on the question."""
@@ -91,6 +95,7 @@ SYMBOL_CONFIG = Endpoint("GET", "/fapi/v1/symbolConfig", 5)
 ACCOUNT_CONFIG = Endpoint("GET", "/fapi/v1/accountConfig", 5)
 BRACKETS = Endpoint("GET", "/fapi/v1/leverageBracket", 1)
 FEE_RATES = Endpoint("GET", "/fapi/v1/commissionRate", 20)
+KEY_FACTS = Endpoint("GET", "/sapi/v1/account/apiRestrictions", 0, is_wallet=True)
 
 SET_LEVERAGE = Endpoint("POST", "/fapi/v1/leverage", 1)
 SET_MARGIN_MODE = Endpoint("POST", "/fapi/v1/marginType", 1)

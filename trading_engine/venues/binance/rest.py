@@ -7,6 +7,7 @@ what they cost (limits), what a refusal proves (errors), what an answer means (c
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -14,7 +15,7 @@ import msgspec
 
 from trading_engine.domain.errors import RateLimited, VenueRejected, VenueUnavailable
 from trading_engine.domain.reports import Rejected, Unknown
-from trading_engine.venues.binance import errors, limits
+from trading_engine.venues.binance import errors, facts, limits
 from trading_engine.venues.binance.errors import Refusal
 from trading_engine.venues.binance.facts import NAME
 from trading_engine.venues.binance.limits import Endpoint, Security
@@ -55,11 +56,14 @@ class Rest:
         self._local = clock
         self.clock = VenueClock(clock)
         self.limiter = Limiter(limits.POOLS, clock)
+        self._is_clock_suspect = False
         self.is_started = False  # until then a refused key is told as such; later it is a failed read like any other
 
     async def measure_clock(self) -> int:
         """Ask for the time a few times; what the venue's clock is ahead of ours, in ms."""
-        return await self.clock.measure(self._server_time)
+        offset_ms = await self.clock.measure(self._server_time)
+        self._is_clock_suspect = False
+        return offset_ms
 
     async def _server_time(self) -> int:
         return (await self.read(limits.TIME, (), ServerTime)).server_time
@@ -102,7 +106,12 @@ class Rest:
     async def change(
         self, endpoint: Endpoint, params: Params, *, is_protective: bool
     ) -> Reply | Refusal | Rejected | Unknown:
-        """Send once what may change something. Rejected: nothing was sent; Unknown: nothing usable came back."""
+        """Send once what may change something. Rejected: nothing was sent; Unknown: nothing usable came back.
+
+        Where our clock is refused, the venue's is measured before the next such call.
+        """
+        if self._is_clock_suspect:
+            await self._measure_quickly()
         try:
             self.limiter.spend(_costs(endpoint, params, None), is_protective=is_protective)
             reply = await self._send(endpoint, params)
@@ -112,21 +121,33 @@ class Rest:
             return Rejected("not_sent", str(error))
         except NoReply as error:
             return Unknown(str(error))
-        return errors.refusal(reply) or reply
+        refused = errors.refusal(reply)
+        self._is_clock_suspect |= refused is not None and refused.meaning is Meaning.CLOCK
+        return refused or reply
+
+    async def _measure_quickly(self) -> None:
+        """One look at the venue's clock; without an answer the present offset has to do, and doubt stays."""
+        with suppress(VenueUnavailable, VenueRejected):
+            await self.clock.measure(self._server_time, samples=1)
+            self._is_clock_suspect = False
 
     async def _send(self, endpoint: Endpoint, params: Params) -> Reply:
         text = self._text(endpoint, params)
         headers: dict[str, str] = {}
         if endpoint.security is not Security.NONE:
             headers["X-MBX-APIKEY"] = self._credentials.key
-        url, body = f"{self._settings.hosts.rest_url}{endpoint.path}", b""
+        base = facts.wallet_url(self._settings.hosts) if endpoint.is_wallet else self._settings.hosts.rest_url
+        if base is None:
+            raise NotSent("no host is known for this question")
+        url, body = f"{base}{endpoint.path}", b""
         if endpoint.method == "POST" and text:
             headers["Content-Type"] = _FORM
             body = text.encode()
         elif text:
             url = f"{url}?{text}"
         reply = await self._transport.request(endpoint.method, url, headers, body)
-        limits.learn(self.limiter, reply, self.clock.now_ms())
+        if not endpoint.is_wallet:
+            limits.learn(self.limiter, reply, self.clock.now_ms())
         return reply
 
     def _text(self, endpoint: Endpoint, params: Params) -> str:

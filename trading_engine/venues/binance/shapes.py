@@ -140,6 +140,13 @@ class AccountConfig(_Payload):
     multi_assets_margin: bool = False
 
 
+class KeyFacts(_Payload):
+    """What a key may do, as the wallet's host tells it."""
+
+    enable_withdrawals: bool
+    enable_futures: bool | None = None
+
+
 class FeeRow(_Payload):
     """Commission rates of a symbol."""
 

@@ -22,7 +22,7 @@ from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
 from trading_engine.domain.streams import DepthSnapshot
-from trading_engine.ports import AccountFacts, FeeRates, MarginMode, PositionMode, VenueEvent, VenueSink
+from trading_engine.ports import AccountFacts, ClockListener, FeeRates, MarginMode, PositionMode, VenueEvent, VenueSink
 from trading_engine.venues.binance import codec, facts, limits, shapes
 from trading_engine.venues.binance.codec import Listing
 from trading_engine.venues.binance.errors import Refusal
@@ -69,14 +69,18 @@ class BinanceVenue:
 
     # ── life ────────────────────────────────────────────────────────────────
 
-    async def open(self) -> None:
-        """Measure the clock, read limits and instruments, start the user stream; VenueUnavailable where it cannot.
+    async def connect(self) -> None:
+        """Measure the clock, read limits and instruments; VenueUnavailable where it cannot.
 
         A refused key is VenueRejected, a symbol that is not traded ConfigInvalid: both want an operator.
         """
         await self.measure_clock()
         await self.instruments()
         self._rest.is_started = True
+
+    async def open(self) -> None:
+        """Connect, then start the user stream; errors as `connect`."""
+        await self.connect()
         await self._stream.start(START_MS)
 
     async def close(self) -> None:
@@ -87,6 +91,10 @@ class BinanceVenue:
     async def measure_clock(self) -> int:
         """What the venue's clock is ahead of ours, in ms."""
         return await self._rest.measure_clock()
+
+    def watch_clock(self, listener: ClockListener) -> None:
+        """Tell `listener` the last measurement of the clock and every one from now on."""
+        self._rest.clock.tell(listener)
 
     def subscribe(self, sink: VenueSink) -> None:
         """Send events of the user stream to `sink`."""
@@ -299,18 +307,30 @@ class BinanceVenue:
         return [item.instrument for item in listings.values()]
 
     async def account_facts(self) -> AccountFacts:
-        """Position mode and permissions. Whether the key may withdraw is told by another host of the venue only."""
+        """Position mode and permissions. What the key may do is told by another host of the venue, if it answers."""
         config = await self._rest.read(limits.ACCOUNT_CONFIG, (), shapes.AccountConfig)
-        notes = ["whether the key may withdraw is not told by the futures API: look at the key's page"]
+        key, notes = await self._key_facts()
         if config.multi_assets_margin:
             notes.append("multi-assets mode is on: isolated margin is not possible")
         return AccountFacts(
             position_mode=PositionMode.HEDGE if config.dual_side_position else PositionMode.ONE_WAY,
-            can_trade=config.can_trade,
-            can_withdraw=None,
+            can_trade=False if key is not None and key.enable_futures is False else config.can_trade,
+            can_withdraw=None if key is None else key.enable_withdrawals,
             is_demo=facts.is_demo(self._settings.hosts),
             notes=tuple(notes),
         )
+
+    async def _key_facts(self) -> tuple[shapes.KeyFacts | None, list[str]]:
+        """What the key may do, None with a note where that is not told."""
+        if facts.wallet_url(self._settings.hosts) is None:
+            return None, ["whether the key may withdraw is not told by this host: look at the key's page"]
+        try:
+            answer = await self._rest.ask(limits.KEY_FACTS, (), shapes.KeyFacts)
+        except VenueUnavailable as error:
+            return None, [f"whether the key may withdraw is not known ({error}): look at the key's page"]
+        if isinstance(answer, Refusal):
+            return None, [f"whether the key may withdraw is not told ({answer.told}): look at the key's page"]
+        return answer, []
 
     async def fee_rates(self, symbol: str) -> FeeRates:
         """What the account pays on a symbol."""

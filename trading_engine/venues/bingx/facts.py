@@ -47,6 +47,7 @@ CAPABILITIES = Capabilities(
     separate_stop_space=False,
     absence_is_proof=False,
     visibility_delay_ms=VISIBILITY_MS,
+    history_ms=FILLS_KEPT_MS,
     notes=(
         "a used client id is refused with one of several codes: each is an unknown outcome, then looked up",
         "a triggered stop fills as another order: found by the id of the order that triggered it, with or without"
@@ -54,7 +55,8 @@ CAPABILITIES = Capabilities(
         "whether trade ids of the stream are those of the history is not documented: executions are announced by the"
         " stream and read from the history",
         "a triggered stop may cause no order message: a changed position has the executions read, too",
-        "the history of executions goes back 7 days; older ones are not told",
+        "the history of executions goes back 7 days: after a longer pause the wallet must agree with the ledger, or"
+        " every symbol is frozen",
         "cancelling all orders of a symbol may leave stops: each that is left is cancelled by its id",
         "a position's side in one-way mode may come as LONG, SHORT or BOTH: all are understood, contradictions refused",
         "limits are counted at the lower of the published figures; the largest order is not published",

@@ -19,7 +19,7 @@ from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
 from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
-from trading_engine.ports import AccountFacts, FeeRates, MarginMode, PositionMode, VenueEvent, VenueSink
+from trading_engine.ports import AccountFacts, ClockListener, FeeRates, MarginMode, PositionMode, VenueEvent, VenueSink
 from trading_engine.venues.bingx import account, codec, facts, market, orders
 from trading_engine.venues.bingx.codec import OneOrder, OrderList, OrderRow, PositionRow
 from trading_engine.venues.bingx.facts import Endpoint
@@ -83,7 +83,12 @@ class BingxVenue:
     # ── life ────────────────────────────────────────────────────────────────
 
     async def open(self) -> None:
-        """Measure the clock, check the wallet's asset against the host, read the instruments, start the stream.
+        """Connect, then start the stream; errors as `connect`."""
+        await self.connect()
+        self._spawn(self._live())
+
+    async def connect(self) -> None:
+        """Measure the clock, check the wallet's asset against the host, read the instruments.
 
         ConfigInvalid for a key that is refused, for play money on the live host or the reverse, and for a symbol
         that is not listed; VenueUnavailable where the venue cannot be asked.
@@ -98,7 +103,6 @@ class BingxVenue:
                 f"account {self.account}: bingx refuses the API key ({error}); check key, secret, permissions and the"
                 " key's list of addresses"
             ) from None
-        self._spawn(self._live())
 
     async def close(self) -> None:
         """End the stream and every connection; again has no effect."""
@@ -107,6 +111,10 @@ class BingxVenue:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._transport.close()
+
+    def watch_clock(self, listener: ClockListener) -> None:
+        """Tell `listener` the last measurement of the clock and every one from now on."""
+        self._venue_clock.tell(listener)
 
     def subscribe(self, sink: VenueSink) -> None:
         """Send user-stream events to `sink` from now on."""

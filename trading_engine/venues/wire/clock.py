@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from trading_engine.domain.errors import VenueUnavailable
+from trading_engine.domain.events import ClockMeasured
+from trading_engine.ports import ClockListener
 
 SAMPLES = 5
 
@@ -30,6 +32,7 @@ class VenueClock:
 
     def __init__(self, clock: Milliseconds) -> None:
         self._clock = clock
+        self._tell: ClockListener | None = None
         self.offset_ms = 0
         self.error_ms = 0
         self.measured_ms = 0
@@ -37,6 +40,15 @@ class VenueClock:
     def now_ms(self) -> int:
         """The instant the venue's clock shows, as far as is known."""
         return self._clock.now_ms() + self.offset_ms
+
+    def tell(self, listener: ClockListener) -> None:
+        """Tell `listener` what was measured last, where anything was, and every measurement from now on."""
+        self._tell = listener
+        if self.measured_ms:
+            listener(self._measurement())
+
+    def _measurement(self) -> ClockMeasured:
+        return ClockMeasured(self._clock.now_ms(), self.offset_ms, self.error_ms)
 
     async def measure(self, ask: Callable[[], Awaitable[int]], samples: int = SAMPLES) -> int:
         """Ask the venue for its time several times; the offset of the quickest answer counts. Returns it, in ms.
@@ -56,4 +68,6 @@ class VenueClock:
             raise VenueUnavailable("the venue's clock could not be measured: ours was set back meanwhile")
         self.error_ms, self.offset_ms = (best[0] + 1) // 2, best[1]
         self.measured_ms = self._clock.now_ms()
+        if self._tell is not None:
+            self._tell(self._measurement())
         return self.offset_ms

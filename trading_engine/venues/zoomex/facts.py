@@ -105,12 +105,14 @@ CAPABILITIES = Capabilities(
     separate_stop_space=True,
     absence_is_proof=False,
     visibility_delay_ms=5_000,
+    history_ms=OLDEST_EXECUTION_MS,
     notes=(
         "an acknowledgement only says that a request was taken: a submit is answered when the order was seen",
         "a market order is cut off 3 % (BTC) or 5 % (others) away from the last price; the rest is cancelled",
         "unconfirmed: executions name orders by the venue's id only; client ids are then looked up",
         "unconfirmed: the sign of funding in executions (taken as a cost when positive)",
-        "transfers are not told by any documented call: incomes are funding only",
+        "transfers are not told by any documented call: incomes are funding only, and a transfer shows as a wallet that"
+        " differs from the ledger until an operator books it (`reconcile --apply --book-gap`)",
         "unconfirmed: permissions of a key and fee rates are asked for by undocumented calls; unknown or"
         " standard rates where those are refused",
         "unconfirmed: whether a triggered stop keeps the venue's id; orders are followed by client id",

@@ -17,7 +17,7 @@ from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
 from trading_engine.domain.orders import OrderReport, OrderRequest
 from trading_engine.domain.reports import Accepted, Balance, Outcome, VenuePosition
-from trading_engine.ports import AccountFacts, FeeRates, MarginMode, PositionMode, VenueEvent, VenueSink
+from trading_engine.ports import AccountFacts, ClockListener, FeeRates, MarginMode, PositionMode, VenueEvent, VenueSink
 from trading_engine.venues.wire.clock import Milliseconds
 from trading_engine.venues.wire.outcome import Meaning
 from trading_engine.venues.wire.secrets import Credentials
@@ -66,8 +66,8 @@ class ZoomexVenue:
 
     # ── opening and closing ─────────────────────────────────────────────────
 
-    async def open(self) -> None:
-        """Measure the clock, read instruments and wallet, start the stream.
+    async def connect(self) -> None:
+        """Measure the clock, read instruments and wallet.
 
         VenueUnavailable where the venue cannot be reached, ConfigInvalid where it refuses the key or a symbol.
         """
@@ -82,6 +82,10 @@ class ZoomexVenue:
                 f"account {self.account}: zoomex refuses the API key ({error.code}); check key, secret, permissions and"
                 " the key's list of addresses"
             ) from None
+
+    async def open(self) -> None:
+        """Connect, then start the stream; errors as `connect`."""
+        await self.connect()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._stream.run(), name="zoomex:stream")
             self._task.add_done_callback(self._on_stream_end)
@@ -97,6 +101,10 @@ class ZoomexVenue:
     async def measure_clock(self) -> int:
         """What the venue's clock is ahead of ours, in ms."""
         return await self._rest.measure_clock()
+
+    def watch_clock(self, listener: ClockListener) -> None:
+        """Tell `listener` the last measurement of the clock and every one from now on."""
+        self._rest.clock.tell(listener)
 
     # ── the stream ──────────────────────────────────────────────────────────
 

@@ -7,6 +7,7 @@ import pytest
 from unit.venues.binance.scripted import OURS, Answer, Server, SetClock, play
 
 from trading_engine.domain.errors import RateLimited, VenueRejected, VenueUnavailable
+from trading_engine.domain.events import ClockMeasured
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderRequest, OrderType, TradeSide
 from trading_engine.domain.reports import Outcome, Rejected, Unknown
@@ -123,7 +124,7 @@ def test_every_code_comes_to_the_same_verdict_over_the_wire() -> None:
             server.say("POST /fapi/v1/order", Answer({"code": code, "msg": "x"}, 400))
             outcome = await venue.submit(EXIT)
             seen.append(outcome.code if isinstance(outcome, Rejected) else None)
-        assert len(CASES) == len(server.calls)
+        assert len(CASES) == len(server.told("order"))
         return seen
 
     assert [expected for _, expected in CASES] == play(scene)
@@ -256,3 +257,22 @@ def test_a_read_refused_for_its_timestamp_is_asked_once_more_with_the_right_cloc
         return int(server.calls[-1].params["timestamp"])
 
     assert clock.now + 4_000 == play(scene, clock=clock)
+
+
+def test_an_order_refused_for_its_timestamp_has_the_clock_measured_before_the_next_one() -> None:
+    """It is not sent again by itself; the measurement is told, and a failed one leaves the doubt."""
+    clock = SetClock()
+
+    async def scene(server: Server, venue: BinanceVenue) -> list[int]:
+        events: list[ClockMeasured] = []
+        venue.watch_clock(events.append)
+        server.say("DELETE /fapi/v1/order", *[Answer({"code": -1021, "msg": "ahead"}, 400)] * 3)
+        server.say("GET /fapi/v1/time", Answer({"code": -1000}, 500), {"serverTime": clock.now + 4_000})
+        stamps = []
+        for _ in range(3):
+            assert Rejected("clock", "-1021: ahead") == await venue.cancel("BTCUSDT", OURS, "1")
+            stamps.append(int(server.calls[-1].params["timestamp"]) - clock.now)
+        assert [ClockMeasured(clock.now, 4_000, 0)] == events
+        return stamps
+
+    assert [0, 0, 4_000] == play(scene, clock=clock)

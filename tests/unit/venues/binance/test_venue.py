@@ -484,6 +484,38 @@ def test_play_money_is_known_by_its_host(hosts: Hosts, is_demo: bool | None) -> 
     assert is_demo is play(scene)
 
 
+@pytest.mark.parametrize(
+    ("told", "can_trade", "can_withdraw", "notes"),
+    [
+        ({"enableWithdrawals": True, "enableFutures": True}, True, True, 0),
+        ({"enableWithdrawals": False, "enableFutures": True}, True, False, 0),
+        ({"enableWithdrawals": False, "enableFutures": False}, False, False, 0),
+        ({"unexpected": 1}, True, None, 1),
+        (Answer({"code": -2015, "msg": "no"}, 401), True, None, 1),
+    ],
+)
+def test_what_the_key_may_do_is_asked_of_the_wallet_and_never_guessed(
+    told: Any, can_trade: bool, can_withdraw: bool | None, notes: int
+) -> None:
+    """An answer that does not come leaves the question open, with a note; the budget of the futures is not touched."""
+
+    async def scene(server: Server, venue: BinanceVenue) -> None:
+        server.say("GET /fapi/v1/accountConfig", {"canTrade": True, "dualSidePosition": False})
+        server.say("GET /sapi/v1/account/apiRestrictions", told)
+        about = await venue.account_facts()
+        assert (can_trade, can_withdraw, notes) == (about.can_trade, about.can_withdraw, len(about.notes))
+
+    play(scene)
+
+
+def test_the_wallets_host_is_asked_for_real_keys_only() -> None:
+    """The demo's keys have no wallet, an unknown address gets no signature of ours."""
+    assert "https://api.binance.com" == facts.wallet_url(facts.MAINNET)
+    assert facts.wallet_url(facts.DEMO) is None
+    assert facts.wallet_url(Hosts("https://proxy.example", "", "")) is None
+    assert "http://127.0.0.1:1" == facts.wallet_url(Hosts("http://127.0.0.1:1", "", ""))
+
+
 # ── settings ────────────────────────────────────────────────────────────────
 
 

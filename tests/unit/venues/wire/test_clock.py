@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from trading_engine.domain.errors import VenueUnavailable
+from trading_engine.domain.events import ClockMeasured
 from trading_engine.venues.wire.clock import SAMPLES, VenueClock
 
 
@@ -94,3 +95,20 @@ def test_the_last_measurement_stands_where_none_can_be_made() -> None:
     with pytest.raises(VenueUnavailable, match="set back"):
         asyncio.run(venue.measure(answering(clock, 9, [(5, -100)] * SAMPLES)))
     assert measured == (venue.offset_ms, venue.error_ms, venue.measured_ms)
+
+
+def test_measurements_are_told_and_the_last_one_to_who_comes_late() -> None:
+    """Nothing before the first; a question that fails tells nothing."""
+    clock = HandClock()
+    venue = VenueClock(clock)
+    early: list[ClockMeasured] = []
+    venue.tell(early.append)
+    assert [] == early
+    asyncio.run(venue.measure(answering(clock, 50, [(20, 20)]), samples=1))
+    with pytest.raises(VenueUnavailable):
+        asyncio.run(venue.measure(answering(clock, 9, [(5, -100)]), samples=1))
+    late: list[ClockMeasured] = []
+    clock.ms = 2_000_000
+    venue.tell(late.append)
+    assert [ClockMeasured(1_000_040, 50, 20)] == early
+    assert [ClockMeasured(2_000_000, 50, 20)] == late

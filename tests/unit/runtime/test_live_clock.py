@@ -1,0 +1,57 @@
+"""A run compares its clock with the venue's every hour, and soon again where that failed."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from trading_engine.config.model import Config
+from trading_engine.domain.errors import VenueUnavailable
+from trading_engine.ports import RemoteVenue
+from trading_engine.runtime.bootstrap import RunOptions
+from trading_engine.runtime.live import LiveRun
+from trading_engine.system.state_dir import StateDir
+
+CONFIG = Config.model_validate({"mode": "paper", "symbols": ["BTCUSDT"], "strategies": [{"name": "trend_vwap"}]})
+FAST = 36_000.0  # an hour in a tenth of a second
+HOUR_S = 3_600 / FAST
+RETRY_S = 60 / FAST
+
+
+class Asked:
+    """A venue that notes when it was asked for its time, and does not answer the second question."""
+
+    name = "asked"
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self.at_s = [now_s()]
+
+    async def measure_clock(self) -> int:
+        """Note the instant."""
+        self.at_s.append(self._now_s())
+        if len(self.at_s) == 3:
+            raise VenueUnavailable("away")
+        return 0
+
+
+def test_the_clock_is_measured_hourly_and_soon_again_after_a_failure(tmp_path: Path) -> None:
+    """In the time of the venue, which may run faster than ours."""
+
+    async def scene() -> list[float]:
+        run = LiveRun(RunOptions(tmp_path / "none.yaml"), CONFIG, StateDir(tmp_path))
+        run._pace = FAST
+        venue = Asked(asyncio.get_running_loop().time)
+        comparing = asyncio.create_task(run._compare_clocks(cast(RemoteVenue, venue)))
+        async with asyncio.timeout(30):
+            while len(venue.at_s) < 5:  # noqa: ASYNC110 - what is waited for is in another task
+                await asyncio.sleep(0.005)
+        comparing.cancel()
+        await asyncio.gather(comparing, return_exceptions=True)
+        return [later - earlier for earlier, later in zip(venue.at_s, venue.at_s[1:], strict=False)]
+
+    pauses = asyncio.run(scene())
+    assert all(pause >= HOUR_S for pause in (pauses[0], pauses[1], pauses[3]))
+    assert pauses[2] >= RETRY_S == pytest.approx(HOUR_S / 60)
