@@ -15,7 +15,7 @@ import numpy as np
 
 from trading_engine.domain.market import Candle, Side, Signal
 from trading_engine.domain.time import MINUTE_MS
-from trading_engine.strategy.api import FloatArray, Series, Signals, Strategy
+from trading_engine.strategy.api import BoolArray, FloatArray, Series, Signals, Strategy
 from trading_engine.strategy.indicators import TOLERANCE
 from trading_engine.strategy.timeframes import resample
 from trading_engine.strategy.window import Window
@@ -122,9 +122,7 @@ def whole_history(strategy: Strategy, base: Series) -> Signals:
     """
     market = {interval_ms: resample(base, interval_ms) for interval_ms in strategy.intervals}
     signals = strategy.compute(market)
-    closes = market[strategy.primary_interval_ms].close_times
-    may_speak = base.close_times[np.searchsorted(base.close_times, closes)] == closes
-    may_speak[: strategy.warm_up] = False
+    may_speak = asked_rows(strategy, base, market[strategy.primary_interval_ms])
     return replace(
         signals,
         side=np.where(may_speak, signals.side, np.int8(0)),
@@ -133,6 +131,13 @@ def whole_history(strategy: Strategy, base: Series) -> Signals:
         target_distance=np.where(may_speak, signals.target_distance, 0.0),
         exit_side=np.where(may_speak, signals.exit_side, np.int8(0)),
     )
+
+
+def asked_rows(strategy: Strategy, base: Series, primary: Series) -> BoolArray:
+    """The rows of a strategy's own candles on which the live engine asks it: warm, and seen as they closed."""
+    asked: BoolArray = base.close_times[base.close_times.searchsorted(primary.close_times)] == primary.close_times
+    asked[: strategy.warm_up] = False
+    return asked
 
 
 def base_candles_needed(strategies: Sequence[Strategy], base_interval_ms: int = MINUTE_MS) -> int:
