@@ -21,7 +21,7 @@ from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
 from trading_engine.domain.events import RunBegan, RunEnding, RunFinished
 from trading_engine.domain.instrument import Instrument
 from trading_engine.ports import Loaded
-from trading_engine.runtime import bootstrap, startup
+from trading_engine.runtime import bootstrap, startup, strategy_setup
 from trading_engine.runtime.bootstrap import Plan, RunOptions
 from trading_engine.runtime.brain import Brain
 from trading_engine.runtime.clock import VirtualClock
@@ -90,7 +90,7 @@ def _run_live(options: RunOptions, config: Config) -> int:
     from trading_engine.runtime import live  # noqa: PLC0415 - see above
 
     live.refuse_leftovers(options)
-    bootstrap.strategies_of(config, config.symbols)
+    strategy_setup.filters_of(config, strategy_setup.strategies_of(config, config.symbols))
     if options.dry_run:
         return EXIT_DONE
     state = state_dir.resolve(options.state_dir, os.environ)
@@ -202,7 +202,7 @@ class _Run(Process):
         )
         executor.attach(pump)
         venue.subscribe(pump.handle)
-        brain = Brain(plan.strategies, plan.settings.instruments, plan.source.interval_ms)
+        brain = Brain(plan.strategies, plan.settings.instruments, plan.source.interval_ms, plan.filters)
         parts = Parts(
             plan.source,
             venue,

@@ -8,7 +8,7 @@ A start without a reachable venue waits for it: positions keep their stops there
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import TypeVar
 
@@ -35,10 +35,9 @@ from trading_engine.runtime.executor import Executor
 from trading_engine.runtime.process import EXIT_DONE, EXIT_REFUSED, SHUTDOWN_BUDGET_S, Process, initial_state, require
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.session import Identity, Parts, Session
+from trading_engine.runtime.strategy_setup import filters_of, strategies_of
 from trading_engine.runtime.timers import Timers
 from trading_engine.store.sql_store import SqlStore
-from trading_engine.strategy.api import Strategy
-from trading_engine.strategy.evaluate import base_candles_needed
 from trading_engine.system import crash_points
 from trading_engine.system.clock import SteadyClock
 from trading_engine.system.state_dir import StateDir
@@ -203,25 +202,38 @@ class LiveRun(Process):
         instruments = {one.symbol: one for one in await venue.instruments()}
         await remote.arrange_account(venue, config, config.symbols)
         settings = bootstrap.engine_settings(config, instruments, venue.capabilities)
-        strategies = bootstrap.strategies_of(config, config.symbols)
-        brain = Brain(strategies, instruments, MINUTE_MS)
-        for symbol, chosen in strategies.items():
-            await self._warm_up(venue, brain, instruments[symbol], chosen)
+        strategies = strategies_of(config, config.symbols)
+        brain = Brain(strategies, instruments, MINUTE_MS, filters_of(config, strategies))
+        for symbol in strategies:
+            await self._warm_up(venue, brain, instruments[symbol])
         return settings, brain
 
-    async def _warm_up(
-        self, venue: RemoteVenue, brain: Brain, instrument: Instrument, chosen: Sequence[Strategy]
-    ) -> None:
-        """Take in the candles before this minute that the strategies' windows hold; no signals."""
+    async def _warm_up(self, venue: RemoteVenue, brain: Brain, instrument: Instrument) -> None:
+        """Take in the candles before this minute that the strategies' windows hold; no signals.
+
+        Long windows are read in candles of their own interval where the venue has such.
+        """
         until_ms = floor_to(self._clock.now_ms(), MINUTE_MS)
-        count = base_candles_needed(chosen, MINUTE_MS)
-        since_ms = until_ms - (count + 1) * MINUTE_MS
-        candles = await venue.candles(instrument.symbol, MINUTE_MS, since_ms, until_ms)
-        if not candles:
+        needed = brain.history_needed(instrument.symbol)
+        base = needed.base
+        for interval_ms, count in needed.higher.items():
+            try:
+                await self._take(venue, brain, instrument, interval_ms, until_ms, count)
+            except ConfigInvalid:  # an interval that the venue does not have is made of minutes
+                base = max(base, count * interval_ms // MINUTE_MS)
+        await self._take(venue, brain, instrument, MINUTE_MS, until_ms, base + 1)
+
+    async def _take(
+        self, venue: RemoteVenue, brain: Brain, instrument: Instrument, interval_ms: int, until_ms: int, count: int
+    ) -> None:
+        since_ms = floor_to(until_ms, interval_ms) - count * interval_ms
+        candles = await venue.candles(instrument.symbol, interval_ms, since_ms, until_ms)
+        closed = [candle for candle in candles if candle.close_time_ms <= until_ms]
+        if not closed:
             return
-        columns = [np.array(column, dtype=np.int64) for column in zip(*[item[3:] for item in candles], strict=True)]
-        ts = np.array([candle.open_time_ms for candle in candles], dtype=np.int64)
-        brain.take_history(instrument.symbol, from_units(instrument, ts, columns[:4], columns[4]))
+        columns = [np.array(column, dtype=np.int64) for column in zip(*[item[3:] for item in closed], strict=True)]
+        ts = np.array([candle.open_time_ms for candle in closed], dtype=np.int64)
+        brain.take_history(instrument.symbol, from_units(instrument, ts, columns[:4], columns[4]), interval_ms)
 
     def _wire(
         self, venue: RemoteVenue, store: SqlStore, loaded: Loaded, settings: EngineSettings, brain: Brain
