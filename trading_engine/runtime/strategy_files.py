@@ -78,10 +78,10 @@ class _FromFile:
         self.name: str = inner.name
         self.primary_interval_ms: int = self._plain("primary_interval_ms")
         self.intervals: Mapping[int, int] = self._plain("intervals")
+        self._require(_window_mistake(self.primary_interval_ms, self.intervals))
         self.warm_up: int = self._plain("warm_up")
-        wrong = _declaration_mistake(self)
-        if wrong:
-            raise ConfigInvalid(f"{path}:{line}: {wrong}")
+        is_count = type(self.warm_up) is int and self.warm_up >= 0
+        self._require("" if is_count else f"warm_up = {self.warm_up!r} is not a number of candles from 0")
 
     def is_silent(self, market: Mapping[int, Series]) -> bool:
         """As the file says."""
@@ -91,18 +91,19 @@ class _FromFile:
         """As the file says, if those are signals."""
         signals: object = _located(self._path, self._line, lambda: self._inner.compute(market))
         if not isinstance(signals, Signals):
-            wrong = f"compute gives {type(signals).__name__}, not Signals"
-        else:
-            wrong = shape_mistake(signals, len(market[self.primary_interval_ms]))
-            if not wrong:
-                return signals
-        raise ConfigInvalid(f"{self._path}:{self._line}: {wrong}")
+            raise ConfigInvalid(f"{self._path}:{self._line}: compute gives {type(signals).__name__}, not Signals")
+        self._require(shape_mistake(signals, len(market[self.primary_interval_ms])))
+        return signals
 
     def __getattr__(self, name: str) -> Any:
         """The settings of the strategy itself."""
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._inner, name)
+
+    def _require(self, mistake: str) -> None:
+        if mistake:
+            raise ConfigInvalid(f"{self._path}:{self._line}: {mistake}")
 
     def _plain(self, name: str) -> Any:
         return _located(self._path, self._line, lambda: getattr(self._inner, name))
@@ -133,9 +134,8 @@ def _kind_in(module: ModuleType, path: Path, lines: Mapping[str, int]) -> type[S
     return strategy
 
 
-def _declaration_mistake(strategy: Strategy) -> str:
-    """What is wrong with what a strategy says of itself; empty where nothing is."""
-    primary, windows, warm_up = strategy.primary_interval_ms, strategy.intervals, strategy.warm_up
+def _window_mistake(primary: object, windows: object) -> str:
+    """What is wrong with the candles that a strategy declares; empty where nothing is."""
     if type(primary) is not int or primary <= 0 or primary % MINUTE_MS:
         return f"primary_interval_ms = {primary!r} is not a whole number of minutes in ms"
     if not isinstance(windows, Mapping) or primary not in windows:
@@ -145,8 +145,6 @@ def _declaration_mistake(strategy: Strategy) -> str:
             return f"intervals has {interval_ms!r}, which is not a whole number of minutes in ms"
         if type(count) is not int or count < 1:
             return f"intervals[{interval_ms}] = {count!r} is not a number of candles from 1"
-    if type(warm_up) is not int or warm_up < 0:
-        return f"warm_up = {warm_up!r} is not a number of candles from 0"
     return ""
 
 

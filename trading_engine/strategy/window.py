@@ -175,9 +175,7 @@ class Window:
         """
         column = self._columns.get(series.interval_ms)
         if column is None or column is self._base or self._last_ts >= 0:
-            raise ValueError(
-                f"candles of {series.interval_ms} ms cannot begin a window that is in use, or without them"
-            )
+            raise ValueError(f"candles of {series.interval_ms} ms cannot begin a window that is in use or keeps none")
         kept = series.tail(column.keep)
         columns = (kept.open, kept.high, kept.low, kept.close, kept.volume)
         for ts, *values in zip(kept.ts.tolist(), *(values.tolist() for values in columns), strict=True):
