@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import TypeVar
 
-import numpy as np
 from loguru import logger
 
 from trading_engine import __version__
@@ -22,9 +21,7 @@ from trading_engine.core.settings import EngineSettings
 from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
 from trading_engine.domain.events import IncomeSeen
 from trading_engine.domain.fills import Income, PnlKind
-from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.time import MINUTE_MS, floor_to
-from trading_engine.marketdata.block import from_units
 from trading_engine.marketdata.polling import PollingFeed
 from trading_engine.ports import Loaded, RemoteVenue
 from trading_engine.runtime import bootstrap, remote, startup
@@ -37,6 +34,7 @@ from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.session import Identity, Parts, Session
 from trading_engine.runtime.strategy_setup import filters_of, strategies_of
 from trading_engine.runtime.timers import Timers
+from trading_engine.runtime.warm_up import warm_up
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system import crash_points
 from trading_engine.system.clock import SteadyClock
@@ -204,36 +202,10 @@ class LiveRun(Process):
         settings = bootstrap.engine_settings(config, instruments, venue.capabilities)
         strategies = strategies_of(config, config.symbols)
         brain = Brain(strategies, instruments, MINUTE_MS, filters_of(config, strategies))
-        for symbol in strategies:
-            await self._warm_up(venue, brain, instruments[symbol])
-        return settings, brain
-
-    async def _warm_up(self, venue: RemoteVenue, brain: Brain, instrument: Instrument) -> None:
-        """Take in the candles before this minute that the strategies' windows hold; no signals.
-
-        Long windows are read in candles of their own interval where the venue has such.
-        """
         until_ms = floor_to(self._clock.now_ms(), MINUTE_MS)
-        needed = brain.history_needed(instrument.symbol)
-        base = needed.base
-        for interval_ms, count in needed.higher.items():
-            try:
-                await self._take(venue, brain, instrument, interval_ms, until_ms, count)
-            except ConfigInvalid:  # an interval that the venue does not have is made of minutes
-                base = max(base, count * interval_ms // MINUTE_MS)
-        await self._take(venue, brain, instrument, MINUTE_MS, until_ms, base + 1)
-
-    async def _take(
-        self, venue: RemoteVenue, brain: Brain, instrument: Instrument, interval_ms: int, until_ms: int, count: int
-    ) -> None:
-        since_ms = floor_to(until_ms, interval_ms) - count * interval_ms
-        candles = await venue.candles(instrument.symbol, interval_ms, since_ms, until_ms)
-        closed = [candle for candle in candles if candle.close_time_ms <= until_ms]
-        if not closed:
-            return
-        columns = [np.array(column, dtype=np.int64) for column in zip(*[item[3:] for item in closed], strict=True)]
-        ts = np.array([candle.open_time_ms for candle in closed], dtype=np.int64)
-        brain.take_history(instrument.symbol, from_units(instrument, ts, columns[:4], columns[4]), interval_ms)
+        for symbol in strategies:
+            await warm_up(venue, brain, instruments[symbol], until_ms)
+        return settings, brain
 
     def _wire(
         self, venue: RemoteVenue, store: SqlStore, loaded: Loaded, settings: EngineSettings, brain: Brain
