@@ -29,6 +29,9 @@ CASES = [
     ("trend_vwap", LOOSE_VWAP),
     ("multi_timeframe_long", {}),
     ("multi_timeframe_long", {"volume_ratio": 1.2, "range_atr": 1.0, "target_atr": 0}),
+    ("trend_distance_short", {"distance_pct": 0.1, "volume_ratio": 1.0, "range_atr": 1.0}),
+    ("rsi_bollinger", {"rsi_low": 45, "rsi_high": 55}),
+    ("momentum", {"fast": 3, "slow": 6, "signal": 3, "adx_period": 5, "adx_least": 5, "trend_period": 10}),
 ]
 
 

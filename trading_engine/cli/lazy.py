@@ -45,6 +45,7 @@ COMMANDS: dict[str, Entry] = {
     "resume": _entry("control_commands", "resume_app", ACT, "Release the kill switch and trade again."),
     "config": _entry("config_commands", "config_app", CARE, "Show a configuration, or describe every key."),
     "db": _entry("db_commands", "db_app", CARE, "Migrate, check, back up and restore the database."),
+    "strategy": _entry("strategy_command", "strategy_app", CARE, "List, show, begin and check strategies."),
     "simulate": _entry("simulate_command", "simulate_app", CARE, "Prove the engine in worlds where everything fails."),
     "exchange": _entry("exchange_command", "exchange_app", CARE, "Serve a venue's own protocol on this machine."),
     "alerts": _entry("alerts_commands", "alerts_app", CARE, "Send a test message to every channel."),

@@ -28,7 +28,7 @@ from trading_engine.system.redaction import redact
 NAME = "trading-engine"
 _DEBUG = "--debug"
 # Options that take several values: `--replay BTCUSDT=a.csv ETHUSDT=b.csv` is what people type.
-_PAIRS = ("--replay", "--funding")
+_PAIRS = ("--replay", "--funding", "--data")
 _STOPPABLE = "run"  # the command that ends in order on a signal
 _PAIR = re.compile(r"[A-Za-z0-9_-]+=.+")
 

@@ -30,6 +30,7 @@ from trading_engine.config.fields import (
     mistake,
     mistakes,
 )
+from trading_engine.config.filters import FiltersConfig
 from trading_engine.config.remote import CredentialsConfig, VenuesConfig
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import HOUR_MS, MINUTE_MS
@@ -61,7 +62,9 @@ def _not_ascending(levels: list[Decimal]) -> list[str]:
 class StrategyConfig(Section):
     """One strategy and where it trades."""
 
-    name: Annotated[Name, Field(description="Name of a strategy: trend_vwap or multi_timeframe_long.")]
+    name: Annotated[
+        Name, Field(description="Name of a built-in strategy (`strategy list`), or of a file in strategy_folder.")
+    ]
     symbols: Annotated[
         tuple[Symbol, ...] | None,
         Field(description="Symbols it trades; null for all of the top-level list."),
@@ -78,6 +81,9 @@ class StrategyConfig(Section):
         Flag | None,
         Field(description="Trail the stop by exits.trailing; null for the strategy's own habit."),
     ] = None
+    filters: Annotated[
+        FiltersConfig, Field(description="What keeps its signals from becoming entries; all off by default.")
+    ] = FiltersConfig()
 
     @field_validator("symbols")
     @classmethod
@@ -412,6 +418,9 @@ class Config(Section):
     strategies: Annotated[
         tuple[StrategyConfig, ...], Field(min_length=1, description="What decides, on which symbols.")
     ]
+    strategy_folder: Annotated[
+        Path, Field(description="Where strategies of your own lie, NAME.py each; relative to where it starts.")
+    ] = Path("strategies")
     leverage: Annotated[Leverage, Field(description="Leverage set at the venue for every symbol.")] = Decimal(1)
     venues: Annotated[VenuesConfig, Field(description="Addresses and account modes, by venue.")] = VenuesConfig()
     credentials: Annotated[
@@ -478,6 +487,12 @@ class Config(Section):
             for index, strategy in enumerate(value)
             for symbol in strategy.symbols or ()
             if known is not None and symbol not in known
+        ]
+        unknown += [
+            f"strategies[{index}].filters.reference.symbol = {reference.symbol} is not in the top-level symbols; "
+            "add it there (strategies[…].symbols says where a strategy trades)"
+            for index, strategy in enumerate(value)
+            if known is not None and (reference := strategy.filters.reference) and reference.symbol not in known
         ]
         if unknown:
             raise mistakes(unknown)

@@ -30,7 +30,10 @@ def decide_entries(draft: Draft, signals: tuple[Signal, ...], *, may_enter: bool
     chosen: list[Signal] = []
     by_symbol: dict[str, list[Signal]] = {}
     for signal in signals:
-        by_symbol.setdefault(signal.symbol, []).append(signal)
+        if signal.refusals:  # before the ranking: what may not enter outranks nothing
+            draft.record(SignalSeen(signal, Fate.FILTERED, "; ".join(signal.refusals)))
+        else:
+            by_symbol.setdefault(signal.symbol, []).append(signal)
     for group in by_symbol.values():
         choice = choose(group)
         if choice.chosen is not None:

@@ -121,8 +121,11 @@ def _exit_on_signals(draft: Draft, signals: tuple[Signal, ...]) -> tuple[Signal,
 
 
 def _closes(draft: Draft, signal: Signal, position: Position) -> bool:
-    """Only the position's own strategy closes it; an opposite signal does if configured, never reversing."""
+    """Only the position's own strategy closes it; an opposite signal does if configured, never reversing.
+
+    A signal that a filter refuses asks for its exit alone.
+    """
     if signal.strategy != position.strategy:
         return False
-    is_opposite = signal.side is not None and signal.side is not position.side
+    is_opposite = signal.side is not None and signal.side is not position.side and not signal.refusals
     return signal.exit_side is position.side or (is_opposite and draft.settings.exits.exit_on_opposite)

@@ -64,6 +64,7 @@ class Signal:
     exit_side       side of a position of this strategy to close (early exit), None for none
     candle_ts_ms    open time of the signal's candle: strategy, symbol and this are unique
     explanation     the values that explain it, as (name, text) pairs
+    refusals        what filters have against the entry, each with its filter's name; an exit is never refused
     """
 
     strategy: str
@@ -77,3 +78,4 @@ class Signal:
     tag: str = ""
     exit_side: Side | None = None
     explanation: tuple[tuple[str, str], ...] = ()
+    refusals: tuple[str, ...] = ()

@@ -25,6 +25,7 @@ class Fate(StrEnum):
     EXITED = "exited"  # it closed a position
     OUTRANKED = "outranked"  # another signal on the symbol was more confident
     TIED = "tied"  # equal confidence in opposite directions
+    FILTERED = "filtered"  # a filter of the strategy refused the entry
     HELD = "held"  # a position on the symbol exists; ignored
     GATED = "gated"  # an entry gate was shut
     REFUSED = "refused"  # risk or sizing said no

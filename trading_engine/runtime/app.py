@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from trading_engine.config.model import Config
 from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
-from trading_engine.runtime import bootstrap, startup
+from trading_engine.runtime import bootstrap, startup, strategy_setup
 from trading_engine.runtime.bootstrap import RunOptions
 from trading_engine.runtime.paper import RecordedRun
 from trading_engine.runtime.process import (
@@ -72,7 +72,7 @@ def _run_at_venue(options: RunOptions, config: Config) -> int:
     from trading_engine.runtime.acknowledgement import acknowledge  # noqa: PLC0415 - see above
 
     bootstrap.refuse_leftovers(options)
-    bootstrap.strategies_of(config, config.symbols)
+    strategy_setup.filters_of(config, strategy_setup.strategies_of(config, config.symbols))
     if options.dry_run:
         return EXIT_DONE
     state = state_dir.resolve(options.state_dir, os.environ)

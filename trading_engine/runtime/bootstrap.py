@@ -44,7 +44,7 @@ from trading_engine.ports import Capabilities
 from trading_engine.rules.exits import TrailStep
 from trading_engine.runtime import contracts
 from trading_engine.runtime.brain import Brain
-from trading_engine.strategy import registry
+from trading_engine.runtime.strategy_setup import Filters, filters_of, shortages, strategies_of
 from trading_engine.strategy.api import Strategy
 from trading_engine.system.state_dir import StateDir
 from trading_engine.venues.embedded.account import Contract, Terms
@@ -95,6 +95,7 @@ class Plan:
     source: CandleSource
     files: tuple[CandleFile, ...]
     strategies: Mapping[str, tuple[Strategy, ...]]
+    filters: Filters
     total_candles: int
 
 
@@ -107,8 +108,9 @@ def prepare(options: RunOptions, environ: Mapping[str, str]) -> Plan:
     files = tuple(open_candles(symbol, path, instruments[symbol]) for symbol, path in options.replay.items())
     source, total = _source(config, options, files, instruments)
     settings = engine_settings(config, instruments)
-    _check_intervals(strategies, instruments, source.interval_ms)
-    return Plan(config, settings, terms_of(config), source, files, strategies, total)
+    filters = filters_of(config, strategies)
+    _check_intervals(strategies, instruments, source.interval_ms, filters)
+    return Plan(config, settings, terms_of(config), source, files, strategies, filters, total)
 
 
 def settings_only(options: RunOptions, environ: Mapping[str, str]) -> tuple[Config, EngineSettings, Terms]:
@@ -191,20 +193,14 @@ def instrument_of(config: Config, symbol: str, told: Instrument | None = None) -
     return instrument
 
 
-def strategies_of(config: Config, symbols: Sequence[str]) -> Mapping[str, tuple[Strategy, ...]]:
-    """The configured strategies by symbol; ConfigInvalid for one that does not exist or is set up wrongly."""
-    made = [(item, registry.create(item.name, item.settings)) for item in config.strategies]
-    return {
-        symbol: tuple(strategy for item, strategy in made if item.symbols is None or symbol in item.symbols)
-        for symbol in symbols
-    }
-
-
 def _check_intervals(
-    strategies: Mapping[str, tuple[Strategy, ...]], instruments: Mapping[str, Instrument], interval_ms: int
+    strategies: Mapping[str, tuple[Strategy, ...]],
+    instruments: Mapping[str, Instrument],
+    interval_ms: int,
+    filters: Filters,
 ) -> None:
     try:
-        Brain(strategies, instruments, interval_ms)
+        Brain(strategies, instruments, interval_ms, filters)
     except ValueError as error:
         raise ConfigInvalid(f"the candles are {interval_name(interval_ms)}: {error}") from error
 
@@ -341,7 +337,7 @@ def check(options: RunOptions, environ: Mapping[str, str] | None = None) -> list
     config = configuration(options, environ)
     if config.mode != "paper" or config.is_paper_at_venue:  # what is traded and at which facts, the venue says
         refuse_leftovers(options)
-        strategies_of(config, config.symbols)
+        filters_of(config, strategies_of(config, config.symbols))
         text = f"mode {config.mode} on {config.venue}, account {config.account}, symbols {', '.join(config.symbols)}"
         odd = [Finding("warning", f"venues.{config.venue}", one) for one in simplified(config)]
         return [Finding("ok", str(options.config_path), text), *odd, *_unreachable(config)]
@@ -350,6 +346,9 @@ def check(options: RunOptions, environ: Mapping[str, str] | None = None) -> list
     findings = [Finding("ok", str(options.config_path), f"mode {plan.config.mode}, symbols {traded}")]
     for file in plan.files:
         findings.extend(_data_findings(file))
+    span_ms = plan.source.last_ts + plan.source.interval_ms - plan.source.first_ts
+    short = shortages(plan.strategies, plan.filters, span_ms)
+    findings.extend(Finding("warning", subject, text) for subject, text in short)
     findings.extend(_folded(plan))
     findings.extend(_unreachable(plan.config))
     return findings

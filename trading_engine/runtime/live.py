@@ -18,9 +18,9 @@ from trading_engine.core.settings import EngineSettings
 from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
 from trading_engine.domain.events import IncomeSeen
 from trading_engine.domain.fills import Income, PnlKind
-from trading_engine.domain.time import MINUTE_MS
+from trading_engine.domain.time import MINUTE_MS, floor_to
 from trading_engine.ports import Loaded, RemoteVenue
-from trading_engine.runtime import bootstrap, remote, startup
+from trading_engine.runtime import bootstrap, remote, startup, warm_up
 from trading_engine.runtime.bootstrap import Finding, RunOptions
 from trading_engine.runtime.brain import Brain
 from trading_engine.runtime.control import ControlServer
@@ -29,6 +29,7 @@ from trading_engine.runtime.feeding import Feeding
 from trading_engine.runtime.process import EXIT_DONE, SHUTDOWN_BUDGET_S, Process, initial_state, require
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.session import Identity, Parts, Session
+from trading_engine.runtime.strategy_setup import filters_of, strategies_of
 from trading_engine.runtime.timers import Timers
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system import crash_points
@@ -167,15 +168,16 @@ class LiveRun(Process):
         instruments = {one.symbol: one for one in await venue.instruments()}
         await remote.arrange_account(venue, config, config.symbols)
         settings = bootstrap.engine_settings(config, instruments, venue.capabilities)
-        brain = Brain(bootstrap.strategies_of(config, config.symbols), instruments, MINUTE_MS)
+        strategies = strategies_of(config, config.symbols)
+        brain = Brain(strategies, instruments, MINUTE_MS, filters_of(config, strategies))
+        past = await warm_up.read_higher(venue, brain, config.symbols, floor_to(self._clock.now_ms(), MINUTE_MS))
         feeding = Feeding(config, venue, list(instruments.values()), self._clock, self._pace)
         try:
-            past = await feeding.open(brain.candles_needed())
+            base = await feeding.open(past.base_counts)
         except BaseException:
             await feeding.close()
             raise
-        for symbol, candles in past.items():
-            brain.take_candles(instruments[symbol], candles)
+        past.teach(brain, instruments, base)
         return settings, brain, feeding
 
     def _wire(

@@ -29,6 +29,7 @@ from trading_engine.runtime.process import EXIT_DONE, SHUTDOWN_BUDGET_S, Process
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.replay import Parts, PlayedMarket, ReplayDriver
 from trading_engine.runtime.startup import Paper
+from trading_engine.runtime.strategy_setup import Filters
 from trading_engine.runtime.timers import Timers
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.strategy.api import Strategy
@@ -52,6 +53,7 @@ class Ground:
     settings: EngineSettings
     terms: Terms
     strategies: Mapping[str, tuple[Strategy, ...]]
+    filters: Filters
     instruments: Sequence[Instrument]
     market: PlayedMarket
     first_ms: int
@@ -147,7 +149,7 @@ class PaperRun(Process):
         )
         executor.attach(pump)
         venue.subscribe(pump.handle)
-        brain = Brain(ground.strategies, ground.settings.instruments, ground.market.interval_ms)
+        brain = Brain(ground.strategies, ground.settings.instruments, ground.market.interval_ms, ground.filters)
         parts = Parts(
             ground.market,
             venue,
@@ -206,7 +208,9 @@ class RecordedRun(PaperRun):
         for text in startup.warnings(self._options, plan, loaded):
             self._warn(text)
         instruments = startup.listed(self._config, plan.settings.instruments, paper)
-        return Ground(plan.settings, plan.terms, plan.strategies, instruments, plan.source, plan.source.first_ts)
+        return Ground(
+            plan.settings, plan.terms, plan.strategies, plan.filters, instruments, plan.source, plan.source.first_ts
+        )
 
     def _warm_up(self, brain: Brain, closed_ms: int) -> None:
         if closed_ms:

@@ -21,7 +21,7 @@ from trading_engine.domain.market import Candle, FundingRate
 from trading_engine.domain.time import MINUTE_MS, floor_to, iso
 from trading_engine.marketdata.replay import Batch
 from trading_engine.ports import Clock, Loaded, PublicMarket
-from trading_engine.runtime import bootstrap, contracts, remote, startup
+from trading_engine.runtime import bootstrap, contracts, remote, startup, warm_up
 from trading_engine.runtime.bootstrap import Finding, RunOptions
 from trading_engine.runtime.brain import Brain
 from trading_engine.runtime.feeding import Feeding
@@ -31,7 +31,9 @@ from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.replay import POLL_S, Arrival, ReplayDriver
 from trading_engine.runtime.settlements import Settlements
 from trading_engine.runtime.startup import Paper
-from trading_engine.strategy.evaluate import base_candles_needed
+from trading_engine.runtime.strategy_setup import Filters, filters_of, strategies_of
+from trading_engine.runtime.warm_up import Past
+from trading_engine.strategy.api import Strategy
 from trading_engine.system.clock import SteadyClock
 from trading_engine.system.state_dir import StateDir
 from trading_engine.venues.embedded.facts import known_instrument
@@ -116,7 +118,8 @@ class LivePaperRun(PaperRun):
         self._market: PublicMarket | None = None
         self._feeding: Feeding | None = None
         self._instruments: Mapping[str, Instrument] = {}
-        self._past: Mapping[str, Sequence[Candle]] = {}
+        self._past = Past({}, {})
+        self._minutes: Mapping[str, Sequence[Candle]] = {}
         self._begin_ms = 0
         self._settlements: Settlements  # made with the market
         self._arriving: asyncio.Queue[Sequence[Candle]] = asyncio.Queue()
@@ -159,10 +162,10 @@ class LivePaperRun(PaperRun):
             return None
         self._present = clock or SteadyClock(not_before_ms=loaded.last_ts_ms)
         self._pace = clock.pace if clock is not None else 1.0
-        strategies = bootstrap.strategies_of(config, config.symbols)
-        counts = {symbol: base_candles_needed(chosen, MINUTE_MS) for symbol, chosen in strategies.items()}
+        strategies = strategies_of(config, config.symbols)
+        filters = filters_of(config, strategies)
         market = self._market = remote.make_public(config, self._present)
-        feeding = await self._wait_for(lambda: self._reach(market, counts))
+        feeding = await self._wait_for(lambda: self._reach(market, strategies, filters))
         if feeding is None:
             return None
         told = contracts.kept(self._state)
@@ -175,9 +178,11 @@ class LivePaperRun(PaperRun):
         listed = startup.listed(config, self._instruments, paper, told)
         settings = bootstrap.engine_settings(config, self._instruments)
         terms = bootstrap.terms_of(config)
-        return Ground(settings, terms, strategies, listed, _LiveMarket(settlements), self._begin_ms)
+        return Ground(settings, terms, strategies, filters, listed, _LiveMarket(settlements), self._begin_ms)
 
-    async def _reach(self, market: PublicMarket, counts: Mapping[str, int]) -> Feeding:
+    async def _reach(
+        self, market: PublicMarket, strategies: Mapping[str, Sequence[Strategy]], filters: Filters
+    ) -> Feeding:
         """Everything that may have to be asked for again: contracts, and the candles before the first to come."""
         await market.measure_clock()
         self._instruments = await _instruments(market, self._config)
@@ -190,8 +195,12 @@ class LivePaperRun(PaperRun):
         feeding = Feeding(self._config, history, list(self._instruments.values()), self._present, self._pace)
         self._feeding = feeding
         begin_ms = floor_to(self._present.now_ms(), MINUTE_MS)
-        self._past = await feeding.open(counts)
-        ends_ms = [candles[-1].close_time_ms for candles in self._past.values() if candles]
+        brain = Brain(
+            strategies, self._instruments, MINUTE_MS, filters
+        )  # for what it wants to know; _wire makes its own
+        self._past = await warm_up.read_higher(history, brain, self._instruments, begin_ms)
+        self._minutes = await feeding.open(self._past.base_counts)
+        ends_ms = [candles[-1].close_time_ms for candles in self._minutes.values() if candles]
         self._begin_ms = max(ends_ms, default=begin_ms)
         return feeding
 
@@ -200,9 +209,8 @@ class LivePaperRun(PaperRun):
 
     def _warm_up(self, brain: Brain, closed_ms: int) -> None:
         del closed_ms
-        for symbol, candles in self._past.items():
-            brain.take_candles(self._instruments[symbol], candles)
-        self._past = {}
+        self._past.teach(brain, self._instruments, self._minutes)
+        self._past, self._minutes = Past({}, {}), {}
 
     # ── what was missed ─────────────────────────────────────────────────────
 

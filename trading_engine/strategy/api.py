@@ -45,14 +45,20 @@ class Series:
 
     def tail(self, count: int) -> "Series":
         """The last `count` candles (all where there are fewer), as views; `count` ≥ 0."""
-        start = max(0, len(self.ts) - count)
+        return self._part(slice(max(0, len(self.ts) - count), None))
+
+    def head(self, count: int) -> "Series":
+        """The first `count` candles (all where there are fewer), as views; `count` ≥ 0."""
+        return self._part(slice(count))
+
+    def _part(self, rows: slice) -> "Series":
         return Series(
-            self.ts[start:],
-            self.open[start:],
-            self.high[start:],
-            self.low[start:],
-            self.close[start:],
-            self.volume[start:],
+            self.ts[rows],
+            self.open[rows],
+            self.high[rows],
+            self.low[rows],
+            self.close[rows],
+            self.volume[rows],
             self.interval_ms,
         )
 

@@ -1,7 +1,7 @@
 """Strategies at work: on a trailing window candle by candle, or once over a whole history.
 
-What belongs here: when a strategy is asked, which rows may speak, a row as a domain signal. What does
-not: the ranking of signals (aggregate), what becomes of them (core).
+What belongs here: when a strategy is asked, which rows may speak, a row as a domain signal, what filters have
+against it. What does not: the ranking of signals (aggregate), what becomes of them (core).
 
 Both ways call the same `compute` and let the same rows speak: not the first `warm_up` candles, and not a
 higher candle whose end passed unseen in a gap, because the past gives no signals.
@@ -10,15 +10,22 @@ higher candle whose end passed unseen in a gap, because the past gives no signal
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
 from trading_engine.domain.market import Candle, Side, Signal
 from trading_engine.domain.time import MINUTE_MS
-from trading_engine.strategy.api import FloatArray, Series, Signals, Strategy
+from trading_engine.strategy.api import BoolArray, FloatArray, Series, Signals, Strategy
+from trading_engine.strategy.filters import Entry, Filter, Look, Need, refusals
 from trading_engine.strategy.indicators import TOLERANCE
 from trading_engine.strategy.timeframes import resample
 from trading_engine.strategy.window import Window
+
+
+def _nowhere(need: Need) -> Series:
+    raise ValueError(f"there are no candles of {need.symbol} here")
+
 
 _SIDES: Mapping[int, Side | None] = {1: Side.LONG, -1: Side.SHORT, 0: None}
 
@@ -28,6 +35,8 @@ class Evaluator:
 
     tick, step         price and quantity units of the instrument, which the candles count in
     base_interval_ms   interval of the candles it is fed with
+    filters            by strategy, what its entries must pass
+    also               interval in ms → candles that filters look at, here or with `series`
 
     ValueError for two strategies of one name, or one that needs an interval the base cannot give.
     """
@@ -39,6 +48,8 @@ class Evaluator:
         step: float,
         strategies: Sequence[Strategy],
         base_interval_ms: int = MINUTE_MS,
+        filters: Mapping[str, Sequence[Filter]] = MappingProxyType({}),
+        also: Mapping[int, int] = MappingProxyType({}),
     ) -> None:
         if len({strategy.name for strategy in strategies}) < len(strategies):
             raise ValueError(f"{symbol}: two strategies have the same name")
@@ -46,7 +57,8 @@ class Evaluator:
         self._tick = tick
         self._step = step
         self._interval_ms = base_interval_ms
-        self._window = Window(base_interval_ms, _widest(strategies))
+        self._filters = filters
+        self._window = Window(base_interval_ms, _widest(strategies, also))
         # Read once: properties that compute would cost as much as an indicator on every candle.
         self._plan = [(each, each.primary_interval_ms, each.intervals, each.warm_up) for each in strategies]
 
@@ -54,13 +66,21 @@ class Evaluator:
         """Take in past base candles, oldest first, without a signal; ValueError as `Window.extend`."""
         self._window.extend(history)
 
-    def on_candle(self, candle: Candle) -> list[Signal]:
-        """Take in the next closed base candle; the signals on it, in the order of the strategies.
+    def seed(self, history: Series) -> None:
+        """Take in past candles of a higher interval as they are, before any others; ValueError as `Window.seed`."""
+        self._window.seed(history)
 
-        A strategy is asked when a candle of its primary interval ends with this one and its warm-up is
-        over. ValueError for a candle of another symbol, interval or time than the next one, and for a
-        strategy that gives a confidence or distance which is not a number in its range.
-        """
+    def series(self, interval_ms: int, count: int) -> Series:
+        """The last candles of an interval that it was made for; ValueError as `Window.series`."""
+        return self._window.series(interval_ms, count)
+
+    def on_candle(self, candle: Candle) -> list[Signal]:
+        """Take in the next closed base candle; the signals on it, as `take` and `ask` do."""
+        self.take(candle)
+        return self.ask(candle)
+
+    def take(self, candle: Candle) -> None:
+        """Take in the next closed base candle; ValueError for another symbol, interval or time than the next one."""
         if candle.symbol != self._symbol or candle.interval_ms != self._interval_ms:
             raise ValueError(f"{self._symbol} got a candle of {candle.symbol}, {candle.interval_ms} ms")
         tick = self._tick
@@ -72,6 +92,15 @@ class Evaluator:
             candle.close * tick,
             candle.volume * self._step,
         )
+
+    def ask(self, candle: Candle, elsewhere: Look = _nowhere) -> list[Signal]:
+        """The signals on the candle that was taken in last, in the order of the strategies.
+
+        elsewhere   where filters look for candles of other symbols
+
+        A strategy is asked when a candle of its primary interval ends with this one and its warm-up is over.
+        ValueError for a strategy that gives a confidence or distance which is not a number in its range.
+        """
         found = []
         for strategy, primary_ms, intervals, warm_up in self._plan:
             if candle.close_time_ms % primary_ms or self._window.count(primary_ms) <= warm_up:
@@ -81,8 +110,24 @@ class Evaluator:
                 continue
             signals = strategy.compute(market)
             if signals.side[-1] or signals.exit_side[-1]:
-                found.append(self._last_row(strategy.name, signals, candle, primary_ms))
+                signal = self._last_row(strategy.name, signals, candle, primary_ms)
+                found.append(self._filtered(signal, signals, candle.close_time_ms, elsewhere))
         return found
+
+    def _filtered(self, signal: Signal, signals: Signals, closed_ms: int, elsewhere: Look) -> Signal:
+        """The signal with what the filters of its strategy have against its entry."""
+        filters = self._filters.get(signal.strategy)
+        if signal.side is None or not filters:
+            return signal
+        stop, target = float(signals.stop_distance[-1]), float(signals.target_distance[-1])
+        entry = Entry(signal.side, signal.close_ticks * self._tick, stop, target, closed_ms)
+
+        def look(need: Need) -> Series:
+            if need.symbol in ("", self._symbol):
+                return self._window.series(need.interval_ms, need.candles)
+            return elsewhere(need)
+
+        return replace(signal, refusals=refusals(filters, entry, look))
 
     def _last_row(self, strategy: str, signals: Signals, candle: Candle, primary_ms: int) -> Signal:
         side = _SIDES[int(signals.side[-1])]
@@ -122,9 +167,7 @@ def whole_history(strategy: Strategy, base: Series) -> Signals:
     """
     market = {interval_ms: resample(base, interval_ms) for interval_ms in strategy.intervals}
     signals = strategy.compute(market)
-    closes = market[strategy.primary_interval_ms].close_times
-    may_speak = base.close_times[np.searchsorted(base.close_times, closes)] == closes
-    may_speak[: strategy.warm_up] = False
+    may_speak = asked_rows(strategy, base, market[strategy.primary_interval_ms])
     return replace(
         signals,
         side=np.where(may_speak, signals.side, np.int8(0)),
@@ -135,20 +178,36 @@ def whole_history(strategy: Strategy, base: Series) -> Signals:
     )
 
 
-def base_candles_needed(strategies: Sequence[Strategy], base_interval_ms: int = MINUTE_MS) -> int:
-    """Past base candles after which every one of the strategies may speak on its next closed candle.
+def asked_rows(strategy: Strategy, base: Series, primary: Series) -> BoolArray:
+    """The rows of a strategy's own candles on which the live engine asks it: warm, and seen as they closed."""
+    asked: BoolArray = base.close_times[base.close_times.searchsorted(primary.close_times)] == primary.close_times
+    asked[: strategy.warm_up] = False
+    return asked
 
-    One candle more of each interval than its window has, because the history may begin inside one.
+
+def history_needed(strategies: Sequence[Strategy], also: Mapping[int, int] = MappingProxyType({})) -> dict[int, int]:
+    """By interval, the past candles after which all of the strategies may speak on their next closed candle.
+
+    One candle more of each interval than its window has, because the history may begin inside one. `also` are
+    windows that filters need.
     """
-    spans = [(strategy.warm_up + 1) * strategy.primary_interval_ms for strategy in strategies]
-    spans += [(count + 1) * interval_ms for interval_ms, count in _widest(strategies).items()]
-    return max(spans, default=0) // base_interval_ms
-
-
-def _widest(strategies: Sequence[Strategy]) -> dict[int, int]:
-    """The longest window that any of the strategies needs of each interval."""
-    widest: dict[int, int] = {}
+    needed = {interval_ms: count + 1 for interval_ms, count in _widest(strategies, also).items()}
     for strategy in strategies:
-        for interval_ms, count in strategy.intervals.items():
-            widest[interval_ms] = max(count, widest.get(interval_ms, 0))
-    return widest
+        primary_ms = strategy.primary_interval_ms
+        needed[primary_ms] = max(needed[primary_ms], strategy.warm_up + 1)
+    return needed
+
+
+def base_candles_needed(strategies: Sequence[Strategy], base_interval_ms: int = MINUTE_MS) -> int:
+    """Past base candles from which `history_needed` can be made."""
+    needed = history_needed(strategies).items()
+    return max((count * interval_ms for interval_ms, count in needed), default=0) // base_interval_ms
+
+
+def _widest(strategies: Sequence[Strategy], *also: Mapping[int, int]) -> dict[int, int]:
+    """The longest window that any of the strategies needs of each interval, or anybody else."""
+    found: dict[int, int] = {}
+    for windows in (*(strategy.intervals for strategy in strategies), *also):
+        for interval_ms, count in windows.items():
+            found[interval_ms] = max(count, found.get(interval_ms, 0))
+    return found

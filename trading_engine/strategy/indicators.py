@@ -1,7 +1,8 @@
 """Indicators over whole arrays, and comparisons that rounding noise cannot flip.
 
-What belongs here: the only use of TA-Lib, what TA-Lib lacks (VWAP), tolerance comparison and crosses.
-What does not: conditions and thresholds of a strategy, alignment of intervals (timeframes).
+What belongs here: the only use of TA-Lib, VWAP, which it lacks, how long each indicator remembers, tolerance
+comparison and crosses. What does not: conditions and thresholds of a strategy, alignment of intervals
+(timeframes), pivots and divergence (divergence), volume by price (volume_profile).
 
 All arrays are float64, oldest first; a result has the length of its input and is NaN where the past does
 not suffice. TA-Lib keeps running sums, so the same value computed from a window and from the whole
@@ -26,6 +27,23 @@ def sma(values: FloatArray, period: int) -> FloatArray:
     return talib.SMA(values, period)
 
 
+def ema(values: FloatArray, period: int) -> FloatArray:
+    """Exponential moving average of weight 2 / (`period` + 1), `period` ≥ 2, begun with the mean of `period` values."""
+    return talib.EMA(values, period)
+
+
+def macd(values: FloatArray, fast: int, slow: int, signal: int) -> tuple[FloatArray, FloatArray]:
+    """EMA(fast) − EMA(slow), and the EMA of that over `signal` rows; 2 ≤ fast < slow, `signal` ≥ 2."""
+    line, smoothed, _ = talib.MACD(values, fast, slow, signal)
+    return line, smoothed
+
+
+def bollinger(values: FloatArray, period: int, width: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Lower, middle and upper band: the mean of `period` ≥ 2 values and `width` population deviations around it."""
+    upper, middle, lower = talib.BBANDS(values, period, width, width)
+    return lower, middle, upper
+
+
 def rsi(values: FloatArray, period: int) -> FloatArray:
     """Wilder's relative strength index in [0, 100], `period` ≥ 2; 0 where nothing has ever moved."""
     return talib.RSI(values, period)
@@ -36,9 +54,19 @@ def atr(series: Series, period: int) -> FloatArray:
     return talib.ATR(series.high, series.low, series.close, period)
 
 
+def adx(series: Series, period: int) -> FloatArray:
+    """Wilder's average directional index in [0, 100], `period` ≥ 2: how much of a trend there is, not which way."""
+    return talib.ADX(series.high, series.low, series.close, period)
+
+
 def highest(values: FloatArray, period: int) -> FloatArray:
     """The largest of the last `period` ≥ 2 values, the row's own included."""
     return talib.MAX(values, period)
+
+
+def lowest(values: FloatArray, period: int) -> FloatArray:
+    """The smallest of the last `period` ≥ 2 values, the row's own included."""
+    return talib.MIN(values, period)
 
 
 def previous(values: FloatArray) -> FloatArray:
@@ -55,7 +83,31 @@ def wilder_window(period: int) -> int:
     The seed takes `period` differences of `period` + 1 candles; each candle after it keeps the share
     1 − 1/period of the past.
     """
-    return period + 1 + math.ceil(math.log(NEGLIGIBLE) / math.log1p(-1 / period))
+    return period + 1 + _forgotten_after(1 - 1 / period)
+
+
+def ema_window(period: int) -> int:
+    """Candles after which an EMA has forgotten its start to 1e-12 (`period` 200: 2,964).
+
+    The first `period` of them make the seed, which weighs them otherwise than an older EMA would.
+    """
+    return period + _forgotten_after(1 - 2 / (period + 1))
+
+
+def macd_window(slow: int, signal: int) -> int:
+    """Candles after which MACD and its signal line have forgotten their starts (26 and 9: 519).
+
+    The signal line begins to forget once the MACD that it averages is right.
+    """
+    return ema_window(slow) + ema_window(signal)
+
+
+def adx_window(period: int) -> int:
+    """Candles after which ADX has forgotten its start (`period` 14: 776).
+
+    It smooths what is smoothed already, so the second smoothing is counted from the end of the first.
+    """
+    return 2 * wilder_window(period)
 
 
 def session_vwap(series: Series) -> FloatArray:
@@ -109,6 +161,11 @@ def crosses_above(left: FloatArray, right: FloatArray) -> BoolArray:
 def crosses_below(left: FloatArray, right: FloatArray) -> BoolArray:
     """`left` is less on this candle and was not (with both values known) on the one before."""
     return crosses_above(right, left)
+
+
+def _forgotten_after(kept: float) -> int:
+    """Steps until a weight that keeps the share `kept` with each step is negligible."""
+    return math.ceil(math.log(NEGLIGIBLE) / math.log(kept))
 
 
 def _day_edges(series: Series) -> list[int]:

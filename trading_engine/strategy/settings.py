@@ -7,7 +7,7 @@ reading files (config), the settings themselves (each strategy), the list of str
 from collections.abc import Mapping
 from dataclasses import Field, field, fields
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from trading_engine.domain.errors import ConfigInvalid
 
@@ -22,6 +22,23 @@ def bounded(default: Number, lowest: Number, highest: Number) -> Number:
     """A dataclass field with a default whose value must lie in [lowest, highest]."""
     declared: Number = field(default=default, metadata={_BOUNDS: (lowest, highest)})
     return declared
+
+
+class Setting(NamedTuple):
+    """What a strategy can be told; bounds are None where only the kind of value is checked."""
+
+    name: str
+    default: object
+    lowest: float | None
+    highest: float | None
+
+
+def described(kind: type[Any]) -> tuple[Setting, ...]:
+    """The settings of a strategy, in the order in which it declares them."""
+    return tuple(
+        Setting(declared.name, declared.default, *declared.metadata.get(_BOUNDS, (None, None)))
+        for declared in fields(kind)
+    )
 
 
 def check_fields(strategy: Any, name: str) -> None:

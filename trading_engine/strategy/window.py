@@ -45,6 +45,11 @@ class _Column:
         self.end = row + 1
         self.count += 1
 
+    @property
+    def last_ts(self) -> int:
+        """Open time of the last candle, −1 before the first."""
+        return int(self.ts[self.end - 1]) if self.end else -1
+
     def series(self, count: int) -> Series:
         rows = slice(max(0, self.end - count), self.end)
         return Series(
@@ -96,8 +101,8 @@ class _Forming:
         self.volume = 0.0
 
     def complete(self) -> bool:
-        """Hand the candle over; False where it is thrown away as partial."""
-        is_whole = not self.is_partial
+        """Hand the candle over; False where it is thrown away as partial, or is there already."""
+        is_whole = not self.is_partial and self.bucket > self.column.last_ts
         if is_whole:
             self.column.push(self.bucket, self.open, self.high, self.low, self.close, self.volume)
         self.bucket = -1
@@ -161,6 +166,21 @@ class Window:
             if end_ms == bucket + forming.interval_ms and forming.complete():
                 self._closed.add(forming.interval_ms)
         self._last_ts = open_time_ms
+
+    def seed(self, series: Series) -> None:
+        """Take in past candles of a higher interval that come whole from elsewhere, before any base candle.
+
+        Those that base candles would make again are not made. ValueError for an interval that the window was not
+        made for, and once a base candle has been appended.
+        """
+        column = self._columns.get(series.interval_ms)
+        if column is None or column is self._base or self._last_ts >= 0:
+            raise ValueError(f"candles of {series.interval_ms} ms cannot begin a window that is in use or keeps none")
+        kept = series.tail(column.keep)
+        columns = (kept.open, kept.high, kept.low, kept.close, kept.volume)
+        for ts, *values in zip(kept.ts.tolist(), *(values.tolist() for values in columns), strict=True):
+            column.push(ts, *values)
+        column.count += len(series) - len(kept)
 
     def extend(self, series: Series) -> None:
         """Append a series of base candles, oldest first; ValueError as `append`, or for another interval."""

@@ -201,3 +201,15 @@ def test_a_refused_entry_leaves_no_trace_but_its_record() -> None:
     play.settings = make_settings()
     play.enter()
     assert ("P000001", PositionState.PENDING) == (play.position.position_id, play.position.state)
+
+
+def test_a_signal_that_a_filter_refuses_is_recorded_with_the_reasons_and_outranks_nothing() -> None:
+    """The less confident one beside it is taken."""
+    play = Playbook()
+    refused = make_signal(
+        strategy="sure", confidence=0.9, refusals=("session: no entries at 03:00 UTC", "volume: thin")
+    )
+    play.candles((BTC, 100), signals=[refused, make_signal(confidence=0.2)])
+    seen = play.recorded(SignalSeen)
+    assert [("sure", Fate.FILTERED), ("trend", Fate.TAKEN)] == [(item.signal.strategy, item.fate) for item in seen]
+    assert "session: no entries at 03:00 UTC; volume: thin" == seen[0].reason

@@ -243,6 +243,18 @@ def test_an_opposite_signal_closes_if_so_configured_and_never_reverses(is_on: bo
     assert ([Purpose.EXIT] if is_on else []) == play.placed()
 
 
+def test_an_opposite_signal_that_a_filter_refuses_closes_nothing() -> None:
+    """Its early exit still does."""
+    play = Playbook(with_exits(exit_on_opposite=True))
+    play.opened()
+    play.signal(Side.SHORT, refusals=("volume: thin",))
+    assert [(BTC, Fate.FILTERED)] == play.fates()
+    assert PositionState.OPEN is play.position.state
+    play.now += MINUTE_MS
+    play.signal(Side.SHORT, refusals=("volume: thin",), exit_side=Side.LONG)
+    assert (BTC, Fate.EXITED) == play.fates()[-1]
+
+
 def test_an_opposite_signal_of_another_strategy_is_held() -> None:
     """Only its own strategy closes a position."""
     play = Playbook(with_exits(exit_on_opposite=True))

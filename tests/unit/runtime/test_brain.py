@@ -1,7 +1,7 @@
 """The strategies at work: warm, by symbol, in the order of their configuration."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -13,6 +13,7 @@ from trading_engine.marketdata.block import CandleBlock, from_units
 from trading_engine.marketdata.replay import Replay
 from trading_engine.runtime.brain import Brain
 from trading_engine.strategy.api import Series, Signals
+from trading_engine.strategy.filters import SessionFilter, TrendFilter, VolumeFilter
 
 START = 1_746_316_800_000
 MINUTE = 60_000
@@ -129,3 +130,69 @@ def test_a_strategy_finer_than_the_candles_is_refused() -> None:
     """Five-minute candles cannot be cut into minutes."""
     with pytest.raises(ValueError, match=r"candles of 60000 ms cannot be built from candles of 300000 ms"):
         Brain({"A": (HigherClose(),)}, INSTRUMENTS, 5 * MINUTE)
+
+
+def test_what_a_filter_has_against_an_entry_stands_with_its_signal() -> None:
+    """Only that strategy is filtered; nothing to say is no refusal."""
+    chosen = (HigherClose("strict", 1), HigherClose("free", 1))
+    filters = {"strict": (SessionFilter(((0, 1),)), VolumeFilter(MINUTE, 2, 1.25))}
+    brain = Brain({"A": chosen}, INSTRUMENTS, MINUTE, filters)
+    found = [brain.signals((_candle("A", minute),)) for minute in range(4)][-1]
+    refusals = ("session: no entries at 00:04 UTC", "volume: a volume of 0.3 is below 1.25 × its mean of 0.25")
+    assert [("strict", refusals), ("free", ())] == [(signal.strategy, signal.refusals) for signal in found]
+
+
+def test_a_filter_sees_another_symbol_as_of_the_same_instant() -> None:
+    """B is the reference of A and comes after it; its candle of that minute counts already."""
+    filters = {"higher": (TrendFilter(MINUTE, 2, "B"),)}
+    brain = Brain({"A": (HigherClose("higher", 1),), "B": ()}, INSTRUMENTS, MINUTE, filters)
+    told = [
+        [signal.refusals for signal in brain.signals((_candle("A", minute), _candle("B", minute)))]
+        for minute in range(3)
+    ]
+    assert [[], [()], [()]] == told
+    brain = Brain({"A": (HigherClose("higher", 1),), "B": ()}, INSTRUMENTS, MINUTE, filters)
+    told = [[signal.refusals for signal in brain.signals((_candle("A", minute),))] for minute in range(3)]
+    unknown = ("reference: B 1m EMA(2) is not known yet (0 of 2 candles)",)
+    assert [[], [unknown], [unknown]] == told
+
+
+def test_an_exit_is_never_filtered() -> None:
+    """A filter is asked about entries alone."""
+
+    class Leaves(HigherClose):
+        def compute(self, market: Mapping[int, Series]) -> Signals:
+            signals = super().compute(market)
+            return replace(signals, side=0 * signals.side, exit_side=signals.side)
+
+    brain = Brain({"A": (Leaves("exit", 1),)}, INSTRUMENTS, MINUTE, {"exit": (SessionFilter(((0, 1),)),)})
+    found = [brain.signals((_candle("A", minute),)) for minute in range(4)][-1]
+    assert [(None, Side.LONG, ())] == [(signal.side, signal.exit_side, signal.refusals) for signal in found]
+
+
+def test_long_windows_are_asked_for_in_candles_of_their_own() -> None:
+    """A daily average of 10 needs 149 days: one day of minutes, and the days as they are."""
+    filters = {"higher": (TrendFilter(1_440 * MINUTE, 10),)}
+    brain = Brain({"A": (HigherClose(),), "B": ()}, INSTRUMENTS, MINUTE, filters)
+    assert (1_441, {1_440 * MINUTE: 149}) == brain.history_needed("A")
+    assert (149 * 1_440, {}) == brain.history_needed("A", most_base=10**6)
+    assert (0, {}) == brain.history_needed("B")
+    with pytest.raises(KeyError, match="B"):
+        Brain({"A": (HigherClose(),)}, INSTRUMENTS, MINUTE, {"higher": (TrendFilter(MINUTE, 10, "B"),)})
+
+
+def test_history_read_both_ways_gives_the_same_signals() -> None:
+    """Five-minute candles as they are and the minutes of the one that forms, or all of it in minutes."""
+    strategies = {"A": (HigherClose("higher", 3, 5 * MINUTE),)}
+    block = next(Rising("A", 98).blocks())
+    fives = next(Rising("A", 98).blocks()).part(0, 95)
+    firsts = np.arange(0, 95, 5)
+    columns = [fives.open[firsts], fives.high[firsts + 4], fives.low[firsts], fives.close[firsts + 4]]
+    higher = from_units(INSTRUMENTS["A"], fives.ts[firsts], columns, fives.volume[firsts])
+    minutes, mixed = (Brain(strategies, INSTRUMENTS, MINUTE) for _ in range(2))
+    minutes.take_history("A", block)
+    mixed.take_history("A", higher, 5 * MINUTE)
+    mixed.take_history("A", block.part(92, 98))
+    told = [[brain.signals((_candle("A", minute),)) for minute in range(98, 110)] for brain in (minutes, mixed)]
+    assert told[0] == told[1]
+    assert 3 == sum(len(signals) for signals in told[0])

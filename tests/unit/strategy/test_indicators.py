@@ -1,6 +1,7 @@
 """Indicators against hand-worked values, and comparisons that noise cannot flip."""
 
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -166,3 +167,78 @@ def test_a_wilder_window_forgets_what_lies_before_it(period: int) -> None:
 
 def _ts(count: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
     return np.arange(count, dtype=np.int64) * MINUTE_MS
+
+
+def test_an_exponential_average_by_hand() -> None:
+    """The mean 1.5 begins it, then two thirds of the way from 1.5 to 6."""
+    np.testing.assert_allclose([NAN, 1.5, 4.5], ta.ema(_array(1, 2, 6), 2))
+
+
+def test_macd_by_hand() -> None:
+    """EMA(2) 2.5, 5.5, 6.5 less EMA(3) 2, 4.5, 5.75; the signal line begins with the mean of 0.5 and 1."""
+    line, smoothed = ta.macd(_array(1, 2, 3, 7, 7), 2, 3, 2)
+    np.testing.assert_allclose([NAN, NAN, NAN, 1.0, 0.75], line)
+    np.testing.assert_allclose([NAN, NAN, NAN, 0.75, 0.75], smoothed)
+
+
+def test_bollinger_bands_by_hand() -> None:
+    """Means 2 and 4, a population deviation of 1 each, twice of it to both sides."""
+    lower, middle, upper = ta.bollinger(_array(1, 3, 5), 2, 2.0)
+    np.testing.assert_allclose([NAN, 0.0, 2.0], lower)
+    np.testing.assert_allclose([NAN, 2.0, 4.0], middle)
+    np.testing.assert_allclose([NAN, 4.0, 6.0], upper)
+
+
+def test_adx_by_hand() -> None:
+    """Moves up 1, 3.5, 1.75 and down 1, 0.5, 1.25 give DX 0, 75, 50/3: their mean 37.5, then 27.0833."""
+    high, low = _array(10, 12, 11, 14, 13), _array(8, 9, 8, 10, 9)
+    series = Series(_ts(5), low, high, low, (high + low) / 2, low, MINUTE_MS)
+    np.testing.assert_allclose([NAN, NAN, NAN, 37.5, (37.5 + 50 / 3) / 2], ta.adx(series, 2))
+
+
+def test_the_lowest_value_includes_the_row() -> None:
+    """The smaller of each two."""
+    np.testing.assert_array_equal([NAN, 1.0, 1.0, 2.0], ta.lowest(_array(3, 1, 2, 5), 2))
+
+
+def _last_ema(values: FloatArray, period: int) -> float:
+    return float(ta.ema(values, period)[-1])
+
+
+def _last_macd(values: FloatArray, period: int) -> float:
+    return float(ta.macd(values, max(2, period // 2), period, max(2, period // 3))[1][-1])
+
+
+def _last_adx(values: FloatArray, period: int) -> float:
+    series = Series(_ts(len(values)), values, values + 0.1, values - 0.1, values, values, MINUTE_MS)
+    return float(ta.adx(series, period)[-1]) / 100
+
+
+@pytest.mark.parametrize(
+    ("last", "window", "period"),
+    [
+        (_last_ema, ta.ema_window(3), 3),
+        (_last_ema, ta.ema_window(50), 50),
+        (_last_ema, ta.ema_window(200), 200),
+        (_last_macd, ta.macd_window(26, 8), 26),
+        (_last_macd, ta.macd_window(60, 20), 60),
+        (_last_adx, ta.adx_window(5), 5),
+        (_last_adx, ta.adx_window(14), 14),
+    ],
+)
+def test_a_window_of_smoothed_values_forgets_what_lies_before_it(
+    last: Callable[[FloatArray, int], float], window: int, period: int
+) -> None:
+    """Measured: a past that doubles or halves moves the last row by less than 1e-12; in a third of it by more."""
+    values = 1 + 0.1 * np.sin(np.arange(window) * 0.7) + 0.05 * np.cos(np.arange(window) * 0.31)
+    alone = last(values, period)
+    for factor in (0.5, 2.0):
+        past = factor * np.exp(0.03 * np.cumsum(np.sin(np.arange(3 * window) * 0.9)))
+        assert abs(last(np.concatenate((past, values)), period) - alone) < 1e-12
+        third = values[-(window // 3) :]
+        assert abs(last(np.concatenate((past, third)), period) - last(third, period)) > 1e-12
+
+
+def test_the_declared_windows_are_known_numbers() -> None:
+    """EMA(200), MACD(12, 26, 9) and ADX(14)."""
+    assert (2_964, 519, 776) == (ta.ema_window(200), ta.macd_window(26, 9), ta.adx_window(14))

@@ -10,7 +10,8 @@ from trading_engine.strategy.builtin.trend_vwap import TrendVwap
 
 def test_every_name_makes_a_strategy_that_declares_what_it_needs() -> None:
     """Defaults suffice, the primary interval has a window, and the warm-up fills it."""
-    assert ("multi_timeframe_long", "trend_vwap") == registry.names()
+    known = ("momentum", "multi_timeframe_long", "rsi_bollinger", "trend_distance_short", "trend_vwap")
+    assert known == registry.names()
     for name in registry.names():
         strategy = registry.create(name, {})
         assert name == strategy.name
@@ -27,7 +28,8 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
     """The message is the way out of the mistake."""
     with pytest.raises(ConfigInvalid) as caught:
         registry.create("trend", {})
-    assert "strategy 'trend' does not exist; use one of multi_timeframe_long, trend_vwap" == str(caught.value)
+    known = ", ".join(registry.names())
+    assert f"strategy 'trend' does not exist; use one of {known}" == str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,9 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
             {"trend_fast": 60},
             "multi_timeframe_long.trend_fast = 60 is not below trend_slow = 50",
         ),
+        ("trend_distance_short", {"fast": 200}, "trend_distance_short.fast = 200 is not below slow = 200"),
+        ("rsi_bollinger", {"rsi_low": 71}, "rsi_bollinger.rsi_low = 71 is not below rsi_high = 70"),
+        ("momentum", {"slow": 12}, "momentum.fast = 12 is not below slow = 12"),
         (
             "multi_timeframe_long",
             {"stop_atr": 0},

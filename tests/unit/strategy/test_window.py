@@ -128,3 +128,38 @@ def test_what_the_window_was_not_made_for_is_refused() -> None:
         Window(MINUTE_MS, {FIVE: 0})
     with pytest.raises(ValueError, match="candles of 300000 ms, the base is 60000 ms"):
         window.extend(Series(*(np.empty(0),) * 6, interval_ms=FIVE))  # type: ignore[arg-type]
+
+
+def test_a_window_can_begin_with_higher_candles_from_elsewhere() -> None:
+    """Minutes 0 to 14 come as three candles; minutes 12 to 19 then add only what was not there."""
+    whole, seeded = (Window(MINUTE_MS, {FIVE: 4}) for _ in range(2))
+    for minute in range(20):
+        _append(whole, minute)
+    seeded.seed(whole.series(FIVE, 4).head(3))
+    assert 3 == seeded.count(FIVE)
+    for minute in range(12, 20):
+        _append(seeded, minute)
+    assert [0, 5, 10, 15] == _minutes(seeded, FIVE, 4)
+    assert 4 == seeded.count(FIVE)
+    np.testing.assert_array_equal(whole.series(FIVE, 4).high, seeded.series(FIVE, 4).high)
+
+
+def test_more_higher_candles_than_are_kept_are_counted() -> None:
+    """The last two are kept of four; a warm-up counts all."""
+    window = Window(MINUTE_MS, {FIVE: 2})
+    column = np.arange(4.0)
+    window.seed(Series(np.arange(4) * FIVE, column, column, column, column, column, FIVE))
+    assert [10, 15] == _minutes(window, FIVE, 2)
+    assert 4 == window.count(FIVE)
+
+
+def test_what_cannot_begin_a_window_is_refused() -> None:
+    """The base interval, one that it was not made for, and anything once it is in use."""
+    none = np.empty(0)
+    for interval_ms in (MINUTE_MS, 3 * FIVE):
+        with pytest.raises(ValueError, match=f"candles of {interval_ms} ms cannot begin a window"):
+            Window(MINUTE_MS, {FIVE: 2}).seed(Series(np.arange(0), none, none, none, none, none, interval_ms))
+    window = Window(MINUTE_MS, {FIVE: 2})
+    _append(window, 0)
+    with pytest.raises(ValueError, match="candles of 300000 ms cannot begin a window"):
+        window.seed(Series(np.arange(0), none, none, none, none, none, FIVE))

@@ -1,0 +1,231 @@
+"""Proof on data that a strategy does not look ahead, and that the live engine sees what the whole history sees.
+
+What belongs here: running a strategy on prefixes and on trailing windows of a history and comparing with one run
+over all of it. What does not: reading the history, showing what was found (cli), whether a strategy earns anything.
+
+- Prefixes: what is said on a candle must be the same whether later candles exist or not. Every row of each prefix
+  is compared, so a look a few candles ahead shows at any prefix.
+- Windows: the last row of the declared trailing window, which is all that the live engine has, must be the row of
+  the whole history. Where it is not, a prefix that ends there tells a look ahead from a window too short.
+- A cheap look (`is_silent`) must never be silent about a row that speaks.
+
+Prefixes end at candles with signals, where a look ahead shows, and at others spread evenly; windows likewise.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain
+
+import numpy as np
+
+from trading_engine.strategy.api import BoolArray, FloatArray, IntArray, Series, Signals, Strategy
+from trading_engine.strategy.evaluate import asked_rows
+from trading_engine.strategy.indicators import TOLERANCE
+from trading_engine.strategy.timeframes import as_of, resample
+
+PREFIXES = 100
+WINDOWS = 2_000
+
+
+class Fault(StrEnum):
+    """What is wrong with a strategy."""
+
+    LOOKS_AHEAD = "looks ahead"
+    WINDOW_TOO_SHORT = "window too short"
+    SILENT_BY_MISTAKE = "silent by mistake"
+    NOT_SIGNALS = "not signals"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first candle on which a strategy says two things.
+
+    ts      open time of the candle, ms
+    field   side, exit_side, confidence, stop_distance, target_distance, or the name of an explaining value
+    whole   what the whole history says
+    other   what it says without later candles, or from its window
+    """
+
+    fault: Fault
+    ts: int
+    field: str
+    whole: float
+    other: float
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check has looked at and found.
+
+    candles     rows of the strategy's own interval that may speak
+    signals     rows among them that ask for an entry or an exit
+    prefixes, windows   how many runs were compared with the whole history
+    difference  None where everything agrees
+    """
+
+    candles: int
+    signals: int
+    prefixes: int
+    windows: int
+    difference: Difference | None
+
+
+def shape_mistake(signals: Signals, rows: int) -> str:
+    """What keeps the arrays from being signals for so many candles; empty where nothing does."""
+    named = _decision(signals) | {f"explain[{name!r}]": column for name, column in signals.explain.items()}
+    for name, column in named.items():
+        if not isinstance(column, np.ndarray) or column.shape != (rows,):
+            shape = getattr(column, "shape", type(column).__name__)
+            return f"{name} has the shape {shape}, expected one value for each of {rows} candles"
+    if not (np.isin(signals.side, (-1, 0, 1)).all() and np.isin(signals.exit_side, (-1, 0, 1)).all()):
+        return "side or exit_side holds something other than −1, 0 and 1"
+    asks = signals.side != 0
+    confidence, stop, target = signals.confidence[asks], signals.stop_distance[asks], signals.target_distance[asks]
+    if not ((confidence >= 0) & (confidence <= 1)).all():
+        return "confidence leaves [0, 1] on a candle with a signal"
+    if not ((stop > 0) & np.isfinite(stop)).all():
+        return "stop_distance is not above 0 on a candle with a signal"
+    if not ((target >= 0) & np.isfinite(target)).all():
+        return "target_distance is not a number from 0 on a candle with a signal"
+    return ""
+
+
+def check(strategy: Strategy, base: Series, prefixes: int = PREFIXES, windows: int = WINDOWS) -> Checked:
+    """Run all three proofs on a history of base candles.
+
+    prefixes   most prefixes that are run, each over all candles up to its end
+    windows    most candles whose trailing window is run
+
+    ValueError where the base is too coarse for the strategy.
+    """
+    return _Check(strategy, base).run(prefixes, windows)
+
+
+class _Check:
+    """One strategy on one history."""
+
+    def __init__(self, strategy: Strategy, base: Series) -> None:
+        self._strategy = strategy
+        self._market = {interval_ms: resample(base, interval_ms) for interval_ms in strategy.intervals}
+        self._primary = self._market[strategy.primary_interval_ms]
+        self._asked = asked_rows(strategy, base, self._primary)
+        self._whole = strategy.compute(self._market)
+        self._scales = {name: _scale(column) for name, column in _columns(self._whole).items()}
+
+    def run(self, prefixes: int, windows: int) -> Checked:
+        whole = self._whole
+        may = np.flatnonzero(self._asked)
+        signals = np.flatnonzero(self._asked & ((whole.side != 0) | (whole.exit_side != 0)))
+        cuts, ends = _choose(may, signals, prefixes), _choose(may, signals, windows)
+        found = chain(self._on_prefixes(cuts), self._on_windows(ends))
+        first = min(found, key=lambda item: item.ts, default=None)
+        return Checked(len(may), len(signals), len(cuts), len(ends), first)
+
+    def _on_prefixes(self, cuts: IntArray) -> Iterator[Difference]:
+        for row in cuts.tolist():
+            found = self._prefix_difference(row)
+            if found is not None:
+                yield found
+
+    def _prefix_difference(self, row: int) -> Difference | None:
+        """The first row up to this one that a history ending here gives otherwise."""
+        known = {interval_ms: self._known(interval_ms, row) for interval_ms in self._market}
+        return self._first_difference(Fault.LOOKS_AHEAD, self._strategy.compute(known), slice(0, row + 1))
+
+    def _on_windows(self, ends: IntArray) -> Iterator[Difference]:
+        """Only the first that differs: the others cost as much and tell nothing new."""
+        for row in ends.tolist():
+            needed = self._strategy.intervals.items()
+            window = {interval_ms: self._known(interval_ms, row).tail(count) for interval_ms, count in needed}
+            if self._strategy.is_silent(window):
+                found = self._silent_difference(row)
+            else:
+                live = _last(self._strategy.compute(window))
+                found = self._first_difference(Fault.WINDOW_TOO_SHORT, live, slice(row, row + 1))
+            if found is not None:
+                yield self._prefix_difference(row) or found
+                return
+
+    def _known(self, interval_ms: int, row: int) -> Series:
+        """The candles that have closed when the strategy is asked on this row."""
+        series = self._market[interval_ms]
+        return series.head(int(as_of(series, self._primary.close_times[row : row + 1])[0]) + 1)
+
+    def _silent_difference(self, row: int) -> Difference | None:
+        """A row that the cheap look passes over must not speak."""
+        for name in ("side", "exit_side"):
+            said = float(getattr(self._whole, name)[row])
+            if said:
+                return Difference(Fault.SILENT_BY_MISTAKE, int(self._primary.ts[row]), name, said, 0.0)
+        return None
+
+    def _first_difference(self, fault: Fault, other: Signals, rows: slice) -> Difference | None:
+        """The earliest row, and in it the first field, that differs by more than rounding noise."""
+        found: Difference | None = None
+        for name, whole, said in _pairs(self._whole, other):
+            wrong = np.flatnonzero(_differs(whole[rows], said, self._scales[name]))
+            if not wrong.size:
+                continue
+            at = int(wrong[0])
+            ts = int(self._primary.ts[rows][at])
+            if found is None or ts < found.ts:
+                found = Difference(fault, ts, name, float(whole[rows][at]), float(said[at]))
+        return found
+
+
+def _choose(may: IntArray, signals: IntArray, most: int) -> IntArray:
+    """At most so many rows in order: half of them rows with signals where there are as many, the rest spread evenly."""
+    if len(may) <= most:
+        return may
+    spoken = _spread(signals, most // 2)
+    return np.unique(np.concatenate((spoken, _spread(may, most - len(spoken)))))
+
+
+def _spread(rows: IntArray, most: int) -> IntArray:
+    """At most so many of the rows, the first and the last among them."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+
+
+def _decision(signals: Signals) -> dict[str, FloatArray]:
+    names = ("side", "exit_side", "confidence", "stop_distance", "target_distance")
+    return {name: getattr(signals, name) for name in names}
+
+
+def _columns(signals: Signals) -> dict[str, FloatArray]:
+    return {**signals.explain, **_decision(signals)}
+
+
+def _pairs(whole: Signals, other: Signals) -> Iterator[tuple[str, FloatArray, FloatArray]]:
+    ours, theirs = _columns(whole), _columns(other)
+    return ((name, column, theirs[name]) for name, column in ours.items() if name in theirs)
+
+
+def _last(signals: Signals) -> Signals:
+    last = {name: column[-1:] for name, column in signals.explain.items()}
+    return Signals(
+        signals.side[-1:],
+        signals.confidence[-1:],
+        signals.stop_distance[-1:],
+        signals.target_distance[-1:],
+        signals.exit_side[-1:],
+        last,
+        signals.tag,
+    )
+
+
+def _scale(column: FloatArray) -> float:
+    """The usual magnitude of a value: differences are measured by it where the value itself is near zero."""
+    finite = np.abs(column[np.isfinite(column)])
+    return float(finite.mean()) if finite.size else 0.0
+
+
+def _differs(whole: FloatArray, other: FloatArray, scale: float) -> BoolArray:
+    """Rows that differ by more than 1e-9, or where only one is a number."""
+    missing = np.isnan(whole) != np.isnan(other)
+    slack = TOLERANCE * np.maximum(np.maximum(np.abs(whole), np.abs(other)), scale)
+    with np.errstate(invalid="ignore"):  # infinite on both sides
+        differs: BoolArray = missing | np.greater(np.abs(whole - other), slack)
+    return differs
