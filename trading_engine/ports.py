@@ -178,6 +178,10 @@ class Venue(Protocol):
         """Send user-stream events to `sink` from now on."""
         ...
 
+    async def renew_stream(self, why: str) -> None:
+        """Make the user stream anew, told as lost and restored: it is there and does not tell what happens."""
+        ...
+
     async def submit(self, request: OrderRequest) -> Outcome:
         """Send once; classify; never raise, never retry."""
         ...

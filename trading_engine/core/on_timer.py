@@ -3,7 +3,7 @@
 What belongs here: what a timer means. What does not: keeping timers (runtime).
 """
 
-from trading_engine.core import on_venue, protect
+from trading_engine.core import contact, on_venue, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import Effect, FetchFills, LookUpOrder, SetTimer, TakeSnapshot
 from trading_engine.core.settings import EngineSettings
@@ -15,7 +15,7 @@ from trading_engine.domain.position import CloseReason
 from trading_engine.domain.severity import Severity
 
 
-def on_timer(draft: Draft, event: TimerFired) -> None:  # noqa: C901 - a line or two a kind
+def on_timer(draft: Draft, event: TimerFired) -> None:  # noqa: C901, PLR0912 - a line or two a kind
     """Dispatch by kind."""
     if event.kind is TimerKind.ENTRY_DEADLINE:
         order = draft.book.orders.get(event.key)
@@ -36,6 +36,10 @@ def on_timer(draft: Draft, event: TimerFired) -> None:  # noqa: C901 - a line or
         order = draft.book.orders.get(event.key)
         if order is not None and order.is_live:
             draft.effect(LookUpOrder(order.symbol, order.client_order_id))
+    elif event.kind is TimerKind.OUTAGE:
+        contact.on_outage_timer(draft)
+    elif event.kind is TimerKind.STREAM:
+        contact.on_stream_timer(draft)
     else:
         draft.effect(TakeSnapshot())
         at_ms = draft.ts_ms + draft.settings.execution.reconcile_interval_ms

@@ -171,6 +171,11 @@ class Market:
     uncovered       position id → since when its acknowledged stops cover less than is open
     wallet_gap      wallet less ledger at the last snapshot: 0, or something nobody has explained
     told_gap        the gap that a person was last told of
+    lost_ms         since when the venue is not heard or cannot be read, 0 while it is; lost_why in words
+    is_outage_told  a person was told that it lasts
+    unheard         key of a fill that was read → when; the stream has yet to tell it
+    quiet_until_ms  the venue, or its budget, wants no order before this instant
+    beyond          position id → the close time of the first candle that closed beyond its stop
     foreign         symbol → what somebody else holds, beside ours or alone
     foreign_orders  symbol:venue order id → an open order that is not ours
     """
@@ -187,6 +192,12 @@ class Market:
     uncovered: Mapping[str, int] = field(default_factory=dict)
     wallet_gap: Decimal = ZERO
     told_gap: Decimal = ZERO
+    lost_ms: int = 0
+    lost_why: str = ""
+    is_outage_told: bool = False
+    unheard: Mapping[str, int] = field(default_factory=dict)
+    quiet_until_ms: int = 0
+    beyond: Mapping[str, int] = field(default_factory=dict)
     foreign: Mapping[str, ForeignHolding] = field(default_factory=dict)
     foreign_orders: Mapping[str, ForeignHolding] = field(default_factory=dict)
 

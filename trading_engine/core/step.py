@@ -9,7 +9,7 @@ effects third; a step whose commit failed is simply dropped.
 from dataclasses import dataclass
 from typing import assert_never
 
-from trading_engine.core import invariants, on_command, on_market, on_timer, on_venue, reconcile, trips
+from trading_engine.core import contact, invariants, on_command, on_market, on_timer, on_venue, reconcile, trips
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import Effect
 from trading_engine.core.project import prune
@@ -77,6 +77,7 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one 
         case CandlesClosed():
             on_market.on_candles(draft, event)
         case FillSeen():
+            contact.on_fill_told(draft, event.fill)
             on_venue.on_fill(draft, event.fill)
         case FillsRead():
             on_venue.on_fills_read(draft, event.fills)
@@ -95,13 +96,13 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one 
         case LookupFailed():
             on_venue.on_lookup_failed(draft, event.client_order_id)
         case StreamLost():
-            reconcile.on_stream_lost(draft)
+            reconcile.on_stream_lost(draft, event.why)
         case StreamRestored():
             reconcile.on_stream_restored(draft)
         case SnapshotTaken():
             reconcile.on_snapshot(draft, event.snapshot)
         case SnapshotFailed():
-            reconcile.on_snapshot_failed(draft)
+            reconcile.on_snapshot_failed(draft, event.why)
         case TimerFired():
             on_timer.on_timer(draft, event)
         case StopRequested():

@@ -149,6 +149,8 @@ class TimerKind(StrEnum):
     PROTECT = "protect"  # key: position id
     FILLS = "fills"  # key: empty
     RECONCILE = "reconcile"  # key: empty
+    OUTAGE = "outage"  # key: empty
+    STREAM = "stream"  # key: empty
 
 
 @dataclass(frozen=True, slots=True)

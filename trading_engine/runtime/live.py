@@ -9,7 +9,6 @@ A start without a reachable venue waits for it: positions keep their stops there
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from decimal import Decimal
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +20,6 @@ from trading_engine.config.show import config_hash
 from trading_engine.core.settings import EngineSettings
 from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
 from trading_engine.domain.events import IncomeSeen
-from trading_engine.domain.fills import Income, PnlKind
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.time import MINUTE_MS, floor_to
 from trading_engine.marketdata.block import from_units
@@ -45,7 +43,6 @@ from trading_engine.system.state_dir import StateDir
 
 T = TypeVar("T")
 
-OPENING_ID = "opening"
 RETRY_OPEN_S = 5.0
 MOST_AHEAD_MS = 10 * MINUTE_MS
 
@@ -248,14 +245,8 @@ class LiveRun(Process):
 
     async def _book_opening(self, venue: RemoteVenue, pump: Pump, settings: EngineSettings) -> None:
         """The wallet as it is when the ledger begins: what made it so is not ours to count."""
-        now_ms = self._clock.now_ms()
-        wallet = (await venue.balance()).wallet
-        if wallet <= Decimal(0):
-            raise ConfigInvalid(
-                f"{venue.name}: the wallet holds {wallet} {settings.asset}; there is nothing to trade with"
-            )
-        opening = Income(venue.name, venue.account, OPENING_ID, PnlKind.TRANSFER, "", wallet, settings.asset, now_ms)
-        pump.handle(IncomeSeen(now_ms, opening))
+        opening = await remote.read_opening(venue, settings.asset, self._clock)
+        pump.handle(IncomeSeen(self._clock.now_ms(), opening))
 
 
 def _written_in_the_future(loaded: Loaded) -> str:

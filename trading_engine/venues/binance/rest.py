@@ -11,6 +11,7 @@ from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
+from loguru import logger
 
 from trading_engine.domain.errors import RateLimited, VenueRejected, VenueUnavailable
 from trading_engine.domain.reports import Rejected, Unknown
@@ -55,11 +56,23 @@ class Rest:
         self._local = clock
         self.clock = VenueClock(clock)
         self.limiter = Limiter(limits.POOLS, clock)
+        self._is_clock_suspect = False
         self.is_started = False  # until then a refused key is told as such; later it is a failed read like any other
 
     async def measure_clock(self) -> int:
         """Ask for the time a few times; what the venue's clock is ahead of ours, in ms."""
-        return await self.clock.measure(self._server_time)
+        offset_ms = await self.clock.measure(self._server_time)
+        self._is_clock_suspect = False
+        return offset_ms
+
+    async def _measure_quickly(self) -> None:
+        """After a refused timestamp: one look at the venue's clock; without it the present offset has to do."""
+        try:
+            await self.clock.measure(self._server_time, samples=1)
+        except VenueUnavailable as error:
+            logger.warning("binance refused a timestamp, and its clock could not be measured: {}", error)
+        else:
+            self._is_clock_suspect = False
 
     async def _server_time(self) -> int:
         return (await self.read(limits.TIME, (), ServerTime)).server_time
@@ -102,17 +115,26 @@ class Rest:
     async def change(
         self, endpoint: Endpoint, params: Params, *, is_protective: bool
     ) -> Reply | Refusal | Rejected | Unknown:
-        """Send once what may change something. Rejected: nothing was sent; Unknown: nothing usable came back."""
+        """Send once what may change something. Rejected: nothing was sent; Unknown: nothing usable came back.
+
+        One that is refused for its timestamp has the clock measured before the next is stamped.
+        """
+        if self._is_clock_suspect:
+            await self._measure_quickly()
         try:
             self.limiter.spend(_costs(endpoint, params, None), is_protective=is_protective)
             reply = await self._send(endpoint, params)
         except RateLimited as error:
-            return Rejected("rate_limited", str(error))
+            return Rejected("rate_limited", str(error), error.retry_after_ms)
         except NotSent as error:
             return Rejected("not_sent", str(error))
         except NoReply as error:
             return Unknown(str(error))
-        return errors.refusal(reply) or reply
+        refused = errors.refusal(reply)
+        if refused is None:
+            return reply
+        self._is_clock_suspect = self._is_clock_suspect or refused.meaning is Meaning.CLOCK
+        return refused
 
     async def _send(self, endpoint: Endpoint, params: Params) -> Reply:
         text = self._text(endpoint, params)

@@ -89,6 +89,10 @@ class UserStream:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def renew(self, why: str) -> None:
+        """Connect anew."""
+        await self._socket.reconnect(why)
+
     async def _address(self) -> str:
         try:
             key = (await self._rest.read(limits.NEW_LISTEN_KEY, (), ListenKey)).listen_key

@@ -93,6 +93,10 @@ class BinanceVenue:
         if self._sink is not None:
             self._sink(event)
 
+    async def renew_stream(self, why: str) -> None:
+        """Cut the connection; it is made anew, and the key read again."""
+        await self._stream.renew(why)
+
     # ── orders ──────────────────────────────────────────────────────────────
 
     async def submit(self, request: OrderRequest) -> Outcome:

@@ -116,6 +116,10 @@ class BingxVenue:
         if self._sink is not None:
             self._sink(event)
 
+    async def renew_stream(self, why: str) -> None:
+        """Cut the connection; it is made anew with another key."""
+        await self._stream.socket.reconnect(why)
+
     async def _live(self) -> None:
         while True:
             try:

@@ -104,6 +104,10 @@ class ZoomexVenue:
         """Send events to `sink` from now on."""
         self._sink = sink
 
+    async def renew_stream(self, why: str) -> None:
+        """Cut the connection; it is made anew, with key and subscriptions."""
+        await self._stream.renew(why)
+
     def _tell(self, event: VenueEvent) -> None:
         if self._sink is not None:
             self._sink(event)
