@@ -213,7 +213,7 @@ Story = Callable[[VenueRig], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A trouble, what is lived through it, and which alerts tell of it.
+    """A trouble, what is lived through it, and which alerts tell of it; `told` and `does` are the words of the page.
 
     alerts      kinds of alerts, as `key` without numbers; `by_venue` where a venue differs
     clock_ms    how wrong the engine's clock is from the start
@@ -221,6 +221,7 @@ class Profile:
 
     name: str
     told: str
+    does: str
     story: Story
     rules: Callable[[Words, str], Sequence[Rule]]
     alerts: frozenset[str]
@@ -236,6 +237,8 @@ PROFILES = (
     Profile(
         "lost reply",
         "entry and stop are carried out, the answers get lost",
+        "Both are UNKNOWN and looked up by their ids; the symbol takes no entry until that is answered. A"
+        " stop without an answer for 2 s is sent again under a new id, and the extra one is cancelled.",
         round_trip_unknown,
         lambda say, _: [
             at(say.entry, Mishap.LOST_REPLY, visits=[1]),
@@ -247,6 +250,7 @@ PROFILES = (
     Profile(
         "5xx, carried out",
         "the entry is answered with 502 and carried out",
+        "UNKNOWN, looked up, found; the stop follows.",
         round_trip_unknown,
         lambda say, _: [at(say.entry, Mishap.STATUS_AFTER, visits=[1], status=502), LATE_STREAM],
         kinds("unknown:entry"),
@@ -254,6 +258,8 @@ PROFILES = (
     Profile(
         "5xx, not carried out",
         "the entry is answered with 500 and not carried out",
+        "UNKNOWN and no entry on the symbol until the send window, the receive window and the visibility"
+        " delay are over and a whole reading shows no such order: then VOID, and the next signal may enter.",
         never_taken,
         lambda say, _: [at(say.entry, Mishap.STATUS, visits=[1], status=500)],
         kinds("unknown:entry"),
@@ -261,6 +267,8 @@ PROFILES = (
     Profile(
         "429 on the entry",
         "the entry is answered with 429 and Retry-After",
+        "The entry is abandoned, nothing is sent before the time that the venue names. Zoomex documents no"
+        " such answer, so there it proves nothing: as a 5xx.",
         refused_then_taken,
         lambda say, _: [answered(say.entry, say.limited, visits=[1], delay_ms=2_000)],
         kinds("rejected:entry"),
@@ -269,6 +277,7 @@ PROFILES = (
     Profile(
         "429 on the stop",
         "the stop is answered with 429 and Retry-After",
+        "The stop is placed again when the time has come; a position without a confirmed stop for 5 s is closed.",
         round_trip,
         lambda say, _: [answered(say.stop, say.limited, visits=[1], delay_ms=2_000)],
         kinds("rejected:stop"),
@@ -277,6 +286,7 @@ PROFILES = (
     Profile(
         "ban on the entry",
         "the entry is answered with a ban",
+        "The entry is abandoned and nothing at all is sent until the ban is over (Zoomex names no time: ten minutes).",
         banned_then_taken,
         lambda say, _: [answered(say.entry, say.banned, visits=[1], delay_ms=60_000)],
         kinds("rejected:entry"),
@@ -285,6 +295,8 @@ PROFILES = (
     Profile(
         "ban on the stop",
         "the entry fills, the stop is answered with a ban",
+        "After 5 s without a stop the position is to be closed; exit and stop leave in the moment in which"
+        " the ban ends. Until then nothing can protect it.",
         closed_without_stop,
         lambda say, _: [answered(say.stop, say.banned, visits=[1], delay_ms=60_000)],
         kinds("rejected:stop", "unprotected", "rejected:exit", "venue:lost"),
@@ -293,6 +305,8 @@ PROFILES = (
     Profile(
         "maintenance",
         "every call is answered with the venue's word for it and the streams are cut",
+        "No entries; the stop rests at the venue and may fill there. What happened is read and booked when"
+        " the venue is back.",
         out_of_reach,
         lambda say, _: [
             answered((site, ""), say.maintenance, from_ms=14_000, until_ms=104_000)
@@ -303,6 +317,8 @@ PROFILES = (
     Profile(
         "silent user stream",
         "the stream stays open and tells nothing of the account for a minute",
+        "The fill is found by asking for the order; the stop follows. A stream that has not told a fill 10 s"
+        " after it was read is made anew, and the account read.",
         silent_stream,
         lambda *_: [Rule(site="stream.user", fault=Mishap.DROP, until_ms=60_000)],
         kinds("stream:silent", "venue:lost"),
@@ -310,15 +326,25 @@ PROFILES = (
     Profile(
         "expired key of the stream",
         "the key expires in the moment in which the stop fills",
+        "The stream is made anew with a new key (Zoomex: signed in anew), the account is read, the fill booked.",
         round_trip,
         lambda *_: [Rule(site="stream.user", fault=Mishap.EXPIRE, from_ms=20_000, until_ms=120_000)],
         kinds("venue:lost"),
     ),
-    Profile("clock 3 s ahead", "since the start", round_trip, lambda *_: [], kinds(), clock_ms=3_000),
-    Profile("clock 3 s behind", "since the start", round_trip, lambda *_: [], kinds(), clock_ms=-3_000),
+    Profile(
+        "clock 3 s ahead",
+        "since the start",
+        "Requests carry the venue's time as it was measured at the start; the ledger is dated by it.",
+        round_trip,
+        lambda *_: [],
+        kinds(),
+        clock_ms=3_000,
+    ),
+    Profile("clock 3 s behind", "since the start", "As above.", round_trip, lambda *_: [], kinds(), clock_ms=-3_000),
     Profile(
         "clock jumps ahead by 3 s",
         "between two orders",
+        "The entry is refused for its timestamp and not repeated; the clock is measured before the next request.",
         clock_jumps,
         lambda *_: [],
         kinds("rejected:entry"),
@@ -326,6 +352,8 @@ PROFILES = (
     Profile(
         "reordered and duplicated events",
         "every other message of the user stream comes twice, the others change places",
+        "Each fill is booked once, to the order it belongs to; an exit told before its entry waits for the"
+        " whole story.",
         round_trip,
         lambda *_: [
             Rule(site="stream.user", fault=Mishap.DUPLICATE, every=2),
@@ -336,6 +364,7 @@ PROFILES = (
     Profile(
         "stop rejected",
         "the venue refuses the stop with a code of its own",
+        "The position is closed at market at once.",
         closed_without_stop,
         lambda say, _: [answered(say.stop, say.stop_refused, visits=[1])],
         kinds("rejected:stop"),
@@ -343,6 +372,7 @@ PROFILES = (
     Profile(
         "stop triggered, ended unfilled",
         "the stop triggers, finds nobody, and the venue ends it",
+        "A new stop is refused because the price is beyond it, and the position is closed at market.",
         stop_in_vain,
         lambda *_: [Rule(site="trigger", fault=Mishap.UNFILLED, visits=(1,))],
         kinds("rejected:stop"),
@@ -350,6 +380,8 @@ PROFILES = (
     Profile(
         "stop triggered, stuck",
         "the stop triggers and stays open without a fill",
+        "The first candle that closes beyond the stop has the venue asked; after the second the position is"
+        " closed at market.",
         stop_in_vain,
         lambda *_: [Rule(site="trigger", fault=Mishap.STUCK, visits=(1,), delay_ms=600_000)],
         kinds("unfilled"),
@@ -400,3 +432,31 @@ def test_every_trouble_at_a_venue_ends_safe_and_is_told(tmp_path: Path, venue: s
             rig.shut()
 
     lived(story)
+
+
+# ── the page ────────────────────────────────────────────────────────────────
+
+
+def row_of(profile: Profile) -> str:
+    """The line of the page."""
+    named = [_named(profile.alerts)]
+    named += [f"{venue}: {_named(alerts)}" for venue, alerts in sorted(profile.by_venue.items())]
+    return f"| {profile.name} | {profile.told} | {profile.does} | {'; '.join(named)} |"
+
+
+def _named(alerts: frozenset[str]) -> str:
+    return ", ".join(f"`{kind}`" for kind in sorted(alerts)) or "none"
+
+
+def test_the_page_shows_what_is_lived_here() -> None:
+    """Trouble, what the engine does, alerts: line by line."""
+    shown = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    assert [row_of(profile) for profile in PROFILES] == shown[1 : 1 + len(PROFILES)]
+
+
+def test_the_page_explains_every_alert() -> None:
+    """Each kind that is named in a row has a line of its own."""
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    explained = {match[1] for line in lines if (match := re.match(r"\| `([a-z:]+)` \|", line))}
+    named = {kind for profile in PROFILES for kinds in (profile.alerts, *profile.by_venue.values()) for kind in kinds}
+    assert named <= explained

@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from unit.venues.binance.scripted import OURS, Answer, Server, SetClock, play
+from unit.venues.binance.scripted import OURS, Answer, Server, SetClock, plain, play
 
 from trading_engine.domain.errors import RateLimited, VenueRejected, VenueUnavailable
 from trading_engine.domain.market import Side
@@ -123,7 +123,7 @@ def test_every_code_comes_to_the_same_verdict_over_the_wire() -> None:
             server.say("POST /fapi/v1/order", Answer({"code": code, "msg": "x"}, 400))
             outcome = await venue.submit(EXIT)
             seen.append(outcome.code if isinstance(outcome, Rejected) else None)
-        assert len(CASES) == len(server.calls)
+        assert len(CASES) == sum(1 for call in server.calls if call.method == "POST")
         return seen
 
     assert [expected for _, expected in CASES] == play(scene)
@@ -256,3 +256,20 @@ def test_a_read_refused_for_its_timestamp_is_asked_once_more_with_the_right_cloc
         return int(server.calls[-1].params["timestamp"])
 
     assert clock.now + 4_000 == play(scene, clock=clock)
+
+
+def test_after_an_order_refused_for_its_timestamp_the_clock_is_measured_before_the_next() -> None:
+    """The refused one is not sent again; the next carries the right time."""
+    clock = SetClock()
+
+    async def scene(server: Server, venue: BinanceVenue) -> tuple[Outcome, list[int]]:
+        server.say("POST /fapi/v1/order", Answer({"code": -1021, "msg": "ahead"}, 400), plain(), plain())
+        first = await venue.submit(ENTRY)
+        server.standing["GET /fapi/v1/time"] = Answer({"serverTime": clock.now - 4_000})
+        for _ in range(2):
+            await venue.submit(ENTRY)
+        sent = [call for call in server.calls if call.told.startswith("POST /fapi/v1/order ")]
+        assert 1 == [call.path for call in server.calls].count("/fapi/v1/time")
+        return first, [int(call.params["timestamp"]) - clock.now for call in sent]
+
+    assert (Rejected("clock", "-1021: ahead"), [0, -4_000, -4_000]) == play(scene, clock=clock)
