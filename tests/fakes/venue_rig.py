@@ -22,6 +22,7 @@ from trading_engine.core import gates
 from trading_engine.core.settings import EngineSettings, ExecutionSettings
 from trading_engine.core.state import Book, EngineState
 from trading_engine.domain.control import Level
+from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.events import IncomeSeen
 from trading_engine.domain.ids import Purpose, parse_client_order_id
 from trading_engine.domain.instrument import Instrument, MarginTier
@@ -162,7 +163,7 @@ class VenueRig:
         hosts = Hosts(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}{public}", f"ws://127.0.0.1:{port}{private}")
         made = _VENUES[self.name](KEYS, AccountSettings("test", (BTC,), hosts), self.clock)
         self.venue: RemoteVenue = made
-        await self.venue.open()
+        await self._open()
         self.store = SqlStore.open(self.database, venue=self.name, account="test")
         settings = EngineSettings(
             self.name,
@@ -186,6 +187,15 @@ class VenueRig:
         self.pump.handle(IncomeSeen(self.clock.now_ms(), opening))
         self._tasks.append(asyncio.ensure_future(self.session.run()))
         await self.until(lambda: self.pump.state.market.is_synced)
+
+    async def _open(self) -> None:
+        """As a start does: again and again where the venue is not there."""
+        for _ in range(100):
+            try:
+                return await self.venue.open()
+            except VenueUnavailable:
+                await asyncio.sleep(5)
+        raise AssertionError("the venue never opened")
 
     async def end(self) -> None:
         """Leave in order and close everything."""

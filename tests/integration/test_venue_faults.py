@@ -191,6 +191,12 @@ async def silent_stream(rig: VenueRig) -> None:
     await rig.flat()
 
 
+async def late_stream(rig: VenueRig) -> None:
+    """Nothing is entered before the stream is there."""
+    assert rig.seconds > 40
+    await round_trip(rig)
+
+
 async def stop_in_vain(rig: VenueRig) -> None:
     """The stop triggers, nothing is traded, the price stays beyond it."""
     await rig.enter()
@@ -322,6 +328,15 @@ PROFILES = (
         silent_stream,
         lambda *_: [Rule(site="stream.user", fault=Mishap.DROP, until_ms=60_000)],
         kinds("stream:silent", "venue:lost"),
+    ),
+    Profile(
+        "no user stream at the start",
+        "the stream cannot be opened for the first 40 s",
+        "No entries before the stream is there and the account was read; at Binance the start waits for it.",
+        late_stream,
+        lambda *_: [Rule(site="CONNECT ", fault=Mishap.STATUS, until_ms=40_000)],
+        kinds("venue:lost"),
+        {"binance": kinds()},
     ),
     Profile(
         "expired key of the stream",

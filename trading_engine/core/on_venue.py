@@ -221,7 +221,7 @@ def _update(draft: Draft, order: Order) -> None:
 
 
 def _refused(draft: Draft, order: Order, outcome: Rejected) -> None:
-    if outcome.retry_after_ms:
+    if outcome.retry_after_ms and order.reduce_only:  # an entry may not use the reserve that is kept for these
         draft.see(quiet_until_ms=max(draft.market.quiet_until_ms, draft.ts_ms + outcome.retry_after_ms))
     report = OrderReport(
         order.client_order_id, "", order.symbol, OrderState.REJECTED, money.ZERO, draft.ts_ms, reason=outcome.told

@@ -174,7 +174,7 @@ class Market:
     lost_ms         since when the venue is not heard or cannot be read, 0 while it is; lost_why in words
     is_outage_told  a person was told that it lasts
     unheard         key of a fill that was read → when; the stream has yet to tell it
-    quiet_until_ms  the venue, or its budget, wants no order before this instant
+    quiet_until_ms  the venue, or its budget, wants no order before this instant, not even one that only reduces
     beyond          position id → the close time of the first candle that closed beyond its stop
     foreign         symbol → what somebody else holds, beside ours or alone
     foreign_orders  symbol:venue order id → an open order that is not ours

@@ -63,6 +63,15 @@ def test_nothing_is_sent_before_the_venue_wants_to_hear_of_us() -> None:
     assert [OrderState.INTENT] == [play.order(placed).state for placed in play.pass_time(1)]
 
 
+def test_an_entry_without_budget_holds_no_stop_back() -> None:
+    """What protects has a reserve of its own."""
+    play = Playbook()
+    turned_away(play, play.enter(), wait_ms=60_000)
+    stop = filled(play)
+    turned_away(play, stop, wait_ms=0)
+    assert 1 == len(play.pass_time(1_000))
+
+
 def test_a_position_that_waits_too_long_for_its_stop_is_closed_when_the_venue_listens_again() -> None:
     """The exit is refused as well, and tried again when the wait is over, not minutes later; the stop with it."""
     play = Playbook()

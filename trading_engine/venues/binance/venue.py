@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
+from trading_engine.domain.events import StreamLost
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
@@ -86,8 +87,10 @@ class BinanceVenue:
         return await self._rest.measure_clock()
 
     def subscribe(self, sink: VenueSink) -> None:
-        """Send events of the user stream to `sink`."""
+        """Send user-stream events to `sink` from now on; a stream that is not there yet is told as lost."""
         self._sink = sink
+        if not self._stream.is_speaking:
+            sink(StreamLost(self._clock.now_ms(), "not connected yet"))
 
     def _emit(self, event: VenueEvent) -> None:
         if self._sink is not None:

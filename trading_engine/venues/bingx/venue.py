@@ -109,8 +109,10 @@ class BingxVenue:
         await self._transport.close()
 
     def subscribe(self, sink: VenueSink) -> None:
-        """Send user-stream events to `sink` from now on."""
+        """Send user-stream events to `sink` from now on; a stream that is not there yet is told as lost."""
         self._sink = sink
+        if not self._stream.socket.is_speaking:
+            sink(StreamLost(self._clock.now_ms(), "not connected yet"))
 
     def _emit(self, event: VenueEvent) -> None:
         if self._sink is not None:

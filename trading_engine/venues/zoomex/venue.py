@@ -101,8 +101,10 @@ class ZoomexVenue:
     # ── the stream ──────────────────────────────────────────────────────────
 
     def subscribe(self, sink: VenueSink) -> None:
-        """Send events to `sink` from now on."""
+        """Send user-stream events to `sink` from now on; a stream that is not there yet is told as lost."""
         self._sink = sink
+        if not self._stream.is_speaking:
+            sink(StreamLost(self._clock.now_ms(), "not connected yet"))
 
     async def renew_stream(self, why: str) -> None:
         """Cut the connection; it is made anew, with key and subscriptions."""
