@@ -175,7 +175,7 @@ class Venue(Protocol):
         ...
 
     def subscribe(self, sink: VenueSink) -> None:
-        """Send user-stream events to `sink` from now on; a stream that is not there yet is told as lost."""
+        """Send user-stream events to `sink` from now on; one that was opened and is not there yet is told as lost."""
         ...
 
     async def renew_stream(self, why: str) -> None:

@@ -87,9 +87,9 @@ class BinanceVenue:
         return await self._rest.measure_clock()
 
     def subscribe(self, sink: VenueSink) -> None:
-        """Send user-stream events to `sink` from now on; a stream that is not there yet is told as lost."""
+        """Send user-stream events to `sink` from now on; one that was opened and is not there yet is told as lost."""
         self._sink = sink
-        if not self._stream.is_speaking:
+        if self._rest.is_started and not self._stream.is_speaking:
             sink(StreamLost(self._clock.now_ms(), "not connected yet"))
 
     def _emit(self, event: VenueEvent) -> None:

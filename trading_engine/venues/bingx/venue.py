@@ -109,9 +109,9 @@ class BingxVenue:
         await self._transport.close()
 
     def subscribe(self, sink: VenueSink) -> None:
-        """Send user-stream events to `sink` from now on; a stream that is not there yet is told as lost."""
+        """Send user-stream events to `sink` from now on; one that was opened and is not there yet is told as lost."""
         self._sink = sink
-        if not self._stream.socket.is_speaking:
+        if self._tasks and not self._stream.socket.is_speaking:
             sink(StreamLost(self._clock.now_ms(), "not connected yet"))
 
     def _emit(self, event: VenueEvent) -> None:

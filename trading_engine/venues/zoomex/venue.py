@@ -101,9 +101,9 @@ class ZoomexVenue:
     # ── the stream ──────────────────────────────────────────────────────────
 
     def subscribe(self, sink: VenueSink) -> None:
-        """Send user-stream events to `sink` from now on; a stream that is not there yet is told as lost."""
+        """Send user-stream events to `sink` from now on; one that was opened and is not there yet is told as lost."""
         self._sink = sink
-        if not self._stream.is_speaking:
+        if self._task is not None and not self._stream.is_speaking:
             sink(StreamLost(self._clock.now_ms(), "not connected yet"))
 
     async def renew_stream(self, why: str) -> None:
