@@ -185,7 +185,11 @@ class Venue(Protocol):
         ...
 
     def subscribe(self, sink: VenueSink) -> None:
-        """Send user-stream events to `sink` from now on."""
+        """Send user-stream events to `sink` from now on; one that was opened and is not there yet is told as lost."""
+        ...
+
+    async def renew_stream(self, why: str) -> None:
+        """Make the user stream anew, told as lost and restored: it is there and does not tell what happens."""
         ...
 
     async def submit(self, request: OrderRequest) -> Outcome:

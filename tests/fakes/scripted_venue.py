@@ -110,6 +110,10 @@ class ScriptedVenue:
         """Tell `sink` of every fill."""
         self._sinks.append(sink)
 
+    async def renew_stream(self, why: str) -> None:
+        """Note that it was asked for."""
+        self.calls.append(("renew_stream", why))
+
     async def submit(self, request: OrderRequest) -> Outcome:
         """The next scripted answer, else acceptance."""
         self.calls.append(("submit", request.client_order_id))

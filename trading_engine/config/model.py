@@ -266,6 +266,10 @@ class ExecutionConfig(Section):
         Annotated[int, fields.seconds(10, 86_400)],
         Field(description="Time between two comparisons with the venue, s."),
     ] = 300
+    outage_alert_s: Annotated[
+        Annotated[int, fields.seconds(10, 86_400)],
+        Field(description="A venue that is out of reach for this long is told of, s."),
+    ] = 300
 
 
 _Foreign = Literal["ignore", "freeze", "adopt", "flatten"]

@@ -47,6 +47,13 @@ class FetchFills:
 
 
 @dataclass(frozen=True, slots=True)
+class RenewStream:
+    """Make the user stream anew; it is there and does not tell what happens."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetTimer:
     """Wake the core at `at_ms`; one timer a (kind, key), a later one replaces it."""
 
@@ -55,4 +62,4 @@ class SetTimer:
     key: str = ""
 
 
-Effect = PlaceOrder | CancelOrder | LookUpOrder | FetchFills | TakeSnapshot | SetTimer
+Effect = PlaceOrder | CancelOrder | LookUpOrder | FetchFills | TakeSnapshot | RenewStream | SetTimer

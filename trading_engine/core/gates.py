@@ -32,7 +32,7 @@ def general_gates(state: EngineState, settings: EngineSettings, limits: Sequence
         reasons.append(f"kill switch at {book.control.level}: {book.control.reason}")
     if not state.market.is_synced:
         reasons.append("not reconciled with the venue yet")
-    if state.market.is_outage:
+    if state.market.is_outage_told:
         reasons.append(f"the venue is out of reach since {iso(state.market.lost_ms)}")
     if state.market.clock_off_ms > settings.execution.clock_limit_ms:
         limit_ms = settings.execution.clock_limit_ms

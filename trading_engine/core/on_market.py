@@ -6,9 +6,11 @@ What does not: intrabar exits, which rest at the venue, and entries' details (en
 
 from trading_engine.core import protect, risk, units
 from trading_engine.core.draft import Draft
+from trading_engine.core.effects import FetchFills, LookUpOrder
 from trading_engine.core.entry import decide_entries
 from trading_engine.domain import money
 from trading_engine.domain.events import CandlesClosed
+from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Candle, Signal
 from trading_engine.domain.position import CloseReason, Position
@@ -74,6 +76,8 @@ def _day_closed(draft: Draft, day: str) -> DayClosed:
 
 
 def _manage_exit(draft: Draft, position: Position, candle: Candle) -> None:
+    if _is_through(draft, position, candle):
+        return
     settings = draft.settings.exits
     if exits.time_exit_due(position.opened_ms, candle.close_time_ms, settings.max_age_ms):
         if settings.close_on_max_age:
@@ -85,6 +89,33 @@ def _manage_exit(draft: Draft, position: Position, candle: Candle) -> None:
             text = f"{position.symbol} {position.side} {position.position_id} has been open for {hours} h"
             draft.alert(Severity.WARNING, f"aged:{position.position_id}", text)
     _trail(draft, position, candle)
+
+
+def _is_through(draft: Draft, position: Position, candle: Candle) -> bool:
+    """Whether two candles in a row closed beyond the stop and the position is still there: it is closed at market.
+
+    After the first the venue is asked what became of the stop: its fill may not have been told.
+    """
+    beyond = draft.market.beyond
+    close = draft.instrument(candle.symbol).ticks_to_price(candle.close)
+    is_beyond = (close - position.stop_price) * position.side.sign < 0
+    if draft.settings.absence_is_proof or not is_beyond:
+        if position.position_id in beyond:
+            draft.see(beyond={name: at_ms for name, at_ms in beyond.items() if name != position.position_id})
+        return False
+    first_ms = beyond.get(position.position_id, candle.close_time_ms)
+    if first_ms == candle.close_time_ms:
+        draft.see(beyond={**beyond, position.position_id: first_ms})
+        for stop in draft.book.orders_of(position.position_id, Purpose.STOP):
+            if stop.is_live:
+                draft.effect(LookUpOrder(stop.symbol, stop.client_order_id))
+        draft.effect(FetchFills())
+        return False
+    name = position.position_id
+    text = f"{position.symbol}: the price is beyond the stop of {name} and nothing fills; closing at market"
+    draft.alert(Severity.CRITICAL, f"unfilled:{position.position_id}", text)
+    protect.begin_close(draft, position.position_id, CloseReason.STOP, "the stop did not fill")
+    return True
 
 
 def _trail(draft: Draft, position: Position, candle: Candle) -> None:

@@ -3,7 +3,7 @@
 What belongs here: what a timer means. What does not: keeping timers (runtime).
 """
 
-from trading_engine.core import on_venue, outage, protect
+from trading_engine.core import contact, on_venue, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import Effect, FetchFills, LookUpOrder, SetTimer, TakeSnapshot
 from trading_engine.core.settings import EngineSettings
@@ -15,7 +15,7 @@ from trading_engine.domain.position import CloseReason
 from trading_engine.domain.severity import Severity
 
 
-def on_timer(draft: Draft, event: TimerFired) -> None:  # noqa: C901 - a line or two a kind
+def on_timer(draft: Draft, event: TimerFired) -> None:  # noqa: C901, PLR0912 - a line or two a kind
     """Dispatch by kind."""
     if event.kind is TimerKind.ENTRY_DEADLINE:
         order = draft.book.orders.get(event.key)
@@ -30,14 +30,16 @@ def on_timer(draft: Draft, event: TimerFired) -> None:  # noqa: C901 - a line or
             protect.tend(draft, event.key)
     elif event.kind is TimerKind.FILLS:
         draft.effect(FetchFills())
-    elif event.kind is TimerKind.OUTAGE:
-        outage.on_timer(draft)
     elif event.kind is TimerKind.CANCEL:
         on_venue.cancel_again(draft, event.key)
     elif event.kind is TimerKind.LOOKUP:
         order = draft.book.orders.get(event.key)
         if order is not None and order.is_live:
             draft.effect(LookUpOrder(order.symbol, order.client_order_id))
+    elif event.kind is TimerKind.OUTAGE:
+        contact.on_outage_timer(draft)
+    elif event.kind is TimerKind.STREAM:
+        contact.on_stream_timer(draft)
     else:
         draft.effect(TakeSnapshot())
         at_ms = draft.ts_ms + draft.settings.execution.reconcile_interval_ms

@@ -10,7 +10,7 @@ answer after the send window proves absence.
 from dataclasses import replace
 from decimal import Decimal
 
-from trading_engine.core import foreign, kill, protect
+from trading_engine.core import contact, foreign, kill, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, FetchFills, LookUpOrder, SetTimer, TakeSnapshot
 from trading_engine.core.on_command import raise_level
@@ -40,7 +40,7 @@ from trading_engine.domain.records import (
     PositionOpened,
     SymbolFrozen,
 )
-from trading_engine.domain.reports import Accepted, OrderLookup, Outcome, Rejected
+from trading_engine.domain.reports import Accepted, OrderLookup, Outcome, Rejected, is_passing
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import day_of
 
@@ -221,9 +221,10 @@ def _update(draft: Draft, order: Order) -> None:
 
 
 def _refused(draft: Draft, order: Order, outcome: Rejected) -> None:
-    reason = f"{outcome.code}: {outcome.reason}"
+    if outcome.retry_after_ms and order.reduce_only:  # an entry may not use the reserve that is kept for these
+        draft.see(quiet_until_ms=max(draft.market.quiet_until_ms, draft.ts_ms + outcome.retry_after_ms))
     report = OrderReport(
-        order.client_order_id, "", order.symbol, OrderState.REJECTED, money.ZERO, draft.ts_ms, reason=reason
+        order.client_order_id, "", order.symbol, OrderState.REJECTED, money.ZERO, draft.ts_ms, reason=outcome.told
     )
     merge_report(draft, report)
 
@@ -235,7 +236,7 @@ def _after_refusal(draft: Draft, order: Order, reason: str) -> None:
     draft.alert(severity, f"rejected:{order.position_id}:{order.purpose}", text)
     if order.purpose is Purpose.ENTRY:
         _count_reject(draft, order)
-    elif order.purpose is Purpose.STOP:
+    elif order.purpose is Purpose.STOP and not is_passing(reason):  # else it is placed again, until that takes too long
         protect.begin_close(draft, order.position_id, CloseReason.RISK, "the venue refused the stop")
     elif order.purpose is Purpose.EXIT:
         at_ms = protect.retry_exit_at_ms(draft, order.position_id)
@@ -259,6 +260,7 @@ def _doubtful(draft: Draft, order: Order, why: str) -> None:
     merged = merge(order, report)
     if merged != order:
         _update(draft, merged)
+    if order.state is OrderState.INTENT:  # else the stream has told meanwhile that the venue has it
         text = f"{order.symbol}: outcome of {order.purpose} order {order.client_order_id} is unknown ({why})"
         draft.alert(Severity.WARNING, f"unknown:{order.client_order_id}", text)
     draft.effect(LookUpOrder(order.symbol, order.client_order_id))
@@ -304,6 +306,8 @@ def on_fill(draft: Draft, fill: Fill, *, is_whole_story: bool = False) -> None:
     """
     if fill.key in draft.book.seen or fill.ts_ms < draft.book.ledger.opened_ms:
         return
+    if is_whole_story:
+        contact.on_fill_read(draft, fill)
     order = draft.book.orders.get(fill.client_order_id)
     position = draft.book.positions.get(order.position_id) if order else None
     if position is not None and position.state is PositionState.CLOSED:

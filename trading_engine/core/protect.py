@@ -22,11 +22,13 @@ from trading_engine.domain.lifecycle import PositionState, Trigger
 from trading_engine.domain.orders import Order, OrderState, OrderType, TimeInForce, TradeSide, closing_side
 from trading_engine.domain.position import CloseReason, Position
 from trading_engine.domain.records import CancelIntended, EquitySampled, OrderIntended
+from trading_engine.domain.reports import is_passing
 from trading_engine.domain.severity import Severity
 from trading_engine.rules import exits
 
 _MOST_DOUBLINGS = 10
 _LONGEST_RETRY_MS = 300_000
+_LONGEST_BUSY_MS = 30_000  # a venue that is busy is asked again no later than this
 
 
 def tend(draft: Draft, position_id: str) -> None:
@@ -134,7 +136,7 @@ def _intend(draft: Draft, position: Position, wanted: _Wanted) -> None:
 
 def _ensure_stop(draft: Draft, position: Position) -> None:
     stops = draft.book.orders_of(position.position_id, Purpose.STOP)
-    if position.state is PositionState.CLOSING and any(stop.state is OrderState.REJECTED for stop in stops):
+    if position.state is PositionState.CLOSING and any(_is_refused(stop) for stop in stops):
         return  # the exit is on its way; a venue that refused the stop once would be asked in a loop
     live = [stop for stop in stops if _is_at_work(stop) and not stop.cancel_requested]
     fitting = [
@@ -165,7 +167,23 @@ def _may_place_stop_at_ms(draft: Draft, stops: list[Order], fitting: list[Order]
         return _patience_ends_ms(draft, fitting[-1], stops)
     if not stops or draft.settings.absence_is_proof:  # in process nobody is flooded, and time may jump a candle
         return 0
-    return stops[-1].created_ms + execution.stop_spacing_ms
+    wait_ms = min(execution.stop_spacing_ms << min(_turned_away(stops), _MOST_DOUBLINGS), _LONGEST_BUSY_MS)
+    return max(stops[-1].created_ms + wait_ms, draft.market.quiet_until_ms)
+
+
+def _is_refused(row: Order) -> bool:
+    """The venue has looked at it and said no."""
+    return row.state is OrderState.REJECTED and not is_passing(row.reason)
+
+
+def _turned_away(rows: list[Order]) -> int:
+    """How many of the last rows in a row were turned down before they were looked at, but the first."""
+    away = 0
+    for row in reversed(rows):
+        if row.state is not OrderState.REJECTED or not is_passing(row.reason):
+            break
+        away += 1
+    return max(away - 1, 0)
 
 
 def _patience_ends_ms(draft: Draft, order: Order, rows: list[Order]) -> int:
@@ -302,10 +320,16 @@ def _is_at_work(row: Order) -> bool:
 
 
 def retry_exit_at_ms(draft: Draft, position_id: str) -> int:
-    """When an exit may be sent after refusals: the wait doubles with each, up to five minutes; 0 without any."""
+    """When an exit may be sent after refusals: the wait doubles with each, up to five minutes; 0 without any.
+
+    After one that was not looked at it is shorter, and no earlier than the venue wants.
+    """
     exits_made = draft.book.orders_of(position_id, Purpose.EXIT)
     if not exits_made or exits_made[-1].state is not OrderState.REJECTED:
         return 0
+    if is_passing(exits_made[-1].reason):
+        wait_ms = draft.settings.execution.retry_exit_ms << min(_turned_away(exits_made), _MOST_DOUBLINGS)
+        return max(exits_made[-1].updated_ms + min(wait_ms, _LONGEST_BUSY_MS), draft.market.quiet_until_ms)
     refusals = sum(1 for row in exits_made if row.state is OrderState.REJECTED)
     wait_ms = draft.settings.execution.retry_exit_ms << min(refusals - 1, _MOST_DOUBLINGS)
     return exits_made[-1].updated_ms + min(wait_ms, _LONGEST_RETRY_MS)

@@ -9,7 +9,7 @@ gate opens. A snapshot that failed changes nothing but the gate.
 
 from decimal import Decimal
 
-from trading_engine.core import foreign, on_venue, outage, protect
+from trading_engine.core import contact, foreign, on_venue, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, SetTimer, TakeSnapshot
 from trading_engine.core.on_command import raise_level
@@ -50,19 +50,19 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     is_current = draft.market.is_connected and snapshot.ts_ms >= draft.market.connected_ms
     draft.see(is_synced=is_current)
     if is_current:
-        outage.over(draft)
+        contact.on_found(draft)
 
 
-def on_snapshot_failed(draft: Draft) -> None:
+def on_snapshot_failed(draft: Draft, why: str) -> None:
     """Failure is not "flat": the old view stays and the gate is shut."""
     draft.see(is_synced=False)
-    outage.begin(draft)
+    contact.on_lost(draft, f"the account cannot be read ({why})")
 
 
-def on_stream_lost(draft: Draft) -> None:
+def on_stream_lost(draft: Draft, why: str) -> None:
     """Nobody tells what happens: no entries until the stream is back and a snapshot was reconciled."""
     draft.see(is_connected=False, is_synced=False)
-    outage.begin(draft)
+    contact.on_lost(draft, f"the user stream is lost ({why})")
 
 
 def on_stream_restored(draft: Draft) -> None:

@@ -99,7 +99,8 @@ class ExecutionSettings:
     resend_ms               a protective order without an answer for this long is sent again under a new id: it is
                             reduce-only, so two of them close no more than one; the wait doubles each time
     reconcile_interval_ms   period of reconciliation
-    outage_ms               a venue that does not tell or answer for so long is out of reach: an alert
+    outage_alert_ms         a person is told of a venue that was not heard, or not read, for so long
+    stream_lag_ms           a stream that has not told a fill so long after it was read is made anew
     clock_warning_ms        a difference of the clocks above this is told
     """
 
@@ -115,7 +116,8 @@ class ExecutionSettings:
     stop_spacing_ms: int = 1_000
     resend_ms: int = 2_000
     reconcile_interval_ms: int = 300_000
-    outage_ms: int = 300_000
+    outage_alert_ms: int = 300_000
+    stream_lag_ms: int = 10_000
     clock_warning_ms: int = 250
 
     @property

@@ -168,13 +168,17 @@ class Market:
     began_ms        when this process took over
     is_synced       a snapshot was reconciled since the last disconnect
     is_connected    the user stream tells what happens; connected_ms since when
-    lost_ms         since when the venue does not tell or answer, 0 while it does; is_outage once that was told
     doubts          symbol → a difference that one snapshot showed and the next must confirm
     uncovered       position id → since when its acknowledged stops cover less than is open
     wallet_gap      wallet less ledger at the last snapshot: 0, or something nobody has explained
     told_gap        the gap that a person was last told of
     untold          a span of the past that the venue tells nothing of, until the wallet has been compared for sure
     clock_offset_ms what the venue's clock was ahead of ours when it was measured, right within clock_error_ms
+    lost_ms         since when the venue is not heard or cannot be read, 0 while it is; lost_why in words
+    is_outage_told  a person was told that it lasts
+    unheard         key of a fill that was read → when; the stream has yet to tell it
+    quiet_until_ms  the venue, or its budget, wants no order before this instant, not even one that only reduces
+    beyond          position id → the close time of the first candle that closed beyond its stop
     foreign         symbol → what somebody else holds, beside ours or alone
     foreign_orders  symbol:venue order id → an open order that is not ours
     feed_faults     (what is wrong with the market data, symbol) → since when
@@ -188,8 +192,6 @@ class Market:
     is_synced: bool = False
     is_connected: bool = True
     connected_ms: int = 0
-    lost_ms: int = 0
-    is_outage: bool = False
     doubts: Mapping[str, Doubt] = field(default_factory=dict)
     uncovered: Mapping[str, int] = field(default_factory=dict)
     wallet_gap: Decimal = ZERO
@@ -197,6 +199,12 @@ class Market:
     untold: tuple[int, int] | None = None
     clock_offset_ms: int = 0
     clock_error_ms: int = 0
+    lost_ms: int = 0
+    lost_why: str = ""
+    is_outage_told: bool = False
+    unheard: Mapping[str, int] = field(default_factory=dict)
+    quiet_until_ms: int = 0
+    beyond: Mapping[str, int] = field(default_factory=dict)
     foreign: Mapping[str, ForeignHolding] = field(default_factory=dict)
     foreign_orders: Mapping[str, ForeignHolding] = field(default_factory=dict)
     feed_faults: Mapping[tuple[FeedFault, str], int] = field(default_factory=dict)

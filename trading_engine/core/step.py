@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from trading_engine.core import (
+    contact,
     invariants,
     on_clock,
     on_command,
@@ -89,6 +90,7 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one 
         case CandlesClosed():
             on_market.on_candles(draft, event)
         case FillSeen():
+            contact.on_fill_told(draft, event.fill)
             on_venue.on_fill(draft, event.fill)
         case FillsRead():
             on_venue.on_fills_read(draft, event.fills)
@@ -109,13 +111,13 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one 
         case FeedReported():
             on_feed.on_report(draft, event)
         case StreamLost():
-            reconcile.on_stream_lost(draft)
+            reconcile.on_stream_lost(draft, event.why)
         case StreamRestored():
             reconcile.on_stream_restored(draft)
         case SnapshotTaken():
             reconcile.on_snapshot(draft, event.snapshot)
         case SnapshotFailed():
-            reconcile.on_snapshot_failed(draft)
+            reconcile.on_snapshot_failed(draft, event.why)
         case ClockMeasured():
             on_clock.on_clock_measured(draft, event)
         case TimerFired():

@@ -179,6 +179,7 @@ class TimerKind(StrEnum):
     FILLS = "fills"  # key: empty
     RECONCILE = "reconcile"  # key: empty
     OUTAGE = "outage"  # key: empty
+    STREAM = "stream"  # key: empty
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ What belongs here: venue-neutral answers that cross the Venue port. What does no
 themselves (orders, fills), how an answer is classified (venues).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from trading_engine.domain.fills import Fill, Income
@@ -19,12 +19,30 @@ class Accepted:
     report: OrderReport
 
 
+# Codes of requests that were turned down before they were looked at, or never sent: the same may be taken later.
+PASSING_CODES = frozenset({"busy", "clock", "not_sent", "rate_limited"})
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Definitively refused: `code` is on the venue's list of proofs, or the request was never sent."""
+    """Definitively refused: `code` is on the venue's list of proofs, or the request was never sent.
+
+    retry_after_ms   the same may be taken after so long, where that is known; 0 where it is not
+    """
 
     code: str
     reason: str
+    retry_after_ms: int = field(default=0, compare=False)
+
+    @property
+    def told(self) -> str:
+        """Code and reason, as they stand in an order's row."""
+        return f"{self.code}: {self.reason}"
+
+
+def is_passing(told: str) -> bool:
+    """Whether a refusal, as it stands in an order's row, says nothing against the order itself."""
+    return told.partition(":")[0] in PASSING_CODES
 
 
 @dataclass(frozen=True, slots=True)

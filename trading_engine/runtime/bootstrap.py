@@ -274,6 +274,7 @@ def engine_settings(
             stop_confirmation_ms=execution.unprotected_timeout_ms,
             entry_ttl_ms=execution.entry_ttl_ms,
             reconcile_interval_ms=execution.reconcile_interval_s * SECOND_MS,
+            outage_alert_ms=execution.outage_alert_s * SECOND_MS,
             stop_spacing_ms=0 if capabilities.absence_is_proof else ExecutionSettings().stop_spacing_ms,
         ),
     )

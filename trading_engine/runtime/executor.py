@@ -15,7 +15,16 @@ from typing import TypeVar, assert_never
 
 from loguru import logger
 
-from trading_engine.core.effects import CancelOrder, Effect, FetchFills, LookUpOrder, PlaceOrder, SetTimer, TakeSnapshot
+from trading_engine.core.effects import (
+    CancelOrder,
+    Effect,
+    FetchFills,
+    LookUpOrder,
+    PlaceOrder,
+    RenewStream,
+    SetTimer,
+    TakeSnapshot,
+)
 from trading_engine.core.state import Book
 from trading_engine.domain.control import Level
 from trading_engine.domain.errors import InvariantBroken, VenueUnavailable
@@ -38,6 +47,7 @@ from trading_engine.runtime.timers import Timers
 from trading_engine.system import crash_points
 
 ACCOUNT_LANE = "account"
+STREAM_LANE = "stream"
 FILLS_LANE = "fills"
 FILL_OVERLAP_MS = 3_600_000
 RECONCILED_OVERLAP_MS = 86_400_000  # nothing that a whole look at the account has missed shows up so much later
@@ -92,7 +102,7 @@ class Executor:
             return
         lane = _lane(effect)
         queue = self._lanes.setdefault(lane, deque())
-        if isinstance(effect, TakeSnapshot | FetchFills | LookUpOrder) and effect in queue:
+        if isinstance(effect, TakeSnapshot | FetchFills | LookUpOrder | RenewStream) and effect in queue:
             return  # the question is on its way
         queue.append(effect)
         if lane not in self._tasks:
@@ -134,6 +144,8 @@ class Executor:
                 await self._fetch_fills()
             case TakeSnapshot():
                 self._post(await self._snapshot())
+            case RenewStream():
+                await self._venue.renew_stream(effect.why)
             case SetTimer():  # set at dispatch
                 return
             case _:
@@ -263,7 +275,7 @@ async def _bounded(read: Coroutine[object, object, T]) -> T:
         raise VenueUnavailable(f"no answer within {READ_TIMEOUT_S:g} s") from None
 
 
-def _lane(effect: PlaceOrder | CancelOrder | LookUpOrder | FetchFills | TakeSnapshot) -> str:
+def _lane(effect: PlaceOrder | CancelOrder | LookUpOrder | FetchFills | TakeSnapshot | RenewStream) -> str:
     match effect:
         case PlaceOrder():
             return f"place:{effect.request.client_order_id}"
@@ -275,6 +287,8 @@ def _lane(effect: PlaceOrder | CancelOrder | LookUpOrder | FetchFills | TakeSnap
             return FILLS_LANE
         case TakeSnapshot():
             return ACCOUNT_LANE
+        case RenewStream():
+            return STREAM_LANE
 
 
 def _named_task(coroutine: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:

@@ -7,7 +7,6 @@ A start without a reachable venue waits for it: positions keep their stops there
 """
 
 import asyncio
-from decimal import Decimal
 
 from loguru import logger
 
@@ -15,9 +14,8 @@ from trading_engine import __version__
 from trading_engine.config.model import Config
 from trading_engine.config.show import config_hash
 from trading_engine.core.settings import EngineSettings
-from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
+from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.events import IncomeSeen
-from trading_engine.domain.fills import Income, PnlKind
 from trading_engine.domain.time import MINUTE_MS, floor_to
 from trading_engine.ports import Loaded, RemoteVenue
 from trading_engine.runtime import bootstrap, remote, startup, warm_up
@@ -36,7 +34,6 @@ from trading_engine.system import crash_points
 from trading_engine.system.clock import SteadyClock
 from trading_engine.system.state_dir import StateDir
 
-OPENING_ID = "opening"
 CLOCK_PERIOD_S = 3_600.0
 CLOCK_RETRY_S = 60.0
 
@@ -219,14 +216,8 @@ class LiveRun(Process):
 
     async def _book_opening(self, venue: RemoteVenue, pump: Pump, settings: EngineSettings) -> None:
         """The wallet as it is when the ledger begins: what made it so is not ours to count."""
-        now_ms = self._clock.now_ms()
-        wallet = (await venue.balance()).wallet
-        if wallet <= Decimal(0):
-            raise ConfigInvalid(
-                f"{venue.name}: the wallet holds {wallet} {settings.asset}; there is nothing to trade with"
-            )
-        opening = Income(venue.name, venue.account, OPENING_ID, PnlKind.TRANSFER, "", wallet, settings.asset, now_ms)
-        pump.handle(IncomeSeen(now_ms, opening))
+        opening = await remote.read_opening(venue, settings.asset, self._clock)
+        pump.handle(IncomeSeen(self._clock.now_ms(), opening))
 
 
 def _failed(task: "asyncio.Task[None]", session: Session) -> None:

@@ -16,7 +16,9 @@ import msgspec
 
 from trading_engine.config.model import Config
 from trading_engine.config.remote import CredentialsConfig, VenueConfig
+from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid, VenueRejected, VenueUnavailable
+from trading_engine.domain.fills import Income, PnlKind
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.reports import Outcome, Rejected, Unknown
 from trading_engine.domain.streams import MarketSink
@@ -42,6 +44,7 @@ from trading_engine.venues.zoomex.public import ZoomexPublic
 from trading_engine.venues.zoomex.venue import ZoomexVenue
 
 EXIT_REFUSED = 3
+OPENING_ID = "opening"
 LOCAL_CLOCK_PATH = "/local-venue/clock"
 _CLOCK_SAMPLES = 5  # the quickest answer counts
 
@@ -283,6 +286,20 @@ async def arrange_account(venue: RemoteVenue, config: Config, symbols: Sequence[
         outcome = await venue.set_margin_mode(symbol, MarginMode(section.margin_mode))
         _demand(outcome, f"margin_mode {section.margin_mode} on {symbol}")
         _demand(await venue.set_leverage(symbol, config.leverage), f"leverage {config.leverage} on {symbol}")
+
+
+async def read_opening(venue: RemoteVenue, asset: str, clock: Clock) -> Income:
+    """The wallet with which a ledger begins; ConfigInvalid where it is empty.
+
+    Dated by the venue's clock, as everything that happens there afterwards: by one that is seconds off, what came
+    just before would be booked again, or what comes just after would count as before.
+    """
+    offset_ms = await venue.measure_clock()
+    now_ms = clock.now_ms() + offset_ms
+    wallet = (await venue.balance()).wallet
+    if wallet <= money.ZERO:
+        raise ConfigInvalid(f"{venue.name}: the wallet holds {wallet} {asset}; there is nothing to trade with")
+    return Income(venue.name, venue.account, OPENING_ID, PnlKind.TRANSFER, "", wallet, asset, now_ms)
 
 
 def _demand(outcome: Outcome, what: str) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from trading_engine.domain.events import TimerFired, TimerKind
 
-_EARLIEST_STANDS = frozenset({TimerKind.RECONCILE, TimerKind.FILLS})
+_EARLIEST_STANDS = frozenset({TimerKind.RECONCILE, TimerKind.FILLS, TimerKind.STREAM})
 
 
 class Timers:
-    """A later timer of the same kind and key replaces the earlier one, but for looks at the whole account.
+    """A later timer of the same kind and key replaces the earlier one, but for looks at the account or its stream.
 
     Those are due at the latest by the earliest instant that anybody has named.
     """

@@ -155,6 +155,12 @@ class NetworkVenue:
         if not self.is_dead and self._sink is not None:
             self._sink(_stamped(event, self._clock.now_ms()))
 
+    async def renew_stream(self, why: str) -> None:
+        """Lost and, after a round trip or two, restored."""
+        self._fence()
+        self._world.note("engine", f"renews the stream: {why}")
+        self._network.disconnect(4 * self._network.latency_ms())
+
     # ── writes ──────────────────────────────────────────────────────────────
 
     async def submit(self, request: OrderRequest) -> Outcome:

@@ -34,6 +34,7 @@ from trading_engine.venues.embedded.memory import AccountMemory
 MINUTE_MS = 60_000
 CANDLES_KEPT = 3_000
 NOT_AT_ONCE = "not filled at once"  # why what is left of an immediate-or-cancel order goes
+NO_TAKERS = "found nobody to trade with"  # why an order goes that has triggered in vain
 _OWN_IDS = "srv"
 
 
@@ -69,6 +70,14 @@ class Ticked:
     is_closed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Holdup:
+    """An order that has triggered trades nothing before an instant; or never, the exchange ends it."""
+
+    until_ms: int
+    is_ended: bool
+
+
 Happening = ExchangeOrder | TradeRow | IncomeRow | Ticked
 Listener = Callable[[Happening], None]
 
@@ -91,6 +100,8 @@ class LocalExchange:
     ) -> None:
         self.clock = clock
         self._trades_at_once = trades_at_once
+        self.hold_up: Callable[[str], Holdup | None] | None = None  # asked once for each order that triggers
+        self._holdups: dict[str, Holdup | None] = {}
         self.terms = terms
         self.instruments = {instrument.symbol: instrument for instrument in instruments}
         self.asset = instruments[0].settle_asset
@@ -100,7 +111,7 @@ class LocalExchange:
         loaded = memory.load()
         self.account = loaded or Account(progress=Progress(now_ms=clock.now_ms()))
         contracts = {symbol: Contract.of(instrument) for symbol, instrument in self.instruments.items()}
-        self._kernel = Kernel(self.account, contracts, terms, self._write)
+        self._kernel = Kernel(self.account, contracts, terms, self._write, self._is_held_up)
         self._orders: dict[str, ExchangeOrder] = {}
         self._by_number: dict[int, ExchangeOrder] = {}
         self._client_ids = 0
@@ -162,6 +173,22 @@ class LocalExchange:
                 market.closed.append(candle)
                 del market.closed[:-CANDLES_KEPT]
             self._tell([Ticked(shown, is_over)])
+        self._end_held_up()
+
+    def _is_held_up(self, order: ExchangeOrder) -> bool:
+        """Whether a stop or target whose price has come trades nothing for now."""
+        if self.hold_up is None or order.kind not in (Kind.STOP, Kind.TARGET):
+            return False
+        if order.client_order_id not in self._holdups:
+            self._holdups[order.client_order_id] = self.hold_up(order.symbol)
+        holdup = self._holdups[order.client_order_id]
+        return holdup is not None and (holdup.is_ended or self.now_ms() < holdup.until_ms)
+
+    def _end_held_up(self) -> None:
+        for order in tuple(self.account.orders.values()):
+            holdup = self._holdups.get(order.client_order_id)
+            if holdup is not None and holdup.is_ended:
+                self.expire(order, NO_TAKERS)
 
     async def live(self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate]) -> None:
         """Let a minute pass at the pace of the clock; returns at its end."""

@@ -2,7 +2,8 @@
 
 What belongs here: the rules, reading them, and which one a visit meets. What does not: carrying a fault out (web).
 
-A site is "METHOD /path" for a call, "stream.user" or "stream.market" for a message that a websocket sends. A rule
+A site is "METHOD /path" for a call, "CONNECT /path" for a websocket that is to be opened, "stream.user" or
+"stream.market" for a message that a websocket sends, "trigger SYMBOL" for a stop or target whose price has come. A rule
 names the beginning of a site, which of its visits it meets, and what happens there.
 """
 
@@ -32,8 +33,13 @@ class Mishap(StrEnum):
     DROP = "drop"  # a message is never sent
     DUPLICATE = "duplicate"  # a message is sent twice
     DELAY = "delay"  # a message is sent after `delay_ms`, behind others
+    SWAP = "swap"  # a message changes places with the next, or comes after `delay_ms`
     DISCONNECT = "disconnect"  # the websocket is closed instead
     SILENT = "silent"  # the websocket stays open and says nothing from then on
+    EXPIRE = "expire"  # the keys of the user stream expire instead of a message
+    UNFILLED = "unfilled"  # an order triggers, finds nobody, and is ended by the exchange
+    STUCK = "stuck"  # an order triggers and trades nothing for `delay_ms` of server time
+    SKEW = "skew"  # the clock that an engine on this machine is told is wrong by `skew_ms`
 
 
 class Rule(BaseModel):
@@ -43,14 +49,16 @@ class Rule(BaseModel):
 
     site: str
     fault: Mishap
+    contains: str = Field("", description="Only calls with this text in query or body; only these are counted.")
     visits: tuple[Annotated[int, Field(ge=1)], ...] = Field((), description="These visits, counted from 1.")
     every: int = Field(0, ge=0, description="Every so many visits.")
     chance: float = Field(0.0, ge=0, le=1, description="Each visit with this chance.")
     from_ms: int = Field(0, ge=0, description="Not before so much server time has passed.")
     until_ms: int = Field(0, ge=0, description="Not after so much server time; 0 for ever.")
     delay_ms: int = Field(1_000, ge=0)
+    skew_ms: int = 0
     status: int = Field(503, ge=100, le=599)
-    body: str = ""
+    body: str = Field("", description="{now_ms} and {later_ms} become server times, the latter `delay_ms` later.")
     headers: Mapping[str, str] = Field(default_factory=dict)
 
     def meets(self, visit: int, since_start_ms: int, rng: random.Random) -> bool:
@@ -63,6 +71,11 @@ class Rule(BaseModel):
             return True
         return bool(self.chance) and rng.random() < self.chance
 
+    def told(self, now_ms: int) -> bytes:
+        """The body at an instant."""
+        later_ms = str(now_ms + self.delay_ms)
+        return self.body.replace("{now_ms}", str(now_ms)).replace("{later_ms}", later_ms).encode()
+
 
 class Faults:
     """The rules of one server, and how often each site was visited. The first rule that meets a visit counts."""
@@ -71,13 +84,19 @@ class Faults:
         self.rules = list(rules)
         self.visits: Counter[str] = Counter()
         self.met: Counter[str] = Counter()
+        self._matching: Counter[tuple[str, str]] = Counter()
         self._rng = random.Random(seed)  # noqa: S311 - a game
 
-    def at(self, site: str, since_start_ms: int) -> Rule | None:
-        """What happens at this visit, None for nothing."""
+    def at(self, site: str, since_start_ms: int, text: str = "") -> Rule | None:
+        """What happens at this visit, None for nothing; `text` is what a call has said."""
         self.visits[site] += 1
+        for wanted in {rule.contains for rule in self.rules if rule.contains and rule.contains in text}:
+            self._matching[site, wanted] += 1
         for rule in self.rules:
-            if site.startswith(rule.site) and rule.meets(self.visits[site], since_start_ms, self._rng):
+            if not site.startswith(rule.site) or rule.contains not in text:
+                continue
+            visit = self._matching[site, rule.contains] if rule.contains else self.visits[site]
+            if rule.meets(visit, since_start_ms, self._rng):
                 self.met[f"{rule.fault} at {site}"] += 1
                 return rule
         return None

@@ -4,13 +4,13 @@ What belongs here: sockets, carrying out faults. What does not: any protocol (bi
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiohttp import WSMsgType, web
 
-from trading_engine.venue_servers.exchange import LocalExchange
+from trading_engine.venue_servers.exchange import Holdup, LocalExchange
 from trading_engine.venue_servers.faults import Faults, Mishap, Rule
 
 CLOCK_PATH = "/local-venue/clock"
@@ -54,6 +54,10 @@ class VenueProtocol(Protocol):
         """Serve one websocket until it is closed."""
         ...
 
+    def expire_keys(self) -> None:
+        """End what entitles to the user stream, as the venue does when it was not renewed."""
+        ...
+
 
 class Connection:
     """One websocket. `push` is for what the venue says by itself (faults apply), `reply` for answers."""
@@ -62,6 +66,7 @@ class Connection:
         self._ws = ws
         self._server = server
         self._is_silent = False
+        self._swapped: str | bytes | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.path = path
         self.query = query
@@ -87,18 +92,34 @@ class Connection:
         if self._is_silent or self._ws.closed:
             return
         rule = self._server.fault(site)
-        if rule is not None and rule.fault is Mishap.DROP:
-            return
-        if rule is not None and rule.fault is Mishap.SILENT:
-            self._is_silent = True
-        elif rule is not None and rule.fault is Mishap.DISCONNECT:
-            self._later(self.close(), 0)
-        elif rule is not None and rule.fault is Mishap.DELAY:
-            self._later(self._send(frame), rule.delay_ms)
-        else:
-            self._later(self._send(frame), 0)
-            if rule is not None and rule.fault is Mishap.DUPLICATE:
-                self._later(self._send(frame), 0)
+        fault = None if rule is None else rule.fault
+        if rule is not None and fault is Mishap.DELAY:
+            self._later(lambda: self._send(frame), rule.delay_ms)
+        elif rule is not None and fault is Mishap.SWAP and self._swapped is None:
+            self._swapped = frame
+            self._later(lambda: self._catch_up(frame), rule.delay_ms)
+        elif fault is Mishap.EXPIRE:
+            self._server.expire_keys()
+        elif fault is Mishap.SILENT:
+            self.fall_silent()
+        elif fault is Mishap.DISCONNECT:
+            self._later(self.close, 0)
+        elif fault is not Mishap.DROP:
+            for _ in range(2 if fault is Mishap.DUPLICATE else 1):
+                self._later(lambda: self._send(frame), 0)
+            passed = self._swapped
+            if passed is not None:
+                self._later(lambda: self._catch_up(passed), 0)
+
+    async def _catch_up(self, frame: str | bytes) -> None:
+        """Send what another message has passed, unless that is done."""
+        if self._swapped is frame:
+            self._swapped = None
+            await self._send(frame)
+
+    def fall_silent(self) -> None:
+        """Say nothing unasked any more."""
+        self._is_silent = True
 
     async def close(self, code: int = 1001) -> None:
         """End it."""
@@ -112,11 +133,11 @@ class Connection:
         except ConnectionError:
             await self._ws.close()
 
-    def _later(self, work: Coroutine[object, object, None], delay_ms: int) -> None:
+    def _later(self, work: Callable[[], Coroutine[object, object, None]], delay_ms: int) -> None:
         async def do() -> None:
             if delay_ms:
                 await asyncio.sleep(delay_ms / 1000)
-            await work
+            await work()
 
         task = asyncio.ensure_future(do())
         self._tasks.add(task)
@@ -131,13 +152,30 @@ class WebServer:
         self._pace = pace
         self.faults = faults or Faults()
         self._started_ms = protocol.exchange.now_ms()
+        protocol.exchange.hold_up = self._hold_up
+        self._is_expiring = False
         self._runner: web.AppRunner | None = None
         self._connections: set[Connection] = set()
         self.port = 0
 
-    def fault(self, site: str) -> Rule | None:
+    def expire_keys(self) -> None:
+        """End the keys of the user stream; that this is told meets no other fault."""
+        self._is_expiring = True
+        self.protocol.expire_keys()
+        self._is_expiring = False
+
+    def fault(self, site: str, text: str = "") -> Rule | None:
         """What goes wrong at this visit."""
-        return self.faults.at(site, self.protocol.exchange.now_ms() - self._started_ms)
+        if self._is_expiring:
+            return None
+        return self.faults.at(site, self.protocol.exchange.now_ms() - self._started_ms, text)
+
+    def _hold_up(self, symbol: str) -> Holdup | None:
+        """What becomes of an order that has triggered."""
+        rule = self.fault(f"trigger {symbol}")
+        if rule is None or rule.fault not in (Mishap.UNFILLED, Mishap.STUCK):
+            return None
+        return Holdup(self.protocol.exchange.now_ms() + rule.delay_ms, is_ended=rule.fault is Mishap.UNFILLED)
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> int:
         """Listen; the port, which is chosen where 0 was asked for. OSError where it is taken."""
@@ -167,8 +205,9 @@ class WebServer:
         if request.headers.get("upgrade", "").lower() == "websocket":
             return await self._serve_socket(request)
         if request.path == CLOCK_PATH:  # no venue has this: for engines that run on this server's time
-            told = {"now_ms": self.protocol.exchange.now_ms(), "pace": self._pace}
-            return web.json_response(told)
+            rule = self.fault(f"{request.method} {CLOCK_PATH}")
+            skew_ms = rule.skew_ms if rule is not None and rule.fault is Mishap.SKEW else 0
+            return web.json_response({"now_ms": self.protocol.exchange.now_ms() + skew_ms, "pace": self._pace})
         call = Call(
             request.method,
             request.path,
@@ -180,7 +219,8 @@ class WebServer:
         return await self._carry_out(request, call)
 
     async def _carry_out(self, request: web.Request, call: Call) -> web.StreamResponse:
-        rule = self.fault(f"{call.method} {call.path}")
+        said = f"{call.query} {call.body.decode(errors='replace')}"
+        rule = self.fault(f"{call.method} {call.path}", said)
         answer = self._act(call, rule)
         if rule is None or rule.fault not in _CHANGED:
             return _response(answer)
@@ -189,7 +229,11 @@ class WebServer:
         if rule.fault is Mishap.SLOW:
             await asyncio.sleep(rule.delay_ms / 1000)
             return _response(answer)
-        return web.Response(status=rule.status, body=rule.body.encode(), headers=dict(rule.headers))
+        return self._instead(rule)
+
+    def _instead(self, rule: Rule) -> web.Response:
+        body = rule.told(self.protocol.exchange.now_ms())
+        return web.Response(status=rule.status, body=body, headers=dict(rule.headers))
 
     def _act(self, call: Call, rule: Rule | None) -> Answer:
         """Do what was asked, as often and as soon as the rule has it."""
@@ -203,9 +247,16 @@ class WebServer:
         return self.protocol.answer(call)
 
     async def _serve_socket(self, request: web.Request) -> web.StreamResponse:
+        rule = self.fault(f"CONNECT {request.path}")
+        if rule is not None and rule.fault in _BREAKING:
+            return _broken(request)
+        if rule is not None and rule.fault is Mishap.STATUS:
+            return self._instead(rule)
         ws = web.WebSocketResponse(autoping=True, compress=False)
         await ws.prepare(request)
         connection = Connection(ws, request.path, request.raw_path.partition("?")[2], self)
+        if rule is not None and rule.fault is Mishap.SILENT:
+            connection.fall_silent()
         self._connections.add(connection)
         try:
             await self.protocol.converse(connection)

@@ -12,7 +12,14 @@ from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderState, TradeSide
 from trading_engine.domain.position import CloseReason
-from trading_engine.domain.records import ControlChanged, DifferenceFound, FillApplied, IncomeBooked, SymbolFrozen
+from trading_engine.domain.records import (
+    AlertRaised,
+    ControlChanged,
+    DifferenceFound,
+    FillApplied,
+    IncomeBooked,
+    SymbolFrozen,
+)
 from trading_engine.domain.reports import OrderLookup, VenuePosition
 
 
@@ -29,15 +36,17 @@ def test_a_snapshot_that_agrees_opens_the_gate_and_writes_nothing() -> None:
 
 
 def test_a_failed_snapshot_shuts_the_gate_and_changes_nothing_else() -> None:
-    """Failure is not "flat"."""
+    """Failure is not "flat". It is said, the first time."""
     play = Playbook()
     play.opened()
     book = play.book
     play.snapshot_failed()
     assert not play.state.market.is_synced
     assert book is play.book
-    watch = SetTimer(play.now + 300_000, TimerKind.OUTAGE)
-    assert ((), (watch,)) == (play.last.records, play.last.effects)
+    assert ["venue:lost"] == [record.key for record in play.last.records if isinstance(record, AlertRaised)]
+    assert 1 == len(play.last.records)
+    play.snapshot_failed()
+    assert ((), ()) == (play.last.records, play.last.effects)
 
 
 def test_an_order_found_at_the_venue_is_merged() -> None:

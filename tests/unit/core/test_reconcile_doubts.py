@@ -14,7 +14,7 @@ from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderState, TradeSide
-from trading_engine.domain.records import DifferenceFound, Fate, SymbolFrozen
+from trading_engine.domain.records import AlertRaised, DifferenceFound, Fate, SymbolFrozen
 from trading_engine.domain.reports import Balance, OrderLookup, VenuePosition
 
 WINDOW_MS = 10_000 + 5_000 + 1_000  # send delay, receive window, margin
@@ -356,7 +356,8 @@ def test_a_lost_stream_shuts_the_gate() -> None:
     play = Playbook()
     play.opened()
     play.stream_lost()
-    assert ((), ()) == (play.last.records, play.last.effects)
+    assert ["venue:lost"] == [record.key for record in play.last.records if isinstance(record, AlertRaised)]
+    assert (SetTimer(play.now + 300_000, TimerKind.OUTAGE),) == play.last.effects
     assert ("not reconciled with the venue yet",) == gates(play, ETH)
     play.signal(None, exit_side=Side.LONG)
     assert [Purpose.EXIT] == play.placed()

@@ -9,7 +9,16 @@ import pytest
 from fakes.memory_store import MemoryStore
 from fakes.scripted_venue import ScriptedVenue
 
-from trading_engine.core.effects import CancelOrder, Effect, FetchFills, LookUpOrder, PlaceOrder, SetTimer, TakeSnapshot
+from trading_engine.core.effects import (
+    CancelOrder,
+    Effect,
+    FetchFills,
+    LookUpOrder,
+    PlaceOrder,
+    RenewStream,
+    SetTimer,
+    TakeSnapshot,
+)
 from trading_engine.core.risk import Approved
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Book, EngineState, Ledger
@@ -223,6 +232,12 @@ def test_a_timer_is_set_at_once_and_asks_no_venue(desk: Desk) -> None:
     assert [] == desk.perform(SetTimer(START + 5, TimerKind.RECONCILE))
     assert TimerFired(START + 5, TimerKind.RECONCILE, "") == desk.timers.pop_due(START + 5)
     assert [] == desk.venue.calls
+
+
+def test_a_stream_is_made_anew_once_however_often_it_is_asked_for(desk: Desk) -> None:
+    """While the first is on its way; nothing is answered, the venue tells of the loss by itself."""
+    desk.perform(RenewStream("silent"), RenewStream("silent"), RenewStream("silent"))
+    assert [("renew_stream", "silent")] == desk.venue.calls
 
 
 # ── snapshots ───────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from fakes.memory_store import MemoryStore
 
-from trading_engine.core.effects import Effect, TakeSnapshot
+from trading_engine.core.effects import Effect, FetchFills, TakeSnapshot
 from trading_engine.core.settings import EngineSettings, LimitSettings
 from trading_engine.core.state import Book, EngineState
 from trading_engine.domain.control import Level
@@ -19,6 +19,8 @@ from trading_engine.domain.events import (
     RunBegan,
     SnapshotFailed,
     StopRequested,
+    TimerFired,
+    TimerKind,
 )
 from trading_engine.domain.fills import Fill, Income, PnlKind
 from trading_engine.domain.instrument import Instrument, MarginTier
@@ -132,9 +134,9 @@ def test_an_event_without_records_commits_nothing(bay: Bay) -> None:
 def test_effects_without_records_are_dispatched(bay: Bay) -> None:
     """A step may ask without anything to write down."""
     bay.pump.handle(BEGAN)
-    bay.pump.handle(SnapshotFailed(MIDNIGHT, "timed out"))
+    bay.pump.handle(TimerFired(MIDNIGHT, TimerKind.FILLS, ""))
     assert 1 == len(bay.commits)
-    assert not bay.pump.state.market.is_synced
+    assert [TakeSnapshot(), FetchFills()] == bay.effects
 
 
 def test_a_store_that_fails_leaves_the_state_and_lets_nothing_out(bay: Bay) -> None:

@@ -93,6 +93,10 @@ class BinanceProtocol:
         """Serve one websocket until it is closed."""
         await self._streams.serve(connection)
 
+    def expire_keys(self) -> None:
+        """The listen key is void: said once, its connections stay open and silent."""
+        self._user.expire(self.exchange.now_ms())
+
     # ── calls ───────────────────────────────────────────────────────────────
 
     def answer(self, call: Call) -> Answer:

@@ -59,10 +59,15 @@ class UserStream:
 
     def elapse(self, now_ms: int) -> None:
         """A key that nobody has kept is void: it is said once, and its connections stay open and silent."""
-        if self.key and now_ms >= self._expires_ms:
-            event = {"e": "listenKeyExpired", "E": now_ms, "listenKey": self.key}
-            self._send(self.key, "listenKeyExpired", event)
-            self.key = ""
+        if now_ms >= self._expires_ms:
+            self.expire(now_ms)
+
+    def expire(self, now_ms: int) -> None:
+        """The key's end, whatever its hour."""
+        if self.key:
+            expired, self.key = self.key, ""
+            event = {"e": "listenKeyExpired", "E": now_ms, "listenKey": expired}
+            self._send(expired, "listenKeyExpired", event)
 
     # ── telling ─────────────────────────────────────────────────────────────
 

@@ -109,6 +109,11 @@ class BingxProtocol:
         """Serve a websocket until it is closed."""
         await self._streams.converse(connection)
 
+    def expire_keys(self) -> None:
+        """Every listen key is void: its sockets are told, and hear nothing more."""
+        self._keys.expire()
+        self._streams.tell_expiry()
+
     def _happened(self, happening: Happening) -> None:
         self._books.add(happening)
         self._streams.tell(happening)

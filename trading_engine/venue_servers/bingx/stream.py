@@ -73,6 +73,10 @@ class ListenKeys:
         """Whether a socket that named it may hear of the account."""
         return self._exchange.now_ms() < self._until_ms.get(key, 0)
 
+    def expire(self) -> None:
+        """End the hour of every key."""
+        self._until_ms = dict.fromkeys(self._until_ms, 0)
+
     def expired(self) -> list[str]:
         """Those whose hour is over; each is told once."""
         over = [key for key in self._until_ms if not self.is_valid(key)]

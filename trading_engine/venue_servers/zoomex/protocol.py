@@ -145,6 +145,11 @@ class ZoomexProtocol:
         else:
             await connection.close()
 
+    def expire_keys(self) -> None:
+        """There are no listen keys here: whoever has signed in is shown out, and must sign in anew."""
+        for listener in tuple(self._listeners):
+            listener.leave()
+
     # ── what happens ────────────────────────────────────────────────────────
 
     def _hear(self, happening: Happening) -> None:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from trading_engine.domain import money
 from trading_engine.domain.instrument import Instrument
 from trading_engine.rules import margin
-from trading_engine.venue_servers.exchange import NOT_AT_ONCE, LocalExchange
+from trading_engine.venue_servers.exchange import NO_TAKERS, NOT_AT_ONCE, LocalExchange
 from trading_engine.venue_servers.zoomex.ledger import Closing, Execution, Ledger
 from trading_engine.venue_servers.zoomex.words import AccountKind, Json, execution_id, order_id, plain
 from trading_engine.venues.embedded.account import Contract, ExchangeOrder, ExchangePosition, Kind, Status
@@ -65,6 +65,8 @@ def _ending(order: ExchangeOrder) -> tuple[str, str]:
         if order.reason == WOULD_TAKE:
             return "UNKNOWN", "EC_PostOnlyWillTakeLiquidity"
         return "CancelByUser", "EC_PerCancelRequest"
+    if order.status is Status.EXPIRED and order.reason == NO_TAKERS:
+        return "UNKNOWN", "EC_NoImmediateQtyToFill"
     if order.status is Status.EXPIRED:
         return "CancelAllBeforeLiq" if order.reason == _LIQUIDATION else "CancelByReduceOnly", "EC_NoError"
     return "UNKNOWN", "EC_NoError"

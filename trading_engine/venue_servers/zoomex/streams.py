@@ -250,6 +250,12 @@ class PrivateSession(Session):
         self._now_ms = now_ms
         self._is_known = False
         self._told = 0
+        self._leaving: asyncio.Task[None] | None = None
+
+    def leave(self) -> None:
+        """Show the client out."""
+        self._is_known = False
+        self._leaving = asyncio.ensure_future(self._connection.close())
 
     def _pong(self, message: Json) -> Json:
         request = str(message.get("req_id", ""))

@@ -116,7 +116,7 @@ class Rest:
             self.limiter.spend(_costs(endpoint, params, None), is_protective=is_protective)
             reply = await self._send(endpoint, params)
         except RateLimited as error:
-            return Rejected("rate_limited", str(error))
+            return Rejected("rate_limited", str(error), error.retry_after_ms)
         except NotSent as error:
             return Rejected("not_sent", str(error))
         except NoReply as error:

@@ -65,6 +65,11 @@ class UserStream:
             patience,
         )
 
+    @property
+    def is_speaking(self) -> bool:
+        """The present connection stands and the account has answered."""
+        return self._socket.is_speaking
+
     async def start(self, within_ms: int) -> None:
         """Connect and go on living; VenueUnavailable, and nothing left running, where no connection came about."""
         loop = asyncio.get_running_loop()
@@ -88,6 +93,10 @@ class UserStream:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def renew(self, why: str) -> None:
+        """Connect anew."""
+        await self._socket.reconnect(why)
 
     async def _address(self) -> str:
         try:

@@ -15,6 +15,7 @@ import msgspec
 
 from trading_engine.domain import money
 from trading_engine.domain.errors import VenueUnavailable
+from trading_engine.domain.events import StreamLost
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle
@@ -97,12 +98,18 @@ class BinanceVenue:
         self._rest.clock.tell(listener)
 
     def subscribe(self, sink: VenueSink) -> None:
-        """Send events of the user stream to `sink`."""
+        """Send user-stream events to `sink` from now on; one that was opened and is not there yet is told as lost."""
         self._sink = sink
+        if self._rest.is_started and not self._stream.is_speaking:
+            sink(StreamLost(self._clock.now_ms(), "not connected yet"))
 
     def _emit(self, event: VenueEvent) -> None:
         if self._sink is not None:
             self._sink(event)
+
+    async def renew_stream(self, why: str) -> None:
+        """Cut the connection; it is made anew, and the key read again."""
+        await self._stream.renew(why)
 
     # ── orders ──────────────────────────────────────────────────────────────
 

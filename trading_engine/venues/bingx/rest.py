@@ -139,7 +139,7 @@ class Rest:
         try:
             answer = await self._send(endpoint, params, ACT_WAIT_MS, is_protective=is_protective)
         except RateLimited as error:
-            return Rejected("rate_limited", f"not sent: {error}")
+            return Rejected("rate_limited", f"not sent: {error}", error.retry_after_ms)
         except NotSent as error:
             return Rejected("not_sent", str(error))
         except VenueUnavailable as error:

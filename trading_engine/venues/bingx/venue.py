@@ -117,12 +117,18 @@ class BingxVenue:
         self._venue_clock.tell(listener)
 
     def subscribe(self, sink: VenueSink) -> None:
-        """Send user-stream events to `sink` from now on."""
+        """Send user-stream events to `sink` from now on; one that was opened and is not there yet is told as lost."""
         self._sink = sink
+        if self._tasks and not self._stream.socket.is_speaking:
+            sink(StreamLost(self._clock.now_ms(), "not connected yet"))
 
     def _emit(self, event: VenueEvent) -> None:
         if self._sink is not None:
             self._sink(event)
+
+    async def renew_stream(self, why: str) -> None:
+        """Cut the connection; it is made anew with another key."""
+        await self._stream.socket.reconnect(why)
 
     async def _live(self) -> None:
         while True:

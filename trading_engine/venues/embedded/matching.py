@@ -85,13 +85,24 @@ class Refusal:
 
 
 class Kernel:
-    """One account's exchange. Pure but for `durable`, which is called before anything becomes visible."""
+    """One account's exchange. Pure but for `durable`, which is called before anything becomes visible.
 
-    def __init__(self, account: Account, contracts: dict[str, Contract], terms: Terms, durable: Durable) -> None:
+    is_held_up   whether an order finds nobody to trade with although its price is there
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        contracts: dict[str, Contract],
+        terms: Terms,
+        durable: Durable,
+        is_held_up: Callable[[ExchangeOrder], bool] = lambda _: False,
+    ) -> None:
         self.account = account
         self._contracts = contracts
         self._terms = terms
         self._durable = durable
+        self._is_held_up = is_held_up
 
     # ── time ────────────────────────────────────────────────────────────────
 
@@ -219,7 +230,7 @@ class Kernel:
             elif not self._wanted(order):
                 order.status, order.reason = Status.EXPIRED, "nothing to reduce"
                 yield self._close(order)
-            elif point.budget <= 0:
+            elif point.budget <= 0 or self._is_held_up(order):
                 self._starve(order)
                 starved.add(order.client_order_id)
             else:

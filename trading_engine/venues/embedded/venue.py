@@ -132,6 +132,9 @@ class EmbeddedVenue:
         """In process the driver hands events on itself; the sink is kept for `emit`."""
         self._sink = sink
 
+    async def renew_stream(self, why: str) -> None:
+        """In process nothing stands between the exchange and its listener."""
+
     def emit(self, event: VenueEvent) -> None:
         """Pass an event on as a stream would."""
         if self._sink is not None:

@@ -129,7 +129,7 @@ class Rest:
         try:
             self.limiter.spend(facts.costs_of(path), is_protective=is_protective)
         except RateLimited as error:
-            return Rejected("rate_limited", str(error))
+            return Rejected("rate_limited", str(error), error.retry_after_ms)
         try:
             told = await self._exchange("POST", path, msgspec.json.encode(body).decode())
         except NotSent as error:

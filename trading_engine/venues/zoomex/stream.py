@@ -93,6 +93,10 @@ class Stream:
             pinger.cancel()
             await asyncio.gather(pinger, return_exceptions=True)
 
+    async def renew(self, why: str) -> None:
+        """Connect anew."""
+        await self._socket.reconnect(why)
+
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(self._ping_ms / 1000)

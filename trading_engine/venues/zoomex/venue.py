@@ -109,8 +109,14 @@ class ZoomexVenue:
     # ── the stream ──────────────────────────────────────────────────────────
 
     def subscribe(self, sink: VenueSink) -> None:
-        """Send events to `sink` from now on."""
+        """Send user-stream events to `sink` from now on; one that was opened and is not there yet is told as lost."""
         self._sink = sink
+        if self._task is not None and not self._stream.is_speaking:
+            sink(StreamLost(self._clock.now_ms(), "not connected yet"))
+
+    async def renew_stream(self, why: str) -> None:
+        """Cut the connection; it is made anew, with key and subscriptions."""
+        await self._stream.renew(why)
 
     def _tell(self, event: VenueEvent) -> None:
         if self._sink is not None:

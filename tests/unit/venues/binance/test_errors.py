@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from unit.venues.binance.scripted import OURS, Answer, Server, SetClock, play
+from unit.venues.binance.scripted import OURS, Answer, Server, SetClock, plain, play
 
 from trading_engine.domain.errors import RateLimited, VenueRejected, VenueUnavailable
 from trading_engine.domain.events import ClockMeasured
@@ -276,3 +276,20 @@ def test_an_order_refused_for_its_timestamp_has_the_clock_measured_before_the_ne
         return stamps
 
     assert [0, 0, 4_000] == play(scene, clock=clock)
+
+
+def test_after_an_order_refused_for_its_timestamp_the_clock_is_measured_before_the_next() -> None:
+    """The refused one is not sent again; the next carries the right time."""
+    clock = SetClock()
+
+    async def scene(server: Server, venue: BinanceVenue) -> tuple[Outcome, list[int]]:
+        server.say("POST /fapi/v1/order", Answer({"code": -1021, "msg": "ahead"}, 400), plain(), plain())
+        first = await venue.submit(ENTRY)
+        server.standing["GET /fapi/v1/time"] = Answer({"serverTime": clock.now - 4_000})
+        for _ in range(2):
+            await venue.submit(ENTRY)
+        sent = [call for call in server.calls if call.told.startswith("POST /fapi/v1/order ")]
+        assert 1 == [call.path for call in server.calls].count("/fapi/v1/time")
+        return first, [int(call.params["timestamp"]) - clock.now for call in sent]
+
+    assert (Rejected("clock", "-1021: ahead"), [0, -4_000, -4_000]) == play(scene, clock=clock)
