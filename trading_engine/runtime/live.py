@@ -229,7 +229,8 @@ class LiveRun(Process):
         timers = Timers()
         executor = Executor(venue, self._clock, timers, crash_points.hit)
         state = initial_state(loaded, self._epoch())
-        pump = Pump(state, settings, store, self._run_id, executor.dispatch, self._log_records, lambda: None)
+        dispatch = executor.dispatch
+        pump = Pump(state, settings, store, self._run_id, dispatch, self._log_records, lambda: None, 1)
         executor.attach(pump)
         now_ms = floor_to(self._clock.now_ms(), MINUTE_MS)
         feed = PollingFeed(venue, self._config.symbols, self._clock, now_ms, self._sleep)

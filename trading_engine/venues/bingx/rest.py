@@ -122,7 +122,7 @@ class Rest:
         """
         try:
             answer = await self._send(endpoint, params, READ_WAIT_MS)
-        except NoReply:
+        except (NotSent, NoReply):
             answer = None
         if answer is not None and answer.meaning is Meaning.CLOCK:
             await self.measure_clock()
