@@ -90,18 +90,36 @@ START_MS = 1_735_689_600_000
 MINUTE_MS = 60_000
 HISTORY = 3_000  # minutes that the server shows as history
 PATIENCE_S = 90.0
-SLICE_S = 8.0  # how long a life goes on at most after things have settled
 BARE_S = 5.0  # real seconds without a stop after which the test fails; the engine itself closes after BARE_S - 2
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command line asks for."""
+
+    venue: str
+    kills: int
+    server_kills: int
+    seed: int
+    speed: float
+    slice_s: float
+    symbols: tuple[str, ...]
+
+    @property
+    def minutes(self) -> int:
+        """Candles of the market: history, and a real minute for each kill."""
+        return HISTORY * 2 + int((self.kills + self.server_kills) * self.speed)
 
 
 # ── the market and the configuration ────────────────────────────────────────
 
 
-def write_market(folder: Path, seed: int, minutes: int) -> tuple[dict[str, Path], dict[str, Path]]:
+def write_market(folder: Path, wanted: Wanted) -> tuple[dict[str, Path], dict[str, Path]]:
     """Candles and funding of every symbol: trends that turn, wide candles, thin ones; files by symbol."""
-    candles, funding = {}, {}
-    for number, (symbol, (price, digits, _)) in enumerate(SYMBOLS.items()):
-        rng = np.random.default_rng([seed, number])
+    candles, funding, minutes = {}, {}, wanted.minutes
+    for number, symbol in enumerate(wanted.symbols):
+        price, digits, _ = SYMBOLS[symbol]
+        rng = np.random.default_rng([wanted.seed, number])
         trend = np.resize(np.repeat([0.0009, -0.0018], [20, 10]), minutes + 30 * number)[30 * number // 4 :][:minutes]
         closes = price * np.exp(np.cumsum(trend + rng.normal(0, 0.0009, minutes)))
         opens = np.concatenate(([price], closes[:-1]))
@@ -121,12 +139,13 @@ def write_market(folder: Path, seed: int, minutes: int) -> tuple[dict[str, Path]
     return candles, funding
 
 
-def write_config(folder: Path, venue: str, port: int, speed: float) -> Path:
+def write_config(folder: Path, wanted: Wanted, port: int) -> Path:
     """The shipped file of the venue, on this machine's server, with strategies that trade all the time."""
+    venue = wanted.venue
     values = yaml.safe_load((ROOT / "configs" / f"{venue}.yaml").read_text(encoding="utf-8"))
     values["credentials"] = {"key": "local-key", "secret": "local-secret"}
     values["venues"][venue] |= {"rest_url": f"http://127.0.0.1:{port}", "ws_url": f"ws://127.0.0.1:{port}"}
-    values["symbols"] = list(SYMBOLS)
+    values["symbols"] = list(wanted.symbols)
     breakout = {"atr_period": 3, "range_atr": 0.1, "body_share": 0.1, "breakout_bars": 2, "volume_period": 3}
     breakout |= {"volume_ratio": 0.05, "trend_fast": 2, "trend_slow": 3, "stop_atr": 1.5, "target_atr": 3.0}
     cross = {"fast": 2, "slow": 3, "rsi_low": 1, "rsi_high": 99, "volume_filter": False, "stop_pct": 0.3}
@@ -135,20 +154,24 @@ def write_config(folder: Path, venue: str, port: int, speed: float) -> Path:
         {
             "name": "multi_timeframe_long",
             "settings": breakout,
-            "symbols": [name for name in SYMBOLS if name not in SWINGS],
+            "symbols": [name for name in wanted.symbols if name not in SWINGS],
         },
-        {"name": "trend_vwap", "settings": cross, "symbols": list(SWINGS), "partials": True, "trailing": True},
+        {"name": "trend_vwap", "settings": cross, "symbols": [name for name in wanted.symbols if name in SWINGS]},
     ]
+    values["strategies"][1] |= {"partials": True, "trailing": True}
     values["sizing"] = {"risk_pct": 0.2, "max_position_pct": 10}
     values["exits"] = {
         "partials": [{"at_r": 0.6, "share_pct": 30}, {"at_r": 1.2, "share_pct": 30}],
         "trailing": [{"at_r": 0.5, "to_r": 0}, {"at_r": 1, "to_r": 0.4}],
     }
     values["risk"] = {"max_daily_loss_pct": 100, "max_drawdown_pct": 100, "max_consecutive_losses": 0}
-    values["risk"] |= {"cooldown_minutes": 0, "max_positions": len(SYMBOLS), "min_balance_pct": 0}
+    values["risk"] |= {"cooldown_minutes": 0, "max_positions": len(wanted.symbols), "min_balance_pct": 0}
     # A real second is `speed` of the market's: what waits for an answer must wait in real time.
     values["execution"] = {"recv_window_ms": 60_000, "max_send_delay_ms": 60_000, "entry_ttl_ms": 120_000}
-    values["execution"] |= {"unprotected_timeout_ms": int((BARE_S - 2) * 1000 * speed), "reconcile_interval_s": 120}
+    values["execution"] |= {
+        "unprotected_timeout_ms": int((BARE_S - 2) * 1000 * wanted.speed),
+        "reconcile_interval_s": 120,
+    }
     values["kill_switch"] = {"file": str(folder / "STOP"), "action": "block"}
     path = folder / "engine.yaml"
     path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
@@ -179,15 +202,15 @@ class Report:
 class Stage:
     """A folder with a market, a server and an engine in it, and what may be done to them."""
 
-    def __init__(self, folder: Path, venue: str, seed: int, speed: float, minutes: int) -> None:
-        self.folder, self.venue, self.speed = folder, venue, speed
+    def __init__(self, folder: Path, wanted: Wanted) -> None:
+        self.folder, self.speed = folder, wanted.speed
         self.state, self.venue_db = folder / "state", folder / "venue.db"
         self.database = self.state / "engine.db"
         self.port = free_port()
-        self.config = write_config(folder, venue, self.port, speed)
-        candles, funding = write_market(folder, seed, minutes)
-        self._serve = ["exchange", "serve", "--venue", venue, "--port", str(self.port), "--speed", str(speed)]
-        self._serve += ["--db", str(self.venue_db)]
+        self.config = write_config(folder, wanted, self.port)
+        candles, funding = write_market(folder, wanted)
+        self._serve = ["exchange", "serve", "--venue", wanted.venue, "--port", str(self.port)]
+        self._serve += ["--speed", str(wanted.speed), "--db", str(self.venue_db)]
         for option, files in (("--replay", candles), ("--funding", funding)):
             for symbol, path in files.items():
                 self._serve += [option, f"{symbol}={path}"]
@@ -293,6 +316,7 @@ class Loop:
     stage: Stage
     chance: random.Random
     report: Report
+    slice_s: float
     watched: list[tuple[int, int]] = field(default_factory=list)  # server time: settled until killed
     settled_ms: int = 0
     server_point: str = ""
@@ -306,6 +330,8 @@ class Loop:
     def round(self, *, with_server: bool) -> None:
         """One life of the engine, one death, and what the two databases say of it."""
         how = self.chance.choice(("starting", "random", "random", *self.chance.sample(list(POINTS), 4)))
+        if not self.report.kills:
+            how = "random"
         armed = f"{how}:{self.chance.randint(1, POINTS[how])}" if how in POINTS else ""
         self.settled_ms = 0
         self.stage.start_engine(armed)
@@ -313,16 +339,23 @@ class Loop:
             self._let_pass(self.chance.uniform(0.2, 1.0) * self.report.longest_s.get("start to settled", 5.0))
         elif self._settle("start to settled"):
             self.report.settled += 1
+            if not self.report.kills:  # the first to die has something to lose
+                self._hold()
             if with_server:
                 with_server = False
                 self._kill_server()
-            self._let_pass(self.chance.uniform(0, SLICE_S) + (SLICE_S if armed else 0))
+            self._let_pass(self.chance.uniform(0, self.slice_s) + (self.slice_s if armed else 0))
         is_by_itself = self.stage.is_dead("engine")
         self._kill_engine()
         self.report.kills[how if is_by_itself or how not in POINTS else "random"] += 1
         if with_server:  # the engine died first
             self._kill_server()
         self._look_at_the_dead()
+
+    def _hold(self) -> None:
+        """Until a position is open at the venue, and both databases agree on it."""
+        self.stage.wait(lambda: bool(venue_view(self.stage.venue_db).positions), "nothing was entered")
+        self._settle("a position to settled")
 
     def _let_pass(self, seconds: float) -> None:
         """Wait, or less where a process dies at its crash point; a server that has died comes back."""
@@ -472,9 +505,10 @@ class Loop:
 _PURPOSES = {"e": "entries", "s": "stops", "t": "targets", "p": "partials", "x": "exits", "liquidation": "liquidations"}
 
 
-def loop(stage: Stage, kills: int, server_kills: int, seed: int, tell: Callable[[str], None]) -> Report:
-    """Kill the engine `kills` times and the server `server_kills` times, then end in order."""
-    work = Loop(stage, random.Random(seed), Report())
+def loop(stage: Stage, wanted: Wanted, tell: Callable[[str], None]) -> Report:
+    """Kill the engine and the server as often as it is wanted, then end in order."""
+    kills, server_kills = wanted.kills, wanted.server_kills
+    work = Loop(stage, random.Random(wanted.seed), Report(), wanted.slice_s)
     begun = time.monotonic()
     work.start_server()
     while (done := sum(work.report.kills.values())) < kills or sum(work.report.server_kills.values()) < server_kills:
@@ -487,11 +521,11 @@ def loop(stage: Stage, kills: int, server_kills: int, seed: int, tell: Callable[
 
 
 @contextmanager
-def staged(folder: Path | None, venue: str, seed: int, speed: float, minutes: int) -> Iterator[Stage]:
+def staged(folder: Path | None, wanted: Wanted) -> Iterator[Stage]:
     """A stage in a folder that is kept, or in one that goes away."""
-    where = Path(tempfile.mkdtemp(prefix=f"venue-kill-{venue}-")) if folder is None else folder
+    where = Path(tempfile.mkdtemp(prefix=f"venue-kill-{wanted.venue}-")) if folder is None else folder.absolute()
     where.mkdir(parents=True, exist_ok=True)
-    stage = Stage(where, venue, seed, speed, minutes)
+    stage = Stage(where, wanted)
     try:
         yield stage
     finally:
@@ -523,15 +557,25 @@ def main() -> int:
     parser.add_argument("--server-kills", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--speed", type=float, default=20.0, help="market seconds in a real one")
+    parser.add_argument("--slice", type=float, default=8.0, help="longest life after things have settled, seconds")
+    parser.add_argument("--symbols", type=int, default=len(SYMBOLS), help="how many are traded")
     parser.add_argument("--keep", type=Path, help="work in this folder, which must be new, and leave it")
     parser.add_argument("--progress", action="store_true", help="a line after each round")
     chosen = parser.parse_args()
     begun = time.monotonic()
-    minutes = HISTORY * 2 + int((chosen.kills + chosen.server_kills) * chosen.speed)  # a minute for each kill
+    wanted = Wanted(
+        chosen.venue,
+        chosen.kills,
+        chosen.server_kills,
+        chosen.seed,
+        chosen.speed,
+        chosen.slice,
+        tuple(SYMBOLS)[: max(chosen.symbols, 2)],  # one for each strategy at least
+    )
     tell = print if chosen.progress else (lambda _: None)
-    with staged(chosen.keep, chosen.venue, chosen.seed, chosen.speed, minutes) as stage:
+    with staged(chosen.keep, wanted) as stage:
         try:
-            report = loop(stage, chosen.kills, chosen.server_kills, chosen.seed, tell)
+            report = loop(stage, wanted, tell)
         except Violation as violation:
             print(f"VIOLATION on {chosen.venue}, seed {chosen.seed}: {violation}", file=sys.stderr)
             return 1

@@ -29,6 +29,8 @@ from trading_engine.venues.zoomex import facts as zoomex
 from trading_engine.venues.zoomex.venue import ZoomexVenue
 
 EXIT_REFUSED = 3
+# Codes of requests that never left, or that the venue had no time for: no word against what was asked.
+_NOT_LOOKED_AT = frozenset({"busy", "clock", "not_sent", "rate_limited"})
 LOCAL_CLOCK_PATH = "/local-venue/clock"
 
 
@@ -180,6 +182,8 @@ async def arrange_account(venue: RemoteVenue, config: Config, symbols: Sequence[
 
 
 def _demand(outcome: Outcome, what: str) -> None:
+    if isinstance(outcome, Rejected) and outcome.code in _NOT_LOOKED_AT:
+        raise VenueUnavailable(f"{what} could not be set yet ({outcome.code}: {outcome.reason})")
     if isinstance(outcome, Rejected):
         why = f"{outcome.code}: {outcome.reason}"
         raise _refused(f"the venue refuses {what} ({why}); close what is open on it, or change the configuration")
