@@ -152,7 +152,9 @@ def test_an_engine_killed_with_a_position_finds_it_again_and_leaves_it_behind_it
 
 def _is_reconciled(state: Path) -> bool:
     told_now = told(["status"], state)
-    return bool(told_now["state"] == "running" and told_now["gates"] and told_now["open_positions"] == 1)
+    reasons = [reason for gate in told_now["gates"] for reason in gate["reasons"]]
+    is_synced = bool(told_now["gates"]) and "not reconciled with the venue yet" not in reasons
+    return bool(told_now["state"] == "running" and is_synced and told_now["open_positions"] == 1)
 
 
 @pytest.mark.parametrize("venue", ["binance", "bingx", "zoomex"])

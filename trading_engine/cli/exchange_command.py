@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from trading_engine.cli.arguments import ReplayOption, check_seed, parse_pairs
+from trading_engine.cli.arguments import FundingOption, ReplayOption, check_seed, parse_pairs
 from trading_engine.cli.failure import DONE, usage
 from trading_engine.venue_servers.serve import DEFAULT_SYMBOLS, PROTOCOLS, ServeOptions, VenueServer
 from trading_engine.venues.wire.secrets import Credentials
@@ -39,6 +39,7 @@ def serve(
     venue: Annotated[str, typer.Option(metavar="NAME", help="binance, bingx or zoomex.")],
     port: Annotated[int, typer.Option(metavar="N", min=1, max=65_535, help="Port on 127.0.0.1.")],
     replay: ReplayOption = None,
+    funding: FundingOption = None,
     symbol: Annotated[
         list[str] | None,
         typer.Option(metavar="S", help="Symbol of the synthetic market. May be repeated.", show_default=False),
@@ -68,11 +69,16 @@ def serve(
         raise usage(f"--balance {balance} is not a number") from None
     if not (money.is_finite() and money > 0):
         raise usage(f"--balance {balance} is not above 0")
+    candles, rates = parse_pairs("--replay", replay), parse_pairs("--funding", funding)
+    lonely = sorted(set(rates) - set(candles))
+    if lonely:
+        raise usage(f"--funding {lonely[0]}=…: there is no --replay {lonely[0]}=FILE for it")
     options = ServeOptions(
         venue=venue,
         port=port,
         credentials=Credentials(key, secret),
-        replay=parse_pairs("--replay", replay),
+        replay=candles,
+        funding=rates,
         symbols=tuple(symbol or DEFAULT_SYMBOLS),
         seed=check_seed(seed) or 0,
         speed=speed,

@@ -190,14 +190,20 @@ def _patience_ends_ms(draft: Draft, order: Order, rows: list[Order]) -> int:
     """How long a protective order may go unanswered before another is sent; never in process.
 
     The wait doubles with each since the venue was last heard: an outage is not answered by a flood, and what comes
-    after it does not pay for it.
+    after it does not pay for it. One that was refused counts like one without an answer: where no connection is to be
+    had, each is refused a moment after the next was sent.
     """
     if draft.settings.absence_is_proof or not order.state.is_unresolved:
         return draft.ts_ms + draft.settings.execution.stop_confirmation_ms
     heard_ms = draft.market.reconciled_ms
-    unanswered = sum(1 for row in rows if row.state.is_unresolved and row.created_ms > heard_ms)
-    wait_ms = draft.settings.execution.resend_ms << min(max(unanswered - 1, 0), _MOST_DOUBLINGS)
+    in_vain = sum(1 for row in rows if _is_in_vain(row) and row.created_ms > heard_ms)
+    wait_ms = draft.settings.execution.resend_ms << min(max(in_vain - 1, 0), _MOST_DOUBLINGS)
     return order.created_ms + min(wait_ms, _LONGEST_RETRY_MS)
+
+
+def _is_in_vain(row: Order) -> bool:
+    """Nothing is known to have come of it."""
+    return row.state.is_unresolved or row.state is OrderState.REJECTED
 
 
 def _wake_if_unanswered(draft: Draft, position: Position, purpose: Purpose) -> None:

@@ -189,7 +189,8 @@ class LiveRun(Process):
         timers = Timers()
         executor = Executor(venue, self._clock, timers, crash_points.hit)
         state = initial_state(loaded, self._epoch())
-        pump = Pump(state, settings, store, self._run_id, executor.dispatch, self._log_records, lambda: None)
+        dispatch = executor.dispatch
+        pump = Pump(state, settings, store, self._run_id, dispatch, self._log_records, lambda: None, 1)
         executor.attach(pump)
         level = bootstrap.stop_level(self._config)
         parts = Parts(venue, feeding, brain, pump, executor, timers, self._clock, self._stop_file, level)

@@ -29,6 +29,9 @@ class Pump:
 
     A step or a commit that fails raises; its result is dropped with it and nothing has left the process. From
     then on every event is refused: whether the commit became durable is not known, and only a restart can tell.
+
+    candles_per_checkpoint   so many without a record bring the progress to disk; at the pace of a live market each
+                             does, for what readers see should not be older than a minute
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Pump:
         dispatch: Callable[[Effect], None],
         on_committed: OnCommitted,
         on_idle_checkpoint: Callable[[], None],
+        candles_per_checkpoint: int = CANDLES_PER_CHECKPOINT,
     ) -> None:
         self.state = state
         self.settings = settings
@@ -49,6 +53,7 @@ class Pump:
         self._on_committed = on_committed
         self._on_idle_checkpoint = on_idle_checkpoint
         self._uncommitted_candles = 0
+        self._most_uncommitted = candles_per_checkpoint
         self._waiting: list[Record] = []
         self._failure: BaseException | None = None
 
@@ -76,7 +81,7 @@ class Pump:
             self._dispatch(effect)
         if records:
             self._on_committed(event.ts_ms, records)
-        if self._uncommitted_candles >= CANDLES_PER_CHECKPOINT:
+        if self._uncommitted_candles >= self._most_uncommitted:
             self.save_progress(event.ts_ms)
 
     def _refuse_after_failure(self) -> None:

@@ -45,6 +45,8 @@ from trading_engine.venues.zoomex.venue import ZoomexVenue
 
 EXIT_REFUSED = 3
 OPENING_ID = "opening"
+# Codes of requests that never left, or that the venue had no time for: no word against what was asked.
+_NOT_LOOKED_AT = frozenset({"busy", "clock", "not_sent", "rate_limited"})
 LOCAL_CLOCK_PATH = "/local-venue/clock"
 _CLOCK_SAMPLES = 5  # the quickest answer counts
 
@@ -303,6 +305,8 @@ async def read_opening(venue: RemoteVenue, asset: str, clock: Clock) -> Income:
 
 
 def _demand(outcome: Outcome, what: str) -> None:
+    if isinstance(outcome, Rejected) and outcome.code in _NOT_LOOKED_AT:
+        raise VenueUnavailable(f"{what} could not be set yet ({outcome.code}: {outcome.reason})")
     if isinstance(outcome, Rejected):
         why = f"{outcome.code}: {outcome.reason}"
         raise _refused(f"the venue refuses {what} ({why}); close what is open on it, or change the configuration")

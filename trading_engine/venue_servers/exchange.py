@@ -28,7 +28,7 @@ from trading_engine.venues.embedded.account import (
     Status,
     Terms,
 )
-from trading_engine.venues.embedded.matching import POINTS, Change, IncomeRow, Kernel, Refusal, TradeRow
+from trading_engine.venues.embedded.matching import DONE, POINTS, Change, IncomeRow, Kernel, Refusal, TradeRow
 from trading_engine.venues.embedded.memory import AccountMemory
 
 MINUTE_MS = 60_000
@@ -160,10 +160,13 @@ class LocalExchange:
         progress = self.account.progress
         if progress.open_ms == open_ms:  # orders came in between: nothing happens before them
             progress.now_ms = max(progress.now_ms, min(self.now_ms(), open_ms + MINUTE_MS))
+        is_old = (open_ms, DONE) <= (progress.open_ms, progress.stage)  # matched before a restart
         self._tell(self._kernel.play(open_ms, candles, settlements, points))
         is_over = points == POINTS
         for candle in candles:
-            if is_over and self._trades_at_once:  # what comes before the next minute trades against this one's volume
+            if (
+                is_over and self._trades_at_once and not is_old
+            ):  # what comes before the next minute trades against this one's volume
                 point = self.account.points[candle.symbol]
                 point.budget = fills.available_steps(candle.volume, self.terms.volume_share_ppm)
             market = self.markets[candle.symbol]
@@ -191,8 +194,8 @@ class LocalExchange:
                 self.expire(order, NO_TAKERS)
 
     async def live(self, open_ms: int, candles: Sequence[Candle], settlements: Sequence[FundingRate]) -> None:
-        """Let a minute pass at the pace of the clock; returns at its end."""
-        for point in range(1, POINTS):
+        """Let a minute, or what is left of it, pass at the pace of the clock; returns at its end."""
+        for point in range(points_passed(self.now_ms() - open_ms), POINTS):
             self.play(open_ms, candles, settlements, point)
             await self.clock.sleep_until(open_ms + point * MINUTE_MS // POINTS)
         await self.clock.sleep_until(open_ms + MINUTE_MS)
@@ -403,3 +406,8 @@ class LocalExchange:
     def close(self) -> None:
         """Release the memory."""
         self._memory.close()
+
+
+def points_passed(passed_ms: int) -> int:
+    """How many points of a minute's path have come when so much of it has passed; its last comes with its end."""
+    return min(max(passed_ms, 0) * POINTS // MINUTE_MS + 1, POINTS - 1)

@@ -10,21 +10,25 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.instrument import Instrument
+from trading_engine.domain.market import FundingRate
 from trading_engine.domain.time import MINUTE_MS, floor_to
 from trading_engine.marketdata.candle_file import open_candles
-from trading_engine.marketdata.replay import CandleSource, Replay
+from trading_engine.marketdata.funding_file import read_funding
+from trading_engine.marketdata.replay import Batch, CandleSource, Replay
 from trading_engine.marketdata.synth import SyntheticMarket
+from trading_engine.system import crash_points
 from trading_engine.venue_servers.binance import BinanceProtocol
 from trading_engine.venue_servers.bingx import BingxProtocol
 from trading_engine.venue_servers.clock import PacedClock
-from trading_engine.venue_servers.exchange import CANDLES_KEPT, LocalExchange
+from trading_engine.venue_servers.exchange import CANDLES_KEPT, LocalExchange, points_passed
 from trading_engine.venue_servers.faults import Faults, read_faults
 from trading_engine.venue_servers.web import VenueProtocol, WebServer
 from trading_engine.venue_servers.zoomex import ZoomexProtocol
@@ -43,14 +47,16 @@ VOLUME_SHARE_PPM = 100_000
 class ServeOptions:
     """What the command line asks for.
 
-    speed   how many seconds of the market pass in a real one
-    db      where the account is kept; None for a server that forgets
+    funding   settlements of symbols that have a file in `replay`
+    speed     how many seconds of the market pass in a real one
+    db        where the account is kept; None for a server that forgets
     """
 
     venue: str
     port: int
     credentials: Credentials
     replay: Mapping[str, Path] = field(default_factory=dict)
+    funding: Mapping[str, Path] = field(default_factory=dict)
     symbols: tuple[str, ...] = DEFAULT_SYMBOLS
     seed: int = 7
     speed: float = 1.0
@@ -79,16 +85,18 @@ class VenueServer:
         factor = self.options.speed
         clock = PacedClock(start_ms + int((time.time() * 1000 - wall_ms) * factor), factor)
         terms = Terms(volume_share_ppm=VOLUME_SHARE_PPM)
-        exchange = LocalExchange(Memory(self._db), list(self.instruments.values()), terms, self.options.balance, clock)
+        memory = Memory(self._db, crash_points.hit)
+        exchange = LocalExchange(memory, list(self.instruments.values()), terms, self.options.balance, clock)
         self.exchange = exchange
         try:
             self._remember(exchange, start_ms)
             protocol: VenueProtocol = PROTOCOLS[self.options.venue](exchange, self.options.credentials)
             self.server = WebServer(protocol, Faults(self.rules, self.options.seed), pace=factor)
+            coming = self._catch_up(exchange, start_ms)
             await self._start(self.server)
             if on_ready is not None:
                 on_ready.set()
-            await self._live(exchange, start_ms)
+            await self._live(exchange, coming)
         finally:
             if self.server is not None:
                 await self.server.stop()
@@ -125,15 +133,34 @@ class VenueServer:
             for candle in batch.candles:
                 exchange.markets[candle.symbol].closed.append(candle)
 
-    async def _live(self, exchange: LocalExchange, start_ms: int) -> None:
-        for batch in self._source.batches(start_ms):
-            funding = self._source.funding_between(batch.open_time_ms - 1, batch.open_time_ms)
+    def _catch_up(self, exchange: LocalExchange, start_ms: int) -> Iterator[Batch]:
+        """Match what was missed before anybody is heard, for an order of now knows nothing of it; the minutes to come.
+
+        The minute that is passing is the first of them: it was matched as far as it has come.
+        """
+        batches = self._source.batches(start_ms)
+        for batch in batches:
+            passed_ms = exchange.now_ms() - batch.open_time_ms
+            if passed_ms >= MINUTE_MS:
+                exchange.play(batch.open_time_ms, batch.candles, self._funding(batch))
+                continue
+            if passed_ms >= 0:
+                exchange.play(batch.open_time_ms, batch.candles, self._funding(batch), points_passed(passed_ms))
+            return chain([batch], batches)
+        return batches
+
+    async def _live(self, exchange: LocalExchange, coming: Iterator[Batch]) -> None:
+        for batch in coming:
+            funding = self._funding(batch)
             if batch.open_time_ms + MINUTE_MS <= exchange.now_ms():
                 exchange.play(batch.open_time_ms, batch.candles, funding)
                 await asyncio.sleep(0)
                 continue
             await exchange.clock.sleep_until(batch.open_time_ms)
             await exchange.live(batch.open_time_ms, batch.candles, funding)
+
+    def _funding(self, batch: Batch) -> Sequence[FundingRate]:
+        return self._source.funding_between(batch.open_time_ms - 1, batch.open_time_ms)
 
 
 def _instrument(symbol: str) -> Instrument:
@@ -149,7 +176,15 @@ def _source(options: ServeOptions, instruments: Mapping[str, Instrument]) -> Can
         for file in files:
             if file.interval_ms != MINUTE_MS:
                 raise ConfigInvalid(f"{file.path}: a server needs candles of one minute", exit_code=2)
-        return Replay(files)
+        rates = [
+            rate
+            for file in files
+            if file.symbol in options.funding
+            for rate in read_funding(
+                file.symbol, options.funding[file.symbol], file.first_ts, file.last_ts + file.interval_ms
+            )
+        ]
+        return Replay(files, rates)
     start_ms = floor_to(int(time.time() * 1000), MINUTE_MS) - CANDLES_KEPT * MINUTE_MS
     anchor = options.db.with_suffix(".clock.json") if options.db else None
     if anchor is not None and anchor.exists():  # the same market as before

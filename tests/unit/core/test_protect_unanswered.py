@@ -333,3 +333,18 @@ def test_an_exit_is_sent_again_in_time_although_a_stop_is_waited_for_as_well() -
     placed = [play.order(item) for item in play.pass_time(2_000)]
     exits = [order for order in placed if order.purpose is Purpose.EXIT]
     assert [leave.created_ms + 2_000] == [order.created_ms for order in exits]
+
+
+def test_an_exit_that_cannot_even_be_sent_is_not_sent_every_two_seconds() -> None:
+    """Each fails only after the next was sent, as where no connection is to be had; the waits double all the same."""
+    play = Playbook()
+    leave = leave_by_signal(play)
+    attempts = [leave]
+    for _ in range(600):
+        attempts += [item for item in play.pass_time(1_000) if play.order(item).purpose is Purpose.EXIT]
+        for item in attempts:
+            row = play.order(item)
+            if row.state is OrderState.INTENT and play.now - row.created_ms >= 2_500:
+                play.reject(item, "not_sent", "no connection within 2000 ms")
+    created = [play.order(item).created_ms for item in attempts]
+    assert 5 <= len(attempts) <= 12, [later - earlier for earlier, later in pairwise(created)]

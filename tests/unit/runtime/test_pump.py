@@ -31,8 +31,7 @@ from trading_engine.domain.position import Position
 from trading_engine.domain.records import DayClosed, EquitySampled, IncomeBooked, Record, RunStarted
 from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from trading_engine.ports import Commit
-from trading_engine.runtime import pump as pump_module
-from trading_engine.runtime.pump import Pump
+from trading_engine.runtime.pump import CANDLES_PER_CHECKPOINT, Pump
 
 MIDNIGHT = 1_746_316_800_000
 BTC = "BTCUSDT"
@@ -53,7 +52,9 @@ BEGAN = RunBegan(MIDNIGHT, "run-1", "0", "paper", "hash")
 class Bay:
     """A pump on a store in memory, and everything it let out, in order."""
 
-    def __init__(self, settings: EngineSettings = SETTINGS) -> None:
+    def __init__(
+        self, settings: EngineSettings = SETTINGS, candles_per_checkpoint: int = CANDLES_PER_CHECKPOINT
+    ) -> None:
         self.store = MemoryStore()
         self.let_out: list[str] = []
         self.effects: list[Effect] = []
@@ -68,6 +69,7 @@ class Bay:
             self._dispatch,
             self._announce,
             self._checkpoint,
+            candles_per_checkpoint,
         )
 
     def _dispatch(self, effect: Effect) -> None:
@@ -247,9 +249,9 @@ def test_after_a_commit_that_failed_no_progress_is_written(bay: Bay) -> None:
     assert commits == len(bay.commits)
 
 
-def test_progress_is_written_after_so_many_candles_without_a_record(bay: Bay, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_written_after_so_many_candles_without_a_record() -> None:
     """And the venue is told, so that it saves its own; a commit in between begins the count anew."""
-    monkeypatch.setattr(pump_module, "CANDLES_PER_CHECKPOINT", 3)
+    bay = Bay(candles_per_checkpoint=3)
     for number in range(1, 3):
         bay.candle(MIDNIGHT + number * MINUTE_MS)
     bay.deposit()

@@ -8,6 +8,7 @@ for every method, with an empty body. A read may be asked twice, each time stamp
 something is sent once.
 """
 
+import asyncio
 import hashlib
 import hmac
 from collections import deque
@@ -122,7 +123,7 @@ class Rest:
         """
         try:
             answer = await self._send(endpoint, params, READ_WAIT_MS)
-        except NoReply:
+        except (NotSent, NoReply):
             answer = None
         if answer is not None and answer.meaning is Meaning.CLOCK:
             await self.measure_clock()
@@ -194,6 +195,7 @@ class Rest:
     async def _request(
         self, endpoint: Endpoint, params: Mapping[str, str], wait_ms: int, *, is_protective: bool
     ) -> Reply:
+        await self._wait_out(endpoint, wait_ms)
         self._check_pauses(endpoint, is_protective=is_protective)
         await self._limiter.wait(endpoint.costs, longest_ms=wait_ms, is_protective=is_protective)
         url, headers = f"{self._base_url}{endpoint.path}", {}
@@ -222,6 +224,12 @@ class Rest:
         return Answer(key, text[:300], data, reply.body, reply.status)
 
     # ── patience ────────────────────────────────────────────────────────────
+
+    async def _wait_out(self, endpoint: Endpoint, wait_ms: int) -> None:
+        """A pause no longer than a call waits for its turn is waited for: each full window of a second makes one."""
+        pause_ms = self._paused_until_ms.get(endpoint.pool, 0) - self._clock.now_ms()
+        if 0 < pause_ms <= wait_ms:
+            await asyncio.sleep((pause_ms + 1) / 1000)
 
     def _check_pauses(self, endpoint: Endpoint, *, is_protective: bool) -> None:
         now_ms = self._clock.now_ms()

@@ -117,7 +117,7 @@ class Kernel:
         if (open_ms, DONE) <= (progress.open_ms, progress.stage):
             return
         if progress.open_ms != open_ms:
-            progress.open_ms, progress.stage, progress.now_ms = open_ms, 0, open_ms
+            progress.open_ms, progress.stage, progress.now_ms = open_ms, 0, max(progress.now_ms, open_ms)
         if progress.stage == 0:
             yield from self._fund(settlements)
             progress.funded_ms = max(progress.funded_ms, open_ms)
@@ -135,7 +135,7 @@ class Kernel:
                     yield from self._walk(candle, point)
                 stage += 1
         if points < POINTS:
-            progress.stage = stage
+            progress.stage = max(progress.stage, stage)
         else:
             self._finish_batch(candles)
 
@@ -167,7 +167,7 @@ class Kernel:
         progress = self.account.progress
         progress.stage = DONE
         if candles:
-            progress.now_ms = progress.open_ms + candles[0].interval_ms
+            progress.now_ms = max(progress.now_ms, progress.open_ms + candles[0].interval_ms)
 
     def _fund(self, settlements: Sequence[FundingRate]) -> Iterator[Happening]:
         progress = self.account.progress

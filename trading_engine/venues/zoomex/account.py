@@ -116,7 +116,9 @@ class AccountSide:
         if rows and all(shapes.number(row.trade_mode) == wanted for row in rows):
             return self._accepted(symbol, 0)
         if not rows or any(shapes.number(row.leverage) is None for row in rows):
-            return Rejected("not_sent", f"{facts.NAME} does not tell the leverage of {symbol}, which the switch needs")
+            return Rejected(
+                "no_leverage", f"{facts.NAME} does not tell the leverage of {symbol}, which the switch needs"
+            )
         long_side, short_side = rows[0], rows[-1]
         for row in rows:
             index = shapes.number(row.position_idx)

@@ -265,10 +265,15 @@ class Server:
 
     async def __aexit__(self, *_: object) -> None:
         """Stop."""
+        await self.stop_listening()
+
+    async def stop_listening(self) -> None:
+        """End every connection, and take no new one; again has no effect."""
         for socket in self.sockets:
             await socket.close()
         if self._runner is not None:
-            await self._runner.cleanup()
+            runner, self._runner = self._runner, None
+            await runner.cleanup()
 
     def calls(self, what: str) -> list[Asked]:
         """The requests of one call."""

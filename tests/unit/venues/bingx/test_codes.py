@@ -4,13 +4,27 @@ import asyncio
 from typing import Any
 
 import pytest
-from unit.venues.bingx.bingx_server import CANCEL, NOW_MS, ORDER, PLACE, Bench, bad, ok, order_row, play
+from unit.venues.bingx.bingx_server import (
+    CANCEL,
+    MARGIN,
+    NOW_MS,
+    ORDER,
+    PLACE,
+    SET_MARGIN,
+    Bench,
+    RunningClock,
+    bad,
+    ok,
+    order_row,
+    play,
+)
 from unit.venues.bingx.test_orders import ID, request
 
 from trading_engine.domain.errors import RateLimited, VenueUnavailable
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import TradeSide
 from trading_engine.domain.reports import Accepted, Rejected, Unknown
+from trading_engine.ports import MarginMode
 from trading_engine.venues.bingx import errors
 from trading_engine.venues.wire.outcome import Meaning
 
@@ -212,6 +226,21 @@ def test_too_many_requests_pause_for_the_window_of_the_headers() -> None:
 
     answer = (429, b"", {"X-RateLimit-Requests-Remain": "0", "X-RateLimit-Requests-Expire": "8000"})
     assert 1 == len(play(story, {"GET /openApi/swap/v3/user/balance": answer}).asked)
+
+
+def test_a_window_that_is_used_up_is_waited_out() -> None:
+    """The headers say so after each last call of a second: the next one waits, as for its own budget."""
+
+    async def story(bench: Bench) -> None:
+        for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
+            assert isinstance(await bench.venue.set_margin_mode(symbol, MarginMode.ISOLATED), Accepted)
+
+    spent = {"X-RateLimit-Requests-Remain": "0", "X-RateLimit-Requests-Expire": "60"}
+    script = {
+        MARGIN: lambda asked: ok({"symbol": asked.params["symbol"], "marginType": "CROSSED"}),
+        SET_MARGIN: (200, ok(None), spent),
+    }
+    assert 3 == len(play(story, script, clock=RunningClock()).calls(SET_MARGIN))
 
 
 def test_entries_leave_room_for_orders_that_protect() -> None:

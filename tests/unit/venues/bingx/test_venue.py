@@ -1,6 +1,6 @@
 """Reading and setting an account through the port."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -55,6 +55,7 @@ from trading_engine.domain.orders import OrderState, OrderType, TradeSide
 from trading_engine.domain.reports import Accepted, Balance, Rejected, Unknown
 from trading_engine.ports import AccountFacts, FeeRates, MarginMode, PositionMode
 from trading_engine.venues.bingx.facts import DAY_MS, DEMO, LIVE
+from trading_engine.venues.bingx.venue import BingxVenue
 
 STOP_ID = 1900000000000000200
 CHILD_ID = 1900000000000000300
@@ -136,6 +137,32 @@ def test_a_venue_that_does_not_answer_is_unavailable() -> None:
         await bench.venue.close()
 
     play(story, {TIME: (500, b"")}, is_read=False)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda venue: venue.order("BTCUSDT", ID),
+        lambda venue: venue.open_orders(),
+        lambda venue: venue.positions(),
+        lambda venue: venue.fills_since(NOW_MS),
+        lambda venue: venue.incomes_since(NOW_MS),
+        lambda venue: venue.balance(),
+        lambda venue: venue.candles("BTCUSDT", 60_000, NOW_MS - 60_000, NOW_MS),
+    ],
+)
+def test_where_nobody_listens_a_read_is_unavailable_and_no_fault(
+    read: Callable[[BingxVenue], Awaitable[object]],
+) -> None:
+    """Not a byte leaves: that is told in the words of the port, which are handled, not as a fault, which is not."""
+
+    async def story(bench: Bench) -> None:
+        await bench.server.stop_listening()
+        for _ in range(2):  # the first may still meet a connection that is just ending
+            with pytest.raises(VenueUnavailable, match="Connect call failed"):
+                await read(bench.venue)
+
+    play(story)
 
 
 def test_a_demo_account_opens_with_its_own_money() -> None:
