@@ -29,8 +29,8 @@ _LIFE_MS = 24 * 3_600_000
 _MOST_STREAMS = 1_024
 _MOST_MESSAGES = 10  # in a second
 _PACE_MS = 1_000
-_PUBLIC = re.compile(r"(?P<symbol>[^@!]+)@(?P<kind>bookTicker|depth(?P<levels>5|10|20)?(@(100|250|500)ms)?)")
-_MARKET = re.compile(r"(?P<symbol>[^@!]+)@(?P<kind>aggTrade|markPrice(@1s)?|kline_(?P<interval>\w+))")
+_PUBLIC = re.compile(r"(?P<symbol>[^@!]+)@(?P<kind>bookTicker|trade|depth(?P<levels>5|10|20)?(@(0|100|250|500)ms)?)")
+_MARKET = re.compile(r"(?P<symbol>[^@!]+)@(?P<kind>aggTrade|forceOrder|markPrice(@1s)?|kline_(?P<interval>\w+))")
 _ALL_PRICES = ("!markPrice@arr", "!markPrice@arr@1s")
 _ROUTES = ("public", "market", "private")
 
