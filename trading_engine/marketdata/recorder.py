@@ -155,7 +155,11 @@ class _File:
         self._file, self.path = _create(settings.folder, settings.name, hour)
         self._is_empty = True
         self._packer = zlib.compressobj(settings.level, zlib.DEFLATED, _GZIP)
-        _sync_folder(settings.folder)
+        try:
+            _sync_folder(settings.folder)
+        except OSError:
+            self.abandon()
+            raise
 
     def write(self, line: bytes) -> None:
         self._put(self._packer.compress(line))

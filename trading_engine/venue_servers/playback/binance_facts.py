@@ -108,7 +108,7 @@ def contents(tape: Tape) -> Contents:
         ahead_ms = sent_ms if ahead_ms is None else max(ahead_ms, sent_ms)
     if ahead_ms is None:
         names = ", ".join(str(path) for path in tape.paths)
-        raise ConfigInvalid(f"{names}: holds no combined stream of Binance USDⓈ-M", exit_code=2)
+        raise ConfigInvalid(f"{names}: holds no combined stream of Binance USDⓈ-M")
     for file, raw in early:
         one = symbols.get(files.get(file, ""))
         if one is not None:

@@ -43,7 +43,7 @@ class Tape:
             self.frame_count += 1
         names = ", ".join(str(path) for path in paths)
         if first_ms < 0:
-            raise ConfigInvalid(f"{names}: holds no frame; expected a recording made by `data record`", exit_code=2)
+            raise ConfigInvalid(f"{names}: holds no frame; expected a recording made by `data record`")
         self.first_ms = first_ms
         self.length_ms = last_ms - first_ms + 1
         self.turn_ms = self.length_ms // MINUTE_MS * MINUTE_MS if is_endless else 0
