@@ -12,7 +12,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any, get_args
 
 import msgspec
@@ -27,6 +26,7 @@ PAYLOAD_VERSION = 1
 KINDS: Mapping[str, type[Record]] = {kind.__name__: kind for kind in get_args(Record)}
 
 _AS_THEY_ARE = frozenset({str, int, bool, float, type(None)})
+_names: dict[type[Any], tuple[str, ...]] = {}
 _encoder = msgspec.json.Encoder()
 _decoders: Mapping[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(kind) for name, kind in KINDS.items()}
 _checkpoint_decoder = msgspec.json.Decoder(Checkpoint)
@@ -90,7 +90,7 @@ def decode_pairs(payload: str) -> tuple[tuple[str, str], ...]:
 
 
 def _plain(value: object) -> object:
-    kind = type(value)
+    kind: type[Any] = type(value)
     if kind in _AS_THEY_ARE:
         return value
     if isinstance(value, Decimal):
@@ -100,7 +100,9 @@ def _plain(value: object) -> object:
     return {name: _plain(getattr(value, name)) for name in names} if (names := _names_of(kind)) else value
 
 
-@lru_cache(maxsize=256)  # every commit asks again for the same few classes
-def _names_of(kind: type) -> tuple[str, ...]:
-    """The fields of a dataclass, none for any other class."""
-    return tuple(item.name for item in fields(kind)) if is_dataclass(kind) else ()
+def _names_of(kind: type[Any]) -> tuple[str, ...]:
+    """The fields of a dataclass, none for any other class; every commit asks again for the same few."""
+    names = _names.get(kind)
+    if names is None:
+        names = _names[kind] = tuple(item.name for item in fields(kind)) if is_dataclass(kind) else ()
+    return names
