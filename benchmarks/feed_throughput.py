@@ -3,9 +3,13 @@
     python benchmarks/feed_throughput.py [--runs 5] [--seconds 8] [--rate 5000] [--recording FILE …]
 
 The first table replays frames from memory: generated ones, or those of recordings (`<receive time> <raw JSON>`,
-gzip). Its time is the processor's, so that a busy machine matters little. The second one sends frames over a
-websocket on this machine to the real stream, with a recorder, while a timer looks how late it is woken; the same
-timer in a loop with nothing to do tells what is the machine's share.
+gzip). Its time is the processor's, so that a busy machine matters little. Of recordings it also says what is wrong
+with them: frames that are not understood, changes out of sequence, best levels of the book that are not those of the
+quote with the same number, candles that are not those of a naive count of the trades.
+
+The second one sends frames over a websocket on this machine, from another process, to the real stream with a
+recorder: at a rate, while a timer looks how late it is woken, and as fast as they are taken. The same timer in a loop
+with nothing to do tells what is the machine's share; frames a second of processor time tell what one core could do.
 """
 
 import argparse
@@ -19,6 +23,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -28,8 +33,8 @@ from pathlib import Path
 from aiohttp import web
 
 from trading_engine.domain.instrument import Instrument, MarginTier
-from trading_engine.domain.streams import CandleUpdate, DepthChange, DepthSnapshot, MarketEvent, Trade
-from trading_engine.marketdata.book import LocalBook
+from trading_engine.domain.streams import CandleUpdate, DepthChange, DepthSnapshot, MarketEvent, Quote, Trade
+from trading_engine.marketdata.book import LocalBook, Verdict
 from trading_engine.marketdata.candle_builder import CandleTrades, CandleUpdates
 from trading_engine.marketdata.recorder import Recorder, RecorderSettings
 from trading_engine.marketdata.recording import read_frames
@@ -51,6 +56,7 @@ INSTRUMENT = Instrument(
 )
 _T0 = 1_735_689_600_000
 _PROBE_S = 0.001
+_AT_ONCE = 100
 
 
 class Chain:
@@ -82,6 +88,44 @@ class Chain:
             self.candles += len(self.trades.add(event).closed)
         elif isinstance(event, CandleUpdate):
             self.candles += len(self.updates.add(event).closed)
+
+
+_Top = tuple[tuple[int, int] | None, tuple[int, int] | None]
+
+
+def faults(frames: Sequence[bytes]) -> Counter[str]:
+    """What is wrong with recorded frames, by kind; "compared" counts quotes whose change of the book was there too."""
+    found: Counter[str] = Counter()
+    chain = Chain()
+    chain.book.drop()
+    tops: dict[int, _Top] = {}
+    quotes: dict[int, _Top] = {}
+    rows: dict[int, list[int]] = {}
+    built: dict[int, list[int]] = {}
+    for raw in frames:
+        try:
+            if raw.startswith(b'{"lastUpdateId"'):
+                chain.book.restore(chain.decoder.snapshot(BTC, raw))
+                continue
+            event = chain.decoder.decode(raw)
+        except ValueError:
+            found["decode"] += 1
+            continue
+        if isinstance(event, DepthChange):
+            found["sequence"] += chain.book.apply(event) in (Verdict.GAP, Verdict.CROSSED)
+            tops[event.last_id] = (chain.book.best_bid(), chain.book.best_ask())
+        elif isinstance(event, Quote):
+            quotes[event.update_id] = ((event.bid, event.bid_quantity), (event.ask, event.ask_quantity))
+        elif isinstance(event, Trade):
+            built |= {one.candle.open_time_ms: list(one.candle[3:]) for one in chain.trades.add(event).closed}
+            if event.is_matched:
+                row = rows.setdefault(event.ts_ms // 60_000 * 60_000, [event.price] * 4 + [0])
+                row[1:] = max(row[1], event.price), min(row[2], event.price), event.price, row[4] + event.quantity
+    shared = [number for number in tops.keys() & quotes.keys() if tops[number] != (None, None)]
+    found["compared"] = len(shared)
+    found["quotes"] = sum(tops[number] != quotes[number] for number in shared)
+    found["candles"] = sum(rows.get(open_ms) != row for open_ms, row in built.items())
+    return found
 
 
 def generated(count: int, levels: int, depth_share: float) -> list[bytes]:
@@ -136,19 +180,19 @@ def chain_speed(frames: Sequence[bytes], runs: int) -> list[float]:
 
 
 def serve(frames: list[bytes], rate: int, told: "multiprocessing.connection.Connection") -> None:
-    """A process that sends frames at a rate to whoever subscribes."""
+    """A process that sends frames to whoever subscribes: at a rate, or with 0 as fast as they are taken."""
 
     async def talk(request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse(compress=False)
         await ws.prepare(request)
         await ws.receive()
         begun, sent = time.monotonic(), 0
-        with suppress(ConnectionResetError):  # the other side has what it wanted
+        with suppress(ConnectionError):  # the other side has what it wanted
             while not ws.closed:
-                for _ in range(int((time.monotonic() - begun) * rate) - sent):
+                for _ in range(int((time.monotonic() - begun) * rate) - sent if rate else _AT_ONCE):
                     await ws.send_str(texts[sent % len(texts)])
                     sent += 1
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(_PROBE_S if rate else 0)
         return ws
 
     async def main() -> None:
@@ -218,6 +262,14 @@ def _delays(late: Sequence[float]) -> str:
     return " ".join(f"{value:>6.2f}" for value in (*(quantile(late, share) for share in shares), max(late)))
 
 
+_FAULTS = {
+    "decode": "not understood",
+    "sequence": "out of sequence",
+    "candles": "candles differ",
+    "quotes": "best levels differ",
+}
+
+
 def print_chain(runs: int, recordings: Sequence[Path]) -> None:
     """The first table."""
     sources: list[tuple[str, Callable[[], list[bytes]]]] = [
@@ -234,28 +286,36 @@ def print_chain(runs: int, recordings: Sequence[Path]) -> None:
         size = sum(map(len, frames)) // len(frames)
         median = statistics.median(speeds)
         print(f" {name:<42} {len(frames):>8,} {size:>6} {min(speeds):>9,.0f} {median:>9,.0f} {max(speeds):>9,.0f}")
+        if name[0] != "g":
+            found = faults(frames)
+            told = ", ".join(f"{found[kind]} {what}" for kind, what in _FAULTS.items())
+            print(f"   {told} of {found['compared']:,} compared")
 
 
 def print_live(runs: int, seconds: float, rate: int) -> None:
     """The second table."""
+    told = f"{rate:,} frames/s asked for" if rate else "as fast as they are taken"
+    print(f"\nover a websocket on this machine, {told}, recorded, {seconds:g} s a run")
+    heading = f"   loop delay ms: {'P50':>6} {'P99':>6} {'P99.9':>6} {'MAX':>6}"
+    print(f" {'RUN':<6} {'FRAMES/s':>9} {'CORE':>6} {'PER CORE/s':>10}{heading}")
     receiver, sender = multiprocessing.Pipe(duplex=False)
-    frames = generated(int(rate * (seconds + 3)), 20, 0.1)
+    frames = generated(int((rate or 10_000) * (seconds + 3)), 20, 0.1)
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(frames, rate, sender), daemon=True)
     server.start()
     try:
         port = receiver.recv()
-        print(f"\nover a websocket on this machine, {rate:,} frames/s asked for, recorded, {seconds:g} s a run")
-        print(f" {'RUN':<8} {'FRAMES/s':>9} {'CORE':>6}   loop delay ms: {'P50':>6} {'P99':>6} {'P99.9':>6} {'MAX':>6}")
-        idle, p99 = [], []
+        idle, p99, speeds = [], [], []
         for number in range(1, runs + 1):
             late = asyncio.run(lateness(seconds / 2))
             idle.append(quantile(late, 0.99))
-            print(f" {'idle':<8} {0:>9} {'':>6} {'':>16} {_delays(late)}")
+            print(f" {'idle':<6} {0:>9} {'':>6} {'':>10} {'':>17} {_delays(late)}")
             with tempfile.TemporaryDirectory(prefix="feed-throughput-") as folder:
                 came, late, used = asyncio.run(live(port, seconds, Path(folder)))
             p99.append(quantile(late, 0.99))
-            print(f" {number:<8} {came:>9,.0f} {used:>6.0%} {'':>16} {_delays(late)}")
-        print(f" median p99: {statistics.median(p99):.2f} ms; of an idle loop {statistics.median(idle):.2f} ms")
+            speeds.append(came / used)
+            print(f" {number:<6} {came:>9,.0f} {used:>6.0%} {came / used:>10,.0f} {'':>17} {_delays(late)}")
+        shares = f"p99 {statistics.median(p99):.2f} ms, of an idle loop {statistics.median(idle):.2f} ms"
+        print(f" medians: {statistics.median(speeds):,.0f} frames/s of one core; {shares}")
     finally:
         server.terminate()
         server.join()
@@ -270,7 +330,8 @@ def main() -> int:
     parser.add_argument("--recording", type=Path, action="append", default=[])
     chosen = parser.parse_args()
     print_chain(chosen.runs, chosen.recording)
-    print_live(min(chosen.runs, 3), chosen.seconds, chosen.rate)
+    for rate in (chosen.rate, 0):
+        print_live(min(chosen.runs, 3), chosen.seconds, rate)
     return 0
 
 

@@ -68,6 +68,8 @@ AcknowledgeOption = Annotated[
 ]
 
 _SYMBOL = re.compile(r"[A-Z0-9]+")
+_DURATION = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?)(?P<unit>[smhd])")
+_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def state_of(argument: Path | None) -> StateDir:
@@ -88,6 +90,17 @@ def parse_pairs(option: str, pairs: Iterable[str] | None) -> dict[str, Path]:
     return files
 
 
+def check_symbols(option: str, symbols: Iterable[str]) -> tuple[str, ...]:
+    """Symbols in capitals, each once; a usage error for what is none."""
+    found: list[str] = []
+    for symbol in symbols:
+        if not _SYMBOL.fullmatch(symbol):
+            raise usage(f"{option} {symbol} is not a symbol (as {option} BTCUSDT)")
+        if symbol not in found:
+            found.append(symbol)
+    return tuple(found)
+
+
 def parse_speed(text: str) -> float | None:
     """`max` as None, otherwise how many market seconds pass in a real one; a usage error for anything else."""
     if text.strip().lower() == "max":
@@ -99,6 +112,15 @@ def parse_speed(text: str) -> float | None:
     if not (math.isfinite(factor) and factor > 0):
         raise usage(f"--speed {text} is neither max nor a factor above 0 (60: a minute of market in a second)")
     return factor
+
+
+def parse_duration(option: str, text: str) -> float:
+    """`90s`, `5m`, `2h` or `1d` in seconds; a usage error for anything else."""
+    found = _DURATION.fullmatch(text.strip().lower())
+    seconds = float(found["number"]) * _UNITS_S[found["unit"]] if found else 0.0
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise usage(f"{option} {text} is not a length of time (as 90s, 5m, 2h or 1d)")
+    return seconds
 
 
 def parse_time(option: str, text: str) -> int:

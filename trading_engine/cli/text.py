@@ -71,6 +71,16 @@ def duration(length_ms: int) -> str:
     return f"{max(length_ms, 0) // SECOND_MS}s"
 
 
+def size(many: int) -> str:
+    """Bytes in the largest unit that leaves a digit in front of the point: `1.2 MB`."""
+    amount = float(many)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1_000:
+            return f"{amount:.1f} {unit}" if unit != "B" else f"{many} B"
+        amount /= 1_000
+    return f"{amount:,.1f} GB"
+
+
 def moment(ts_ms: int) -> str:
     """An instant to the second, UTC: `2025-05-04 13:30:00`; never (0) is a dash."""
     return iso(ts_ms)[:19].replace("T", " ") if ts_ms else DASH

@@ -51,6 +51,7 @@ class Recorder:
     """`take` frames from one thread; `flush` and `close` from any.
 
     taken, dropped  frames; a frame is counted in one of the two
+    files           those that hold something, in the order in which they were begun
     """
 
     def __init__(self, settings: RecorderSettings, on_error: Callable[[str], None]) -> None:
@@ -65,6 +66,12 @@ class Recorder:
         self._is_failing = False
         self.taken = 0
         self.dropped = 0
+        self.files: list[Path] = []
+
+    @property
+    def is_failing(self) -> bool:
+        """The last attempt to write has failed."""
+        return self._is_failing
 
     def take(self, receive_ns: int, frame: bytes) -> None:
         """Remember a frame for the next flush. Some 100 ns: no file is touched."""
@@ -116,12 +123,18 @@ class Recorder:
             if file is None or file.hour != hour or file.size >= self._settings.most_bytes:
                 if file is not None:
                     file.end()
+                    self._note(file)
                 file = self._file = _File(self._settings, hour)
             if b"\n" in frame or b"\r" in frame:  # in JSON they can only be space between values
                 frame = frame.replace(b"\n", b" ").replace(b"\r", b" ")  # noqa: PLW2901
             file.write(b"%d %b\n" % (receive_ns, frame))
         if self._file is not None and waiting:
             self._file.sync()
+            self._note(self._file)
+
+    def _note(self, file: "_File") -> None:
+        if file.path not in self.files[-1:]:
+            self.files.append(file.path)
 
     def _abandon(self, error: OSError) -> None:
         if self._file is not None:
@@ -139,9 +152,14 @@ class _File:
         self.hour = hour
         self.size = 0
         settings.folder.mkdir(parents=True, exist_ok=True)
-        self._file = _create(settings.folder, settings.name, hour)
+        self._file, self.path = _create(settings.folder, settings.name, hour)
+        self._is_empty = True
         self._packer = zlib.compressobj(settings.level, zlib.DEFLATED, _GZIP)
-        _sync_folder(settings.folder)
+        try:
+            _sync_folder(settings.folder)
+        except OSError:
+            self.abandon()
+            raise
 
     def write(self, line: bytes) -> None:
         self._put(self._packer.compress(line))
@@ -150,6 +168,7 @@ class _File:
         self._put(self._packer.flush(zlib.Z_SYNC_FLUSH))
         self._file.flush()
         os.fsync(self._file.fileno())
+        self._is_empty = False
 
     def end(self) -> None:
         try:
@@ -160,21 +179,26 @@ class _File:
             self._file.close()
 
     def abandon(self) -> None:
+        """Leave it as it is; nothing is left of a file that never held anything: a full disk makes no pile of them."""
         with contextlib.suppress(OSError):  # what failed before fails again
             self._file.close()
+        if self._is_empty:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
 
     def _put(self, data: bytes) -> None:
         self._file.write(data)
         self.size += len(data)
 
 
-def _create(folder: Path, name: str, hour: int) -> BinaryIO:
+def _create(folder: Path, name: str, hour: int) -> tuple[BinaryIO, Path]:
     stamp = iso(hour * HOUR_MS)[:16].replace("-", "").replace(":", "")
     number = 0
     while True:
         part = f"-{number}" if number else ""
+        path = folder / f"{name}_{stamp}{part}.jsonl.gz"
         try:
-            return (folder / f"{name}_{stamp}{part}.jsonl.gz").open("xb")
+            return path.open("xb"), path
         except FileExistsError:
             number += 1
 

@@ -25,6 +25,8 @@ PAYLOAD_VERSION = 1
 
 KINDS: Mapping[str, type[Record]] = {kind.__name__: kind for kind in get_args(Record)}
 
+_AS_THEY_ARE = frozenset({str, int, bool, float, type(None)})
+_names: dict[type[Any], tuple[str, ...]] = {}
 _encoder = msgspec.json.Encoder()
 _decoders: Mapping[str, msgspec.json.Decoder[Any]] = {name: msgspec.json.Decoder(kind) for name, kind in KINDS.items()}
 _checkpoint_decoder = msgspec.json.Decoder(Checkpoint)
@@ -88,10 +90,19 @@ def decode_pairs(payload: str) -> tuple[tuple[str, str], ...]:
 
 
 def _plain(value: object) -> object:
+    kind: type[Any] = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
     if isinstance(value, Decimal):
         return money.text(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return value
+    return {name: _plain(getattr(value, name)) for name in names} if (names := _names_of(kind)) else value
+
+
+def _names_of(kind: type[Any]) -> tuple[str, ...]:
+    """The fields of a dataclass, none for any other class; every commit asks again for the same few."""
+    names = _names.get(kind)
+    if names is None:
+        names = _names[kind] = tuple(item.name for item in fields(kind)) if is_dataclass(kind) else ()
+    return names

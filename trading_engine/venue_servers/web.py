@@ -145,11 +145,21 @@ class Connection:
 
 
 class WebServer:
-    """One venue on one port of this machine, REST and websockets at the venue's own paths."""
+    """One venue on one port of this machine, REST and websockets at the venue's own paths.
 
-    def __init__(self, protocol: VenueProtocol, faults: Faults | None = None, pace: float = 1.0) -> None:
+    on_visit  told of every request before it is answered
+    """
+
+    def __init__(
+        self,
+        protocol: VenueProtocol,
+        faults: Faults | None = None,
+        pace: float = 1.0,
+        on_visit: Callable[[], None] = lambda: None,
+    ) -> None:
         self.protocol = protocol
         self._pace = pace
+        self._on_visit = on_visit
         self.faults = faults or Faults()
         self._started_ms = protocol.exchange.now_ms()
         protocol.exchange.hold_up = self._hold_up
@@ -202,6 +212,7 @@ class WebServer:
             await connection.close()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        self._on_visit()
         if request.headers.get("upgrade", "").lower() == "websocket":
             return await self._serve_socket(request)
         if request.path == CLOCK_PATH:  # no venue has this: for engines that run on this server's time

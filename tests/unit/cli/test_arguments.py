@@ -112,3 +112,23 @@ def test_the_state_directory_comes_from_argument_environment_or_default(
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "systemd"))
     assert tmp_path / "systemd" == arguments.state_of(None).root
     assert tmp_path / "mine" == arguments.state_of(Path("mine")).root
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("5m", 300), ("1.5h", 5_400), ("2D", 172_800)])
+def test_a_length_of_time_has_a_unit(text: str, seconds: float) -> None:
+    """Seconds, minutes, hours or days, in either case."""
+    assert seconds == arguments.parse_duration("--duration", text)
+
+
+@pytest.mark.parametrize("text", ["5", "0s", "-5m", "m", "", "5 weeks", "1e9s"])
+def test_what_is_no_length_of_time_is_a_usage_error(text: str) -> None:
+    """A number alone would be a guess."""
+    with pytest.raises(CommandFailed, match=r"--duration .* is not a length of time"):
+        arguments.parse_duration("--duration", text)
+
+
+def test_symbols_are_taken_once_each() -> None:
+    """In the order given; what is no symbol is named."""
+    assert ("BTCUSDT", "ETHUSDT") == arguments.check_symbols("--symbol", ["BTCUSDT", "ETHUSDT", "BTCUSDT"])
+    with pytest.raises(CommandFailed, match="--symbol btc-usdt is not a symbol"):
+        arguments.check_symbols("--symbol", ["btc-usdt"])

@@ -117,3 +117,12 @@ def test_a_count_agrees_with_its_noun() -> None:
     """One trade, two trades, three entries."""
     expected = ["1 trade", "1,000 trades", "0 entries"]
     assert expected == [text.count(1, "trade"), text.count(1000, "trade"), text.count(0, "entry", "entries")]
+
+
+@pytest.mark.parametrize(
+    ("many", "expected"),
+    [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (2_850_000, "2.9 MB"), (3_100_000_000_000, "3,100.0 GB")],
+)
+def test_sizes_have_one_digit_behind_the_point(many: int, expected: str) -> None:
+    """In the largest unit that leaves one in front of it."""
+    assert expected == text.size(many)

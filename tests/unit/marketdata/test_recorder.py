@@ -1,7 +1,9 @@
 """Frames on disk: as they came, through rotation, crashes and disks that fail."""
 
 import asyncio
+import errno
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,28 @@ def test_a_disk_that_fails_is_told_once_and_tried_again(tmp_path: Path) -> None:
     recorder.flush()
     recorder.close()
     assert frames(5) == list(read_frames(files(folder)))
+
+
+def test_a_full_disk_leaves_no_pile_of_empty_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt begins a new file, and none that never held anything stays; what was written before does."""
+    told: list[str] = []
+    recorder = make_recorder(tmp_path, told)
+    record(recorder, frames(3))
+    recorder.flush()
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        record(recorder, frames(3, start=3))
+        for _ in range(4):
+            recorder.flush()
+        assert (1, True, 1) == (len(told), recorder.is_failing, len(files(tmp_path)))
+    recorder.close()
+    assert files(tmp_path) == sorted(recorder.files)
+    assert (2, False) == (len(recorder.files), recorder.is_failing)
+    assert frames(6) == sorted({*read_frames(files(tmp_path))})
 
 
 def test_frames_that_find_no_room_are_dropped_and_counted(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ What belongs here: strangers' resting orders, their changes, the ids of both. Wh
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from trading_engine.domain.instrument import Instrument
 from trading_engine.venue_servers.binance.shapes import decimals, fixed
@@ -12,6 +13,25 @@ from trading_engine.venue_servers.binance.shapes import decimals, fixed
 LEVELS = 50  # of each side
 _RESTLESS = 5  # levels next to the price that change from turn to turn
 Levels = list[list[str]]
+
+
+class ShownBook(Protocol):
+    """What clients may see of a book; `last_ticks` is 0 before the first price."""
+
+    last_ticks: int
+
+    @property
+    def update_id(self) -> int:
+        """The number of the last change in what is shown."""
+        ...
+
+    def move(self, last_ticks: int) -> tuple[int, int, int, Levels, Levels] | None:
+        """Follow the price: what has changed, None for nothing."""
+        ...
+
+    def top(self, limit: int) -> tuple[Levels, Levels]:
+        """Bids and asks, the best first, so many of each."""
+        ...
 
 
 @dataclass(slots=True)
@@ -72,7 +92,7 @@ class Book:
         return bids[:limit], asks[:limit]
 
 
-def best(book: Book) -> tuple[list[str], list[str]]:
+def best(book: ShownBook) -> tuple[list[str], list[str]]:
     """Price and quantity of the best bid and the best ask, zeros before the first price."""
     bids, asks = book.top(1)
     return (bids or [["0", "0"]])[0], (asks or [["0", "0"]])[0]

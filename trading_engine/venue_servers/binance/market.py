@@ -12,7 +12,7 @@ from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle, FundingRate
 from trading_engine.domain.money import ZERO
 from trading_engine.venue_servers.binance import filters
-from trading_engine.venue_servers.binance.book import Book, best
+from trading_engine.venue_servers.binance.book import Book, ShownBook, best
 from trading_engine.venue_servers.binance.candles import DAY_MS, INTERVALS, joined, kline_row, value
 from trading_engine.venue_servers.binance.errors import ApiError
 from trading_engine.venue_servers.binance.limits import Turnstile
@@ -31,7 +31,7 @@ class MarketRequests:
         self._exchange = exchange
         self._turnstile = turnstile
         ids_from = exchange.now_ms() * 100  # beyond those of an earlier life
-        self.books = {symbol: Book(one, ids_from) for symbol, one in exchange.instruments.items()}
+        self.books: dict[str, ShownBook] = {symbol: Book(one, ids_from) for symbol, one in exchange.instruments.items()}
 
     def ping(self, _: Params) -> Json:
         """GET ping."""
@@ -129,7 +129,7 @@ class MarketRequests:
         now = self._exchange.now_ms()
         return {"lastUpdateId": book.update_id, "E": now, "T": now, "bids": bids, "asks": asks}
 
-    def book(self, symbol: str) -> Book:
+    def book(self, symbol: str) -> ShownBook:
         """A book that shows the present price: before its first update, it is filled here."""
         book = self.books[symbol]
         if not book.last_ticks:

@@ -52,13 +52,19 @@ class BinanceProtocol:
 
     name = "binance"
 
-    def __init__(self, exchange: LocalExchange, credentials: Credentials, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        exchange: LocalExchange,
+        credentials: Credentials,
+        limits: Limits | None = None,
+        streams: type[Streams] = Streams,
+    ) -> None:
         self.exchange = exchange
         self._credentials = credentials
         self._turnstile = Turnstile(limits or Limits())
         self._desk = Desk(exchange)
         self._market = MarketRequests(exchange, self._turnstile)
-        self._streams = Streams(exchange, self._market, self.elapse)
+        self._streams = streams(exchange, self._market, self.elapse)
         self._user = UserStream(self._desk, self._streams.send_user, self._streams.end_user)
         self._orders = OrderRequests(self._desk, self._user.held)
         self._account = AccountRequests(self._desk, self._user.on_leverage)

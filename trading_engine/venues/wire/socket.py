@@ -29,6 +29,7 @@ Send = Callable[[str], Awaitable[None]]
 
 _CLOSE_S = 1.0  # how long a polite end may take: a venue that streams on or is gone would hold up the next connection
 _MOST_BYTES = 16 << 20
+_AT_ONCE = 32  # frames that may be handled before everybody else gets a turn: a burst must not hold up an order
 _TROUBLE = (
     aiohttp.ClientError,
     OSError,  # TimeoutError is one
@@ -213,7 +214,11 @@ class Socket:
         return _End(await self._listen(ws, started_ms))
 
     async def _listen(self, ws: aiohttp.ClientWebSocketResponse, started_ms: int) -> str:
+        heard = 0
         while True:
+            heard += 1
+            if heard % _AT_ONCE == 0:  # what has come already is received without waiting
+                await asyncio.sleep(0)
             if self._patience.life_ms and self._clock.now_ms() - started_ms >= self._patience.life_ms:
                 return "renewed before the venue ends it"
             try:

@@ -143,6 +143,13 @@ async def acknowledge(_: int, ws: web.WebSocketResponse) -> None:
         await ws.send_str("ack")
 
 
+async def flood(_: int, ws: web.WebSocketResponse) -> None:
+    await ws.receive()
+    for number in range(3_000):
+        await ws.send_str(f"{number} " + "x" * 60)
+    await asyncio.sleep(30)
+
+
 async def speak_not(_: int, __: web.WebSocketResponse) -> None:
     """End without a word."""
 
@@ -208,6 +215,22 @@ def test_lost_and_restored_alternate() -> None:
         assert all(each.startswith("lost: closed by the venue") for each in rig.told[1::2])
 
     asyncio.run(run())
+
+
+def test_a_burst_of_frames_does_not_hold_up_everybody_else() -> None:
+    """However many have come at once, the loop gets a turn after a few: an order may be waiting to be sent."""
+    at_once: list[int] = []
+
+    async def talk() -> None:
+        async with serving(Rig(flood)) as rig, running(rig):
+            while len(rig.frames) < 3_000:
+                before = len(rig.frames)
+                await asyncio.sleep(0)
+                at_once.append(len(rig.frames) - before)
+
+    asyncio.run(talk())
+    assert 3_000 == sum(at_once)
+    assert 0 < max(at_once) <= 32
 
 
 def test_silence_cuts_a_stream_that_has_spoken() -> None:

@@ -1,0 +1,1 @@
+"""Recorded streams served again, as the venue would serve them."""
