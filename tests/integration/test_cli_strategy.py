@@ -30,6 +30,7 @@ logging: {level: ERROR, file: false}
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with a strategy of one's own in strategies/mine.py."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)  # nothing is wrapped where nobody looks through a window
     assert 0 == main(["strategy", "new", "mine"])
     return tmp_path
 
