@@ -50,8 +50,11 @@ class Settlements:
 
     def on_market(self, event: MarketEvent) -> None:
         """Remember what the stream announces."""
-        if isinstance(event, MarkPrice) and event.funding_rate is not None:
-            self._announced[event.symbol, floor_to(event.next_funding_ms, MINUTE_MS)] = event.funding_rate
+        if not isinstance(event, MarkPrice):
+            return
+        rate, at_ms = event.funding_rate, event.next_funding_ms
+        if rate is not None and at_ms:  # some venues tell prices without them
+            self._announced[event.symbol, floor_to(at_ms, MINUTE_MS)] = rate
 
     async def collect(self, until_ms: int) -> None:
         """Take in what was settled up to an instant; asks only where a full hour has passed since the last time.
