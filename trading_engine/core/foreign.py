@@ -208,7 +208,8 @@ def on_difference(draft: Draft, symbol: str, difference: Decimal, shown: Iterabl
     ours = ZERO if position is None else position.quantity * position.side.sign
     theirs = expected(draft, symbol) + difference
     held = ours + theirs
-    seen = next((item for item in shown if item.symbol == symbol), None)
+    legs = [item for item in shown if item.symbol == symbol]  # two in hedge mode: the one that theirs makes counts
+    seen = max(legs, key=lambda item: item.side.sign * theirs > 0, default=None)
     policy = draft.settings.foreign_policy(symbol)
     is_beside = ours * theirs >= 0  # what nets against ours cannot be somebody else's: ours would be gone
     holding = ForeignHolding(symbol, ZERO, ZERO, draft.settings.leverage) if seen is None else _holding(seen, theirs)

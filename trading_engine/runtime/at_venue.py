@@ -113,8 +113,8 @@ def _check_symbols(book: Book, config: Config, config_path: Path) -> None:
 
 async def _settings(desk: _Desk, config: Config) -> EngineSettings:
     """The engine's settings with the venue's facts; ConfigInvalid for an account that `run` would not trade on."""
-    await remote.check_account(desk.venue, config)
     facts = await desk.venue.account_facts()
+    remote.check_facts(facts, config)
     wanted = remote.venue_config(config).position_mode
     if facts.position_mode is not None and facts.position_mode != wanted:
         raise ConfigInvalid(

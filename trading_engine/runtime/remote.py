@@ -262,7 +262,11 @@ async def _reach(venue: RemoteVenue, way: Awaitable[None]) -> None:
 
 async def check_account(venue: RemoteVenue, config: Config) -> list[str]:
     """Warnings about the account; ConfigInvalid (exit 3) where it must not be traded on."""
-    facts = await venue.account_facts()
+    return check_facts(await venue.account_facts(), config)
+
+
+def check_facts(facts: AccountFacts, config: Config) -> list[str]:
+    """As `check_account`, of what is known already."""
     if facts.can_trade is False:
         raise _refused(f"{config.venue}: the API key may not trade; allow it futures trading")
     is_local = hosts_of(config).is_local

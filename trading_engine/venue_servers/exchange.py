@@ -3,7 +3,9 @@
 What belongs here: the exchange behind all protocols: time, orders by both ids, history, settings, market figures,
 and who is told what happens. What does not: any protocol's words (binance, bingx, zoomex), matching (embedded).
 
-The matching is the one of paper trading (`venues.embedded`): one-way mode, isolated margin.
+The matching is the one of paper trading (`venues.embedded`): one net position a symbol, isolated margin. In hedge mode
+orders and positions carry a side and what closes is told by it, but a symbol holds one side at a time: opening the
+other beside it is refused.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -238,14 +240,14 @@ class LocalExchange:
     ) -> ExchangeOrder | Refusal:
         """Take an order, tell of it, and trade what can trade at the present price.
 
-        `price` is the limit or the trigger. Refusal codes beside the kernel's: "symbol", "tick", "step", "duplicate".
-        What is refused for one of `late_refusals` is taken and cancelled at once, the code being its reason.
+        `price` is the limit or the trigger. Refusal codes beside the kernel's: "symbol", "tick", "step", "duplicate",
+        "other_side". What is refused for one of `late_refusals` is taken and cancelled at once, with the code as its
+        reason.
         """
-        instrument = self.instruments.get(symbol)
-        if instrument is None:
-            return Refusal("symbol", f"{symbol} is not listed")
-        if client_order_id in self._orders:
-            return Refusal("duplicate", f"{client_order_id} was used before")
+        unfit = self._unfit(symbol, sign, client_order_id, reduce_only=reduce_only)
+        if unfit is not None:
+            return unfit
+        instrument = self.instruments[symbol]
         try:
             steps = instrument.quantity_to_steps(quantity)
         except ValueError as error:
@@ -265,6 +267,22 @@ class LocalExchange:
         if immediate_or_cancel and order.status.is_open:
             self.cancel(order, NOT_AT_ONCE)
         return order
+
+    def _unfit(self, symbol: str, sign: int, client_order_id: str, *, reduce_only: bool) -> Refusal | None:
+        if symbol not in self.instruments:
+            return Refusal("symbol", f"{symbol} is not listed")
+        if self.is_hedge and not reduce_only and self._has_other_side(symbol, sign):
+            return Refusal("other_side", f"this local server holds one side of {symbol} at a time")
+        if client_order_id in self._orders:
+            return Refusal("duplicate", f"{client_order_id} was used before")
+        return None
+
+    def _has_other_side(self, symbol: str, sign: int) -> bool:
+        held = self.account.positions.get(symbol)
+        if held is not None and held.sign == -sign:
+            return True
+        resting = self.orders(symbol, only_open=True)
+        return any(order.sign == -sign and not order.reduce_only for order in resting)
 
     def _bury(self, order: ExchangeOrder, reason: str) -> ExchangeOrder:
         """An order that was taken and never came to the book."""
@@ -364,6 +382,40 @@ class LocalExchange:
             if row.order_number == order.number:
                 total += instrument.ticks_to_price(row.price) * instrument.steps_to_quantity(row.steps)
         return total
+
+    # ── the position mode ───────────────────────────────────────────────────
+
+    @property
+    def is_hedge(self) -> bool:
+        """Orders and positions carry a side."""
+        return self.account.progress.is_hedge
+
+    def set_hedge(self, *, wanted: bool) -> Refusal | None:
+        """Change the mode, or say why not: "positions" or "orders" while there are any."""
+        if wanted == self.is_hedge:
+            return None
+        if self.positions():
+            return Refusal("positions", "there are positions")
+        if self.orders(only_open=True):
+            return Refusal("orders", "there are open orders")
+        self.account.progress.is_hedge = wanted
+        self._write(Change())
+        return None
+
+    def leg(self, sign: int, *, reduces: bool = False) -> str:
+        """What the side of a position is called that an order of this sign opens, or closes: BOTH in one-way mode."""
+        if not self.is_hedge:
+            return "BOTH"
+        return "SHORT" if (sign < 0) is not reduces else "LONG"
+
+    def leg_of(self, order: ExchangeOrder) -> str:
+        """The side of the position that an order belongs to."""
+        return self.leg(order.sign, reduces=order.reduce_only)
+
+    def leg_of_trade(self, row: TradeRow) -> str:
+        """The side of the position that an execution has changed; what the exchange itself does closes."""
+        order = self.order(number=row.order_number) if row.order_number else None
+        return self.leg(row.sign, reduces=order is None or order.reduce_only)
 
     # ── the account ─────────────────────────────────────────────────────────
 

@@ -725,13 +725,12 @@ def test_balances_and_positions_agree_with_the_exchange(tmp_path: Path) -> None:
 
 
 def test_settings_are_refused_where_the_exchange_has_only_one(tmp_path: Path) -> None:
-    """One-way, isolated, single asset: the same again is the benign code, anything else -1020."""
+    """Isolated, single asset: the same again is the benign code, anything else -1020."""
 
     async def story(house: House) -> None:
         assert -4046 == await house.code("POST", "v1/marginType", symbol=BTC, marginType="ISOLATED")
         assert -1020 == await house.code("POST", "v1/marginType", symbol=BTC, marginType="CROSSED")
         assert -4059 == await house.code("POST", "v1/positionSide/dual", dualSidePosition="false")
-        assert -1020 == await house.code("POST", "v1/positionSide/dual", dualSidePosition="true")
         assert -4171 == await house.code("POST", "v1/multiAssetsMargin", multiAssetsMargin="false")
         assert -1020 == await house.code("POST", "v1/multiAssetsMargin", multiAssetsMargin="true")
         assert {"dualSidePosition": False} == await house.get("v1/positionSide/dual")
@@ -740,6 +739,31 @@ def test_settings_are_refused_where_the_exchange_has_only_one(tmp_path: Path) ->
         await house.done("POST", "v1/order", **LIMIT)
         assert -4047 == await house.code("POST", "v1/marginType", symbol=BTC, marginType="CROSSED")
         assert -4067 == await house.code("POST", "v1/positionSide/dual", dualSidePosition="true")
+
+    run(tmp_path, story)
+
+
+def test_in_hedge_mode_two_sides_tell_what_an_order_does(tmp_path: Path) -> None:
+    """A side must be named and no flag; rows name it everywhere; the mode stands while anything is open."""
+
+    async def story(house: House) -> None:
+        mode = ("POST", "v1/positionSide/dual")
+        await house.done(*mode, dualSidePosition="true")
+        assert {"dualSidePosition": True} == await house.get("v1/positionSide/dual")
+        assert -4059 == await house.code(*mode, dualSidePosition="true")
+        long, short = MARKET | {"positionSide": "LONG"}, MARKET | {"positionSide": "SHORT"}
+        assert -4061 == await house.code("POST", "v1/order", **MARKET)
+        assert -1106 == await house.code("POST", "v1/order", **long, reduceOnly="false")
+        assert -2022 == await house.code("POST", "v1/order", **short), "a purchase closes a short, and there is none"
+        placed = await house.done("POST", "v1/order", **long)
+        assert ("LONG", False) == (placed["positionSide"], placed["reduceOnly"])
+        assert -1020 == await house.code("POST", "v1/order", **short | {"side": "SELL"})
+        assert ["LONG"] == [row["positionSide"] for row in await house.get("v3/positionRisk")]
+        assert -4068 == await house.code(*mode, dualSidePosition="false")
+        closed = await house.done("POST", "v1/order", **long | {"side": "SELL"})
+        assert ("LONG", False) == (closed["positionSide"], closed["reduceOnly"])
+        assert [] == await house.get("v3/positionRisk")
+        assert {"LONG"} == {row["positionSide"] for row in await house.get("v1/userTrades", symbol=BTC)}
 
     run(tmp_path, story)
 

@@ -677,16 +677,46 @@ def test_ids_are_the_same_after_a_restart(tmp_path: Path) -> None:
 # ── account and settings ────────────────────────────────────────────────────
 
 
-def test_one_way_mode_is_a_text_and_hedge_mode_is_refused(play: Play) -> None:
-    """With anything open every change is refused with its own code."""
+def test_the_position_mode_is_a_text_and_stands_while_anything_is_open(play: Play) -> None:
+    """Otherwise either may be asked for as often as one likes."""
 
     async def scenario(world: World) -> None:
         path = "swap/v1/positionSide/dual"
         assert {"dualSidePosition": "false"} == await world.data("GET", path)
         await world.data("POST", path, dualSidePosition="false")
-        assert 109400 == (await world.call("POST", path, dualSidePosition="true"))["code"]
+        for mode in ("true", "true", "false"):
+            assert {"dualSidePosition": mode} == await world.data("POST", path, dualSidePosition=mode)
+            assert {"dualSidePosition": mode} == await world.data("GET", path)
         await world.placed("LIMIT", "BUY", "0.01", price="59000")
         assert 109401 == (await world.call("POST", path, dualSidePosition="true"))["code"]
+
+    play(scenario)
+
+
+def test_in_hedge_mode_two_sides_tell_what_an_order_does(play: Play) -> None:
+    """BOTH and the flag are refused; a conditional order that would open is, too; leverage has two sides."""
+
+    async def scenario(world: World) -> None:
+        await world.data("POST", "swap/v1/positionSide/dual", dualSidePosition="true")
+
+        async def code(**changes: str) -> int:
+            order = {"symbol": "BTC-USDT", "type": "MARKET", "side": "BUY", "quantity": "0.01", **changes}
+            found: int = (await world.call("POST", "swap/v2/trade/order", **order))["code"]
+            return found
+
+        assert 109400 == await code(positionSide="BOTH")
+        assert 109400 == await code(positionSide="LONG", reduceOnly="true")
+        assert 101290 == await code(positionSide="SHORT")
+        assert 109420 == await code(positionSide="LONG", type="STOP_MARKET", stopPrice="70000")
+        assert 0 == await code(positionSide="LONG")
+        [held] = await world.data("GET", "swap/v2/user/positions")
+        assert ("LONG", False) == (held["positionSide"], held["onlyOnePosition"])
+        assert 110400 == await code(positionSide="SHORT", side="SELL")
+        assert 0 == await code(positionSide="LONG", side="SELL")
+        assert [] == await world.data("GET", "swap/v2/user/positions")
+        leverage = {"symbol": "BTC-USDT", "leverage": "2"}
+        assert 109400 == (await world.call("POST", "swap/v2/trade/leverage", **leverage, side="BOTH"))["code"]
+        await world.data("POST", "swap/v2/trade/leverage", **leverage, side="SHORT")
 
     play(scenario)
 

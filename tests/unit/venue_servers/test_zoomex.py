@@ -614,7 +614,7 @@ def test_leverage_and_modes_answer_with_the_venues_codes(tmp_path: Path) -> None
             await leverage("5", "6"),
         ]
         assert Decimal(5) == game.exchange.leverage(BTC)
-        assert [110025, 110029] == [await mode(0), await mode(3)]
+        assert [110025, 0, 110025, 10001, 0] == [await mode(number) for number in (0, 3, 3, 1, 0)]
         await game.order("Buy", "0.50", "99")
         assert 110028 == await mode(3)
         await game.order("Buy", "0.50")
@@ -624,6 +624,34 @@ def test_leverage_and_modes_answer_with_the_venues_codes(tmp_path: Path) -> None
         [fee] = await game.rows("/account/fee-rate", symbol=BTC)
         assert {"symbol": BTC, "takerFeeRate": "0.0006", "makerFeeRate": "0.0002"} == fee
         assert KEY == (await game.get("/user/query-api"))["apiKey"]
+
+    run(tmp_path, play)
+
+
+def test_in_hedge_mode_an_index_names_the_position(tmp_path: Path) -> None:
+    """One of the other mode is refused; both sides of a symbol are rows; what closes does so without a flag."""
+
+    async def play(game: Game) -> None:
+        async def order(side: str, index: int, **more: object) -> int:
+            answer = await game.post(
+                "/order/create", symbol=BTC, side=side, orderType="Market", qty="0.50", positionIdx=index, **more
+            )
+            code: int = answer["retCode"]
+            return code
+
+        assert 10001 == await order("Buy", 1)
+        assert 0 == (await game.post("/position/switch-mode", mode=3))["retCode"]
+        assert 10001 == await order("Buy", 0)
+        assert 110017 == await order("Buy", 1, reduceOnly=True)
+        assert 110017 == await order("Buy", 2)
+        assert 0 == await order("Sell", 2)
+        assert 10001 == await order("Buy", 1), "one side of a symbol at a time"
+        rows = await game.rows("/position/list", symbol=BTC)
+        assert {(1, "", "0"), (2, "Sell", "0.50")} == {(row["positionIdx"], row["side"], row["size"]) for row in rows}
+        assert 0 == await order("Buy", 2)
+        assert [] == await game.rows("/position/list", settleCoin="USDT")
+        history = await game.rows("/order/history", symbol=BTC)
+        assert {2} == {row["positionIdx"] for row in history}
 
     run(tmp_path, play)
 

@@ -2,7 +2,7 @@
 
 What belongs here: balances, accounts, positions, leverage and modes, incomes, fees. What does not: orders (orders).
 
-The exchange has one-way mode, isolated margin and one settle asset; asking for anything else is refused with -1020.
+The exchange has isolated margin and one settle asset; asking for anything else is refused with -1020.
 """
 
 from collections.abc import Callable, Sequence
@@ -131,7 +131,7 @@ class AccountRequests:
         in_position = money.from_e8(held.margin_e8)
         return {
             "symbol": held.symbol,
-            "positionSide": "BOTH",
+            "positionSide": self._exchange.leg(held.sign),
             "positionAmt": money.text(shapes.amount(self._exchange, held)),
             "unrealizedProfit": fixed(unrealized),
             "isolatedMargin": fixed(in_position + unrealized),
@@ -169,7 +169,7 @@ class AccountRequests:
         in_position, in_orders = money.from_e8(held.margin_e8), self._order_margin(held.symbol)
         return {
             "symbol": held.symbol,
-            "positionSide": "BOTH",
+            "positionSide": self._exchange.leg(held.sign),
             "positionAmt": money.text(shapes.amount(self._exchange, held)),
             "entryPrice": money.text(shapes.entry_price(self._exchange, held)),
             "breakEvenPrice": money.text(shapes.break_even_price(self._exchange, held)),
@@ -199,7 +199,7 @@ class AccountRequests:
             "canTrade": True,
             "canDeposit": True,
             "canWithdraw": True,
-            "dualSidePosition": False,
+            "dualSidePosition": self._exchange.is_hedge,
             "multiAssetsMargin": False,
             "tradeGroupId": -1,
             "updateTime": 0,
@@ -264,16 +264,18 @@ class AccountRequests:
 
     def position_side(self, _: Params) -> Json:
         """GET positionSide/dual."""
-        return {"dualSidePosition": False}
+        return {"dualSidePosition": self._exchange.is_hedge}
 
     def set_position_side(self, params: Params) -> Json:
-        """POST positionSide/dual: one-way it is, and cannot be otherwise."""
+        """POST positionSide/dual: refused while anything is open."""
         params.need("dualSidePosition")
-        if not params.flag("dualSidePosition"):
+        wanted = params.flag("dualSidePosition")
+        if wanted == self._exchange.is_hedge:
             raise ApiError(-4059)
-        if self._exchange.orders(only_open=True):
-            raise ApiError(-4067)
-        raise ApiError(-4068 if self._exchange.positions() else -1020)
+        refusal = self._exchange.set_hedge(wanted=wanted)
+        if refusal is not None:
+            raise ApiError(-4067 if refusal.code == "orders" else -4068)
+        return {"code": 200, "msg": "success"}
 
     def multi_assets(self, _: Params) -> Json:
         """GET multiAssetsMargin."""

@@ -88,6 +88,7 @@ _REFUSALS: Mapping[str, int] = {
     "would_trigger": -2021,
     "would_take": -5022,
     "reduce_only": -2022,
+    "other_side": -1020,
     "margin": -2019,
     "quantity": -4005,  # what is too small the filters have caught before
     "price": -4001,

@@ -71,7 +71,7 @@ def require_symbol(exchange: LocalExchange, params: Params) -> Instrument:
 def read_order(exchange: LocalExchange, params: Params) -> Wanted:
     """A plain order; ApiError with the venue's code for what is wrong first."""
     instrument = require_symbol(exchange, params)
-    sign = _side(params)
+    sign, is_reduce_only = _side(exchange, params)
     kind_name = params.need("type")
     if kind_name in _ALGO_KINDS or kind_name in _UNMATCHED:
         raise ApiError(-4120)
@@ -80,7 +80,6 @@ def read_order(exchange: LocalExchange, params: Params) -> Wanted:
     kind = Kind(kind_name.lower())
     client_order_id = _client_id(params, "newClientOrderId")
     time_in_force = _time_in_force(params, kind)
-    is_reduce_only = params.flag("reduceOnly")
     quantity = _quantity(instrument, params)
     price = _limit_price(exchange, instrument, params, sign) if kind is Kind.LIMIT else None
     if kind is Kind.MARKET and params.has("price"):
@@ -105,7 +104,7 @@ def read_algo_order(exchange: LocalExchange, params: Params) -> Wanted:
     if params.need("algoType") != "CONDITIONAL":
         raise ApiError(-1130, "algoType")
     instrument = require_symbol(exchange, params)
-    sign = _side(params)
+    sign, is_reduce_only = _side(exchange, params)
     kind_name = params.need("type")
     if kind_name in _UNMATCHED:
         raise ApiError(-1020)
@@ -113,10 +112,11 @@ def read_algo_order(exchange: LocalExchange, params: Params) -> Wanted:
         raise ApiError(-1116)
     client_order_id = _client_id(params, "clientAlgoId")
     closes = params.flag("closePosition")
-    is_reduce_only = params.flag("reduceOnly")
+    if closes and exchange.is_hedge and not is_reduce_only:
+        raise ApiError(-1130, "closePosition")
     if closes and params.has("quantity"):
         raise ApiError(-4137)
-    if closes and is_reduce_only:
+    if closes and params.flag("reduceOnly"):
         raise ApiError(-4138)
     time_in_force = _one_of(params, "timeInForce", _ALGO_TIMES)
     quantity = instrument.max_quantity if closes else _quantity(instrument, params)
@@ -136,13 +136,18 @@ def read_algo_order(exchange: LocalExchange, params: Params) -> Wanted:
     )
 
 
-def _side(params: Params) -> int:
+def _side(exchange: LocalExchange, params: Params) -> tuple[int, bool]:
+    """The sign of an order, and whether it only reduces: one-way mode has a flag for that, hedge mode two sides."""
     side = params.need("side")
     if side not in ("BUY", "SELL"):
         raise ApiError(-1117)
-    if params.text("positionSide", "BOTH") != "BOTH":
+    leg = params.text("positionSide", "BOTH")
+    if leg not in (("LONG", "SHORT") if exchange.is_hedge else ("BOTH",)):
         raise ApiError(-4061)
-    return 1 if side == "BUY" else -1
+    if exchange.is_hedge and params.has("reduceOnly"):
+        raise ApiError(-1106, "reduceOnly")
+    sign = 1 if side == "BUY" else -1
+    return sign, (leg == "SHORT") == (sign > 0) if exchange.is_hedge else params.flag("reduceOnly")
 
 
 def _client_id(params: Params, name: str) -> str:

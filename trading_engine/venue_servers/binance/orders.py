@@ -165,7 +165,7 @@ class OrderRequests:
                         "reduceOnly": False,
                         "closePosition": False,
                         "side": trade["side"],
-                        "positionSide": "BOTH",
+                        "positionSide": self._exchange.leg_of_trade(row),
                         "stopPrice": "0",
                         "workingType": "CONTRACT_PRICE",
                         "origType": "LIMIT",

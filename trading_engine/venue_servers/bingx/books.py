@@ -283,16 +283,21 @@ class Books:
 
     # ── positions ───────────────────────────────────────────────────────────
 
+    @property
+    def is_side_both(self) -> bool:
+        """Positions have no side of their own: a habit of one-way mode."""
+        return self.habits.is_side_both and not self.exchange.is_hedge
+
     def side(self, sign: int) -> str:
         """What a position's side is called."""
-        if self.habits.is_side_both:
+        if self.is_side_both:
             return "BOTH"
         return "LONG" if sign > 0 else "SHORT"
 
     def amount(self, position: ExchangePosition) -> Decimal:
         """A position's size, signed where its side does not tell the direction."""
         size = self.exchange.instruments[position.symbol].steps_to_quantity(position.steps)
-        return size * position.sign if self.habits.is_side_both else size
+        return size * position.sign if self.is_side_both else size
 
     def entry(self, position: ExchangePosition) -> Decimal:
         """The average price of a position, rounded to the contract's digits; 0 for a flat one."""

@@ -81,7 +81,7 @@ class AccountEvents:
             "n": "0",
             "T": order.updated_ms,
             "wt": self._books.note(order).working_type,
-            "ps": "BOTH",
+            "ps": self._exchange.leg_of(order),
             "rp": "0.0",
             "z": text(instrument.steps_to_quantity(view.filled)),
             "sg": "false",
@@ -117,7 +117,7 @@ class AccountEvents:
             "X": "FILLED",
             "N": self._exchange.asset,
             "wt": "MARK_PRICE",
-            "ps": "BOTH",
+            "ps": self._exchange.leg_of_trade(row),
             "z": quantity,
             "sg": "false",
             "ti": 0,
@@ -140,7 +140,7 @@ class AccountEvents:
         if not held.sign:
             return [self._flat(row.symbol, -row.sign)]
         episode = self._books.episode(row.symbol)
-        has_turned = episode.has_turned and episode.number == row.number and not self._books.habits.is_side_both
+        has_turned = episode.has_turned and episode.number == row.number and not self._books.is_side_both
         closed = [self._flat(row.symbol, -held.sign)] if has_turned else []
         return [*closed, self._position(held)]
 

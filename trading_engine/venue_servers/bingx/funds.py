@@ -83,7 +83,7 @@ class Funds:
             "availableAmt": text(free.copy_sign(amount)),
             "positionSide": self._books.side(held.sign),
             "isolated": True,
-            "onlyOnePosition": True,
+            "onlyOnePosition": not self._exchange.is_hedge,
             "avgPrice": text(self._books.entry(held)),
             "initialMargin": f"{margin:.4f}",
             "margin": f"{equity:.4f}",
@@ -187,16 +187,15 @@ class Funds:
 
     def position_mode(self, _params: Params) -> object:
         """A text, not a boolean."""
-        return {"dualSidePosition": "false"}
+        return {"dualSidePosition": str(self._exchange.is_hedge).lower()}
 
     def set_position_mode(self, params: Params) -> object:
-        """One-way may be asked for as often as one likes while nothing is open."""
+        """Either may be asked for as often as one likes while nothing is open."""
         wants_hedge = params.switch("dualSidePosition", default=None)
         if self._exchange.positions() or self._exchange.orders(only_open=True):
             raise Refused(109401, "position mode cannot be changed while there are positions or pending orders")
-        if wants_hedge:
-            raise Refused(INVALID, "Hedge mode is not available for this account")
-        return {"dualSidePosition": "false"}
+        self._exchange.set_hedge(wanted=wants_hedge)
+        return {"dualSidePosition": str(self._exchange.is_hedge).lower()}
 
     def leverage(self, params: Params) -> object:
         """Leverage of a contract, and what could be opened with it."""
@@ -222,8 +221,10 @@ class Funds:
         """The same value again is as good as another."""
         instrument = self._books.asked(params)
         side = params.choice("side", ("BOTH", "LONG", "SHORT"))
-        if side != "BOTH":
+        if side != "BOTH" and not self._exchange.is_hedge:
             raise Refused(INVALID, "In the One-way mode, the 'Side' field can only be set to BOTH.")
+        if side == "BOTH" and self._exchange.is_hedge:
+            raise Refused(INVALID, "In the Hedge mode, the 'Side' field can only be set to LONG or SHORT.")
         leverage = params.integer("leverage")
         if leverage < 1:
             raise Refused(INVALID, f"Invalid parameters, err: leverage: {leverage} must be at least 1")

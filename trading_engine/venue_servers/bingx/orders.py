@@ -78,7 +78,7 @@ class OrderShapes:
             "orderId": view.order_id,
             "orderID": str(view.order_id),
             "side": side_word(order.sign),
-            "positionSide": "BOTH",
+            "positionSide": self._books.exchange.leg_of(order),
             "type": TYPES[order.kind],
             "clientOrderId": self._books.client_id(view),
             "workingType": note.working_type,
@@ -106,7 +106,7 @@ class OrderShapes:
             "symbol": self._books.wire(order.symbol),
             "orderId": view.order_id,
             "side": side_word(order.sign),
-            "positionSide": "BOTH",
+            "positionSide": self._books.exchange.leg_of(order),
             "type": TYPES[order.kind],
             "origQty": self._quantity(instrument, order.steps),
             "price": self._price(instrument, price),
@@ -134,7 +134,7 @@ class OrderShapes:
             "reduceOnly": order.reduce_only and not hides,
             "closePosition": "" if hides else str(note.closes_position).lower(),
             "postOnly": note.time_in_force == "PostOnly",
-            "onlyOnePosition": True,
+            "onlyOnePosition": not self._books.exchange.is_hedge,
             "trailingStopRate": 0,
             "trailingStopDistance": 0,
         }
@@ -166,9 +166,9 @@ class OrderShapes:
             "clientOrderID": self._books.client_id(view) if view else "",
             "symbol": self._books.wire(row.symbol),
             "side": side_word(row.sign),
-            "positionSide": "BOTH",
+            "positionSide": self._books.exchange.leg_of_trade(row),
             "type": TYPES[view.order.kind] if view else "LIQUIDATION",
-            "onlyOnePosition": True,
+            "onlyOnePosition": not self._books.exchange.is_hedge,
             "liquidatedPrice": "",
             "liquidatedMarginRatio": "",
         }
@@ -190,7 +190,7 @@ class OrderShapes:
             "commissionAsset": self._books.exchange.asset,
             "role": "maker" if row.is_maker else "taker",
             "side": side_word(row.sign).lower(),
-            "positionSide": "both",
+            "positionSide": self._books.exchange.leg_of_trade(row).lower(),
         } | _filled_at(row.ts_ms)
 
     def forced(self, row: TradeRow) -> dict[str, object]:
@@ -202,7 +202,7 @@ class OrderShapes:
             "symbol": self._books.wire(row.symbol),
             "orderId": forced_id(row),
             "side": side_word(row.sign),
-            "positionSide": "BOTH",
+            "positionSide": self._books.exchange.leg_of_trade(row),
             "type": "LIMIT",
             "origQty": quantity,
             "price": price,

@@ -88,8 +88,7 @@ class Trading:
         instrument = self._books.asked(params)
         kind = self._kind(params)
         sign = 1 if params.choice("side", ("BUY", "SELL")) == "BUY" else -1
-        if params.text("positionSide") != "BOTH":
-            raise Refused(INVALID, "In the One-way mode, the 'PositionSide' field can only be set to BOTH.")
+        reduces = self._reduces(params, kind, sign)
         for name in ("stopLoss", "takeProfit"):
             if params.text(name):
                 raise Refused(110400, f"{name} cannot be attached here, place it as an order of its own")
@@ -106,13 +105,29 @@ class Trading:
             quantity,
             self._price(params, kind),
             client_order_id=name,
-            reduce_only=params.switch("reduceOnly") or kind in CONDITIONAL,
+            reduce_only=reduces,
             post_only=note.time_in_force == "PostOnly",
             immediate_or_cancel=note.time_in_force == "IOC",
         )
         if isinstance(answer, Refusal):
             raise self._refused(answer, instrument, kind, sign, quantity)
         return answer
+
+    def _reduces(self, params: Params, kind: Kind, sign: int) -> bool:
+        """Whether an order only reduces: by its flag and kind in one-way mode, by its two sides in hedge mode."""
+        leg = params.text("positionSide")
+        if not self._exchange.is_hedge:
+            if leg != "BOTH":
+                raise Refused(INVALID, "In the One-way mode, the 'PositionSide' field can only be set to BOTH.")
+            return params.switch("reduceOnly") or kind in CONDITIONAL
+        if leg not in ("", "LONG", "SHORT"):  # one that is left out counts as LONG
+            raise Refused(INVALID, "In the Hedge mode, the 'PositionSide' field can only be set to LONG or SHORT.")
+        if params.text("reduceOnly"):
+            raise Refused(INVALID, "In the Hedge mode, the 'ReduceOnly' field can not be filled.")
+        reduces = (leg == "SHORT") == (sign > 0)
+        if kind in CONDITIONAL and not reduces:
+            raise Refused(109420, "position not exist")
+        return reduces
 
     @staticmethod
     def _kind(params: Params) -> Kind:

@@ -164,13 +164,14 @@ class AccountDesk:
         """The symbol's position even when it is flat; by settle coin only what is held."""
         check_category(params)
         if params.has("symbol"):
-            symbols = [self._symbol(params)]
+            rows = self._rows.positions(self._symbol(params))
         elif params.has("settleCoin"):
             is_ours = params.text("settleCoin") == self._exchange.asset
             symbols = sorted(held.symbol for held in self._exchange.positions()) if is_ours else []
+            rows = [self._rows.position(symbol) for symbol in symbols]
         else:
             raise Refused(BAD_PARAMETER, "Missing some parameters that must be filled in, symbol or settleCoin")
-        keyed = [Keyed(len(symbols) - index, self._rows.position(symbol)) for index, symbol in enumerate(symbols)]
+        keyed = [Keyed(len(rows) - index, row) for index, row in enumerate(rows)]
         return page(keyed, params, 20, 200)
 
     def _leverage(self, params: Params) -> Decimal:
@@ -195,21 +196,23 @@ class AccountDesk:
         return {}
 
     def _switch_mode(self, params: Params) -> Json:
-        """The account is in one-way mode and stays in it."""
+        """For the whole account, whichever symbol is named; refused while anything is open."""
         check_category(params)
         if not params.has("symbol") and not params.has("coin"):
             raise Refused(BAD_PARAMETER, "Missing some parameters that must be filled in, symbol or coin")
-        symbol = self._symbol(params) if params.has("symbol") else ""
+        if params.has("symbol"):
+            self._symbol(params)
         mode = params.integer("mode")
-        if mode == _ONE_WAY:
-            raise Refused(110025, "Position mode has not been modified.")
-        if mode != _HEDGE:
+        if mode not in (_ONE_WAY, _HEDGE):
             raise invalid("mode")
-        if any(symbol in ("", held.symbol) for held in self._exchange.positions()):
+        if (mode == _HEDGE) == self._exchange.is_hedge:
+            raise Refused(110025, "Position mode has not been modified.")
+        refusal = self._exchange.set_hedge(wanted=mode == _HEDGE)
+        if refusal is not None and refusal.code == "positions":
             raise Refused(110024, "You have an existing position, so the position mode cannot be switched.")
-        if self._exchange.orders(symbol, only_open=True):
+        if refusal is not None:
             raise Refused(110028, "You have existing open orders, so the position mode cannot be switched.")
-        raise Refused(110029, "Hedge mode is not supported for this symbol.")
+        return {}
 
     def _switch_isolated(self, params: Params) -> Json:
         """Classic accounts only, where the margin is isolated and stays so."""

@@ -55,6 +55,7 @@ _UNSERVED = (
     "slippageToleranceType",
     "slippageTolerance",
 )
+_SHORT = 2  # the position index of shorts in hedge mode
 _CODES: Mapping[str, tuple[int, str]] = {
     "symbol": (BAD_PARAMETER, "params error: symbol invalid"),
     "duplicate": (110072, "OrderLinkedID is duplicate"),
@@ -63,6 +64,7 @@ _CODES: Mapping[str, tuple[int, str]] = {
     "price": (110003, "Order price exceeds the allowable range."),
     "notional": (110094, "Order notional Value below the lower limit"),
     "margin": (110007, "Available balance is insufficient"),
+    "other_side": (BAD_PARAMETER, "this local server holds one side of a symbol at a time"),
     "reduce_only": (110017, "current position is zero, cannot fix reduce-only order qty"),
     "no_market": (110066, "Trading is currently not allowed."),
     "filled": (110064, "The modified contract quantity cannot be less than or equal to the filled quantity."),
@@ -100,7 +102,7 @@ class Orders:
         for name in ("side", "orderType"):
             params.needed(name)
         self._refuse_unserved(params)
-        check_position_index(params)
+        reduces_by_index = self._reduces(params, sign)
         in_force = params.choice("timeInForce", ("GTC", "IOC", "FOK", "PostOnly"), "GTC") if is_limit else "IOC"
         if in_force == "FOK":
             raise Refused(BAD_PARAMETER, "timeInForce FOK is not served by this local server")
@@ -109,6 +111,10 @@ class Orders:
             raise invalid("qty")
         close_on_trigger = params.flag("closeOnTrigger")
         reduce_only = params.flag("reduceOnly") or close_on_trigger
+        if self._exchange.is_hedge:
+            if reduce_only and not reduces_by_index:
+                raise Refused(*_CODES["reduce_only"])
+            reduce_only = reduces_by_index
         trigger = params.decimal("triggerPrice")
         self._check_count(symbol, is_conditional=trigger is not None, reduce_only=reduce_only)
         kind, price = self._kind_and_price(params, sign, trigger, is_limit=is_limit)
@@ -133,6 +139,15 @@ class Orders:
             del self._rows.traits[number]
             raise self._refused(order, symbol, quantity, kind, sign)
         return self._acknowledged(order)
+
+    def _reduces(self, params: Params, sign: int) -> bool:
+        """Whether the order's side closes the position that its index names; an index of the other mode is refused."""
+        index = params.integer("positionIdx", 0)
+        if index not in (0, 1, 2):
+            raise invalid("positionIdx")
+        if (index > 0) != self._exchange.is_hedge:
+            raise Refused(BAD_PARAMETER, "params error: position idx not match position mode")
+        return index > 0 and (index == _SHORT) == (sign > 0)
 
     def _acknowledged(self, order: ExchangeOrder) -> Json:
         """Ids and nothing else: what becomes of the order is told by the stream and by queries."""
@@ -329,12 +344,3 @@ def check_category(params: Params) -> None:
     """Only USDT perpetuals are served; Refused 10001."""
     if params.text("category") != "linear":
         raise Refused(BAD_PARAMETER, "params error: Category is invalid")
-
-
-def check_position_index(params: Params) -> None:
-    """The account is in one-way mode: any other index is refused with 10001."""
-    index = params.integer("positionIdx", 0)
-    if index in (1, 2):
-        raise Refused(BAD_PARAMETER, "params error: position idx not match position mode")
-    if index:
-        raise invalid("positionIdx")

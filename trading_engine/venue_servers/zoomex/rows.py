@@ -21,6 +21,7 @@ WOULD_TAKE = "would_take"
 NO_LINK = "~"  # begins the client id of an order that was sent without one: no client may use the character
 CONDITIONAL = frozenset({Kind.STOP, Kind.TARGET})
 _LIQUIDATION = "position was liquidated"
+_INDEXES = {"BOTH": 0, "LONG": 1, "SHORT": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class Rows:
             "price": plain(price) if order.kind is Kind.LIMIT else "0",
             "qty": plain(instrument.steps_to_quantity(order.steps)),
             "side": side(order.sign),
-            "positionIdx": 0,
+            "positionIdx": _INDEXES[self._exchange.leg_of(order)],
             "orderStatus": status(order),
             "cancelType": cancel_type,
             "rejectReason": reject_reason,
@@ -244,9 +245,17 @@ class Rows:
 
     # ── positions and the wallet ────────────────────────────────────────────
 
-    def position(self, symbol: str) -> Json:
-        """The position in a symbol, flat or not."""
+    def positions(self, symbol: str) -> list[Json]:
+        """The position in a symbol, flat or not; in hedge mode both sides of it."""
+        if not self._exchange.is_hedge:
+            return [self.position(symbol)]
+        return [self.position(symbol, sign) for sign in (1, -1)]
+
+    def position(self, symbol: str, sign: int = 0) -> Json:
+        """The position in a symbol, flat or not; with a sign, the side of it in hedge mode."""
         held = self._exchange.account.positions.get(symbol) or ExchangePosition(symbol)
+        if sign and held.sign != sign:
+            held = ExchangePosition(symbol)
         instrument = self._instrument(symbol)
         holding = self._ledger.holdings[symbol]
         quantity = instrument.steps_to_quantity(held.steps)
@@ -254,7 +263,7 @@ class Rows:
         flat = "" if self._kind is AccountKind.UNIFIED else "None"
         posted = money.text(money.from_e8(held.margin_e8))
         return {
-            "positionIdx": 0,
+            "positionIdx": _INDEXES[self._exchange.leg(sign or held.sign)],
             "riskId": 1,
             "riskLimitValue": money.text(instrument.tiers[0].notional_cap),
             "symbol": symbol,

@@ -38,6 +38,9 @@ CAPABILITIES = Capabilities(
     notes=(
         "at most 200 open conditional orders on all symbols together",
         "margin of a conditional order is checked at its trigger, not before",
+        "hedge mode: orders carry the side of their position; the account is judged by its net quantity a symbol",
+        "countdownCancelAll is not used: whether it spares conditional orders, which protect, is not documented, and it"
+        " would cancel resting targets; entries are market orders, so nothing rests that it should take away",
         "trades are told for 3 months, cancelled orders without fills for 3 days",
     ),
 )

@@ -59,6 +59,8 @@ CAPABILITIES = Capabilities(
         " every symbol is frozen",
         "cancelling all orders of a symbol may leave stops: each that is left is cancelled by its id",
         "a position's side in one-way mode may come as LONG, SHORT or BOTH: all are understood, contradictions refused",
+        "hedge mode: orders carry the side of their position; the account is judged by its net quantity a symbol",
+        "cancelAllAfter is not used: it cancels every order of the account, protective stops among them",
         "limits are counted at the lower of the published figures; the largest order is not published",
         "a receive window above 5,000 ms may be refused",
         "income of kind ADL counts as an adjustment: whether executions carry the same money is not documented",

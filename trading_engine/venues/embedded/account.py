@@ -99,6 +99,7 @@ class Progress:
     open_ms, stage   the candle batch and the stage inside it; DONE when the batch is over
     funded_ms        settlements up to here were looked at
     leverage_milli   symbol → leverage in thousandths, where it is another than the account's terms say
+    is_hedge         a server shows the account in hedge mode; paper trading never does
     """
 
     open_ms: int = -1
@@ -109,6 +110,7 @@ class Progress:
     trades: int = 0
     wallet_e8: int = 0
     leverage_milli: dict[str, int] = field(default_factory=dict)
+    is_hedge: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,8 @@ CAPABILITIES = Capabilities(
         " standard rates where those are refused",
         "unconfirmed: whether a triggered stop keeps the venue's id; orders are followed by client id",
         "unconfirmed: BTC, ETH, SOL and GMT may want the suffix -Perp in orders; plain names are sent",
+        "hedge mode: orders carry the index of their position; the account is judged by its net quantity a symbol",
+        "no dead-man's switch is documented (cancel on disconnect exists at Bybit only)",
         "the margin mode of a unified account cannot be set by any documented call",
         "the private stream was seen live by no source; it counts as speaking once both subscriptions are confirmed",
         "a refused order that had stood before (a stop refused when triggered) is told as cancelled",
