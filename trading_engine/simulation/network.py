@@ -170,7 +170,10 @@ class NetworkVenue:
         self._world.on_sent(request)
         visible_after_ms = self._world.rng.randint(0, REMOTE.visibility_delay_ms)
         site = f"submit.{key.purpose if key else 'foreign'}"
-        return await self._write(site, lambda: self._network.exchange.submit(request, visible_after_ms))
+        outcome = await self._write(site, lambda: self._network.exchange.submit(request, visible_after_ms))
+        if isinstance(outcome, Rejected) and not request.reduce_only:
+            self._world.oracles.refused[request.symbol] += 1
+        return outcome
 
     async def cancel(self, symbol: str, client_order_id: str, venue_order_id: str) -> Outcome:
         """Ask for a cancel."""

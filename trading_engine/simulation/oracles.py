@@ -5,11 +5,12 @@ What belongs here: judgements on exchange, rows and time. What does not: causing
 Time bounds count undisturbed time only: every injected fault, death, outage or start puts the clock back.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from trading_engine.core.settings import LimitSettings
 from trading_engine.core.state import Book
 from trading_engine.domain.control import Level
 from trading_engine.domain.ids import Purpose, parse_client_order_id
@@ -19,6 +20,7 @@ from trading_engine.domain.orders import OrderRequest, OrderState
 from trading_engine.simulation.exchange import SimulatedExchange
 from trading_engine.venues.embedded.account import ExchangeOrder, ExchangePosition, Kind, Status
 
+REFUSALS_TO_FREEZE = LimitSettings().rejects_to_freeze
 COVER_MS = 6_000  # five seconds and the latency of a round trip
 EXACT_MS = 75_000  # a reconciliation period, and the above
 STOPS_PER_MINUTE = 60
@@ -39,6 +41,7 @@ class Oracles:
 
     book    as it was last committed
     shared  symbols on which somebody else trades as well: only our part of what is held is judged there
+    refused how many entries on a symbol were refused
     """
 
     exchange: SimulatedExchange
@@ -51,6 +54,7 @@ class Oracles:
     must_be_flat: bool = False
     book: Book | None = None
     shared: set[str] = field(default_factory=set)
+    refused: Counter[str] = field(default_factory=Counter)
     _entries: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
     _unflattened: dict[str, int] = field(default_factory=dict)
     _uncovered: dict[str, int] = field(default_factory=dict)
@@ -159,14 +163,23 @@ class Oracles:
             self.breach("I5", f"{symbol} was left without a stop when {client_order_id} was cancelled")
 
     def _believes_in_another_stop(self, client_order_id: str) -> bool:
-        """The rows hold an acknowledged one: somebody took it away and the engine has not heard of it yet."""
+        """The rows hold an acknowledged one: somebody took it away and the engine has not heard of it yet.
+
+        Or has heard of it just now, when the cancel of the one that it replaced was on its way already.
+        """
         rows = {} if self.book is None else self.book.orders
         canceled = rows.get(client_order_id)
+        on_its_way_ms = self.now_ms() - 2 * COVER_MS  # rows are dated by a clock that may be wrong
         return canceled is not None and any(
-            row.is_confirmed and not row.cancel_requested
+            not row.cancel_requested
+            and (row.is_confirmed or (row.state is OrderState.CANCELED and row.updated_ms >= on_its_way_ms))
             for row in rows.values()
             if row.position_id == canceled.position_id and row.purpose is Purpose.STOP and row is not canceled
         )
+
+    def _may_be_frozen(self, symbol: str, why: str) -> bool:
+        """Somebody else trades there, or so many entries were refused that a person has to look."""
+        return symbol in self.shared or ("refused in a row" in why and self.refused[symbol] >= REFUSALS_TO_FREEZE)
 
     def _frozen(self) -> Mapping[str, str]:
         return {} if self.book is None else self.book.frozen
@@ -207,7 +220,7 @@ class Oracles:
         for position in book.positions.values():
             if position.state is PositionState.PENDING:
                 self.breach("I7", f"{position.position_id} is still PENDING")
-        causeless = {symbol: why for symbol, why in book.frozen.items() if symbol not in self.shared}
+        causeless = {symbol: why for symbol, why in book.frozen.items() if not self._may_be_frozen(symbol, why)}
         if causeless and not frozen_expected:
             self.breach("I7", f"frozen without cause: {causeless}")
         if book.control.level is not Level.RUN and not level_expected:
