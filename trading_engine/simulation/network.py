@@ -58,6 +58,10 @@ class Surroundings(Protocol):
         """A request has left the process."""
         ...
 
+    def on_refused(self, request: OrderRequest) -> None:
+        """An entry was refused."""
+        ...
+
 
 class Network:
     """The wire: one for a world; incarnations come and go."""
@@ -172,7 +176,7 @@ class NetworkVenue:
         site = f"submit.{key.purpose if key else 'foreign'}"
         outcome = await self._write(site, lambda: self._network.exchange.submit(request, visible_after_ms))
         if isinstance(outcome, Rejected) and not request.reduce_only:
-            self._world.oracles.refused[request.symbol] += 1
+            self._world.on_refused(request)
         return outcome
 
     async def cancel(self, symbol: str, client_order_id: str, venue_order_id: str) -> Outcome:

@@ -138,6 +138,10 @@ class World:
         self.note("send", f"{request.client_order_id} {request.type} {request.side} {request.quantity}{trigger}")
         self.oracles.on_sent(request)
 
+    def on_refused(self, request: OrderRequest) -> None:
+        """An entry was refused: three in a row freeze its symbol."""
+        self.oracles.refused[request.symbol] += 1
+
     def freeze_process(self, lasts_ms: int) -> None:
         """The process does nothing for a while and the world goes on: what falls due meanwhile comes late."""
         self.oracles.disturb(lasts_ms)
