@@ -1,12 +1,13 @@
 """Memory of an engine on recorded traffic of many symbols, over time.
 
-    python benchmarks/memory.py --recording FILE [--symbols 20] [--minutes 10] [--speed 1]
+    python benchmarks/memory.py --recording FILE [--symbols 20] [--minutes 10] [--speed 1] [--mode paper]
     python benchmarks/memory.py --recording FILE -- run --config {config} --state {state} …
 
-Two processes: `data replay --loop` with copies of what was recorded, and an engine that trades on them (play money,
-mode testnet; after `--` any other command of the engine, in which {config}, {state} and {port} are filled in). The
-engine's memory is read twice a second: what it has resident, its peak, and how much it grows an hour, by least
-squares over the second half, when caches are full. Recordings are your own to make (`data record`).
+Two processes: `data replay --loop` with copies of what was recorded, and an engine that follows that market: on paper,
+or in mode testnet with play money at the server; after `--` any other command of the engine, in which {config},
+{state} and {port} are filled in. The engine's memory is read twice a second: what it has resident, its peak, and how
+much it grows an hour, by least squares over the second half, when caches are full. Recordings are your own to make
+(`data record`).
 """
 
 import argparse
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET_MB = 190
 _PAUSE_S = 0.5
 _PATIENCE_S = 120.0
-_RUN = ("run", "--config", "{config}", "--state", "{state}")
+_RUN = ("run", "--config", "{config}", "--state", "{state}", "--mode", "{mode}")
 _CONFIG = """\
 mode: testnet
 venue: binance
@@ -127,6 +128,7 @@ def main() -> int:
     parser.add_argument("--symbols", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--speed", default="1")
+    parser.add_argument("--mode", choices=["paper", "testnet"], default="paper")
     parser.add_argument("--port", type=int, default=9_460)
     parser.add_argument(
         "command", nargs="*", help="after `--`: the engine's command, {config} {state} {port} filled in"
@@ -138,12 +140,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="memory-") as name:
         folder = Path(name)
         names = {"config": str(folder / "config.yaml"), "state": str(folder / "state"), "port": str(chosen.port)}
+        names["mode"] = chosen.mode
         with process(serve, folder / "server.log") as server:
             symbols = ", ".join(listening(chosen.port, folder / "server.log", server))
             text = _CONFIG.format(port=chosen.port, symbols=symbols, folder=folder)
             (folder / "config.yaml").write_text(text, encoding="utf-8")
             command = [part.format(**names) for part in (chosen.command or _RUN)]
-            print(f"{' '.join(command[:1])} on {chosen.symbols} symbols at speed {chosen.speed}")
+            print(f"{' '.join(command)}: {chosen.symbols} symbols at speed {chosen.speed}")
             with process(command, folder / "engine.log") as engine:
                 samples = watch(engine, chosen.minutes * 60, folder / "engine.log")
     peak_mb = max(one.peak_mb for one in samples)

@@ -55,6 +55,7 @@ from trading_engine.runtime.executor import Executor
 from trading_engine.runtime.process import ensure_database, initial_state, stop_file_of
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.session import Identity, Parts, Session
+from trading_engine.runtime.strategy_setup import strategies_of
 from trading_engine.runtime.timers import Timers
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.logging import configure_logging
@@ -347,11 +348,11 @@ def _session(
     feed.subscribe(lambda _: watch.mark("candle"))
     timers = Timers()
     executor = Executor(venue, clock, timers, lambda _: None)
-    pump = Pump(initial_state(store.load(), "aaaa"), settings, store, "run", executor.dispatch, note, lambda: None)
+    pump = Pump(initial_state(store.load(), "aaaa"), settings, store, "run", executor.dispatch, note, lambda: None, 1)
     executor.attach(pump)
     opening = Income("binance", "benchmark", "opening", PnlKind.TRANSFER, "", Decimal(10_000), "USDT", T0)
     pump.handle(IncomeSeen(T0, opening))
-    brain = EverySignal(Brain(bootstrap.strategies_of(config, [BTC]), instruments, MINUTE))
+    brain = EverySignal(Brain(strategies_of(config, [BTC]), instruments, MINUTE))
     parts = Parts(venue, feed, brain, pump, executor, timers, clock, stop_file_of(config), bootstrap.stop_level(config))
     return Session(parts, Identity("run", "0", "testnet", "none")), feed, stream
 

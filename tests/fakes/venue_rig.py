@@ -28,6 +28,7 @@ from trading_engine.runtime.pump import Pump
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.state_dir import StateDir
 from trading_engine.venue_servers.binance import BinanceProtocol
+from trading_engine.venue_servers.binance.limits import Limits
 from trading_engine.venue_servers.bingx import BingxProtocol
 from trading_engine.venue_servers.clock import PacedClock
 from trading_engine.venue_servers.exchange import LocalExchange
@@ -49,8 +50,15 @@ PLENTY = 10**9
 PRICE = 500_000  # ticks of 0.1
 DEPOSIT = Decimal(10_000)
 KEYS = Credentials("test-key-0123456789", "test-secret-0123456789")
+
+
+def _binance(exchange: LocalExchange, credentials: Credentials) -> VenueProtocol:
+    """A minute of the fast clock is three seconds of ours: the budget is of ours."""
+    return BinanceProtocol(exchange, credentials, Limits(weight=int(2_400 * PACE)))
+
+
 PROTOCOLS: dict[str, Callable[[LocalExchange, Credentials], VenueProtocol]] = {
-    "binance": BinanceProtocol,
+    "binance": _binance,
     "bingx": BingxProtocol,
     "zoomex": ZoomexProtocol,
 }

@@ -141,12 +141,18 @@ async def played_again(path: Path, result: Replayed) -> tuple[list[Candle], int]
     """Play a recording on a port, as fast as it is taken; candles that were called final, and frames not understood."""
     server = PlaybackServer(PlaybackOptions("binance", [path], 0, Credentials("test-key", "test-secret"), speed=None))
     ready, finals = asyncio.Event(), []
+    at_work: set[str] = set()
+
+    def on_note(told: str) -> None:
+        address, _, what = told.rpartition(": ")
+        (at_work.add if what == "speaks" else at_work.discard)(address)
+
     serve = asyncio.create_task(server.run(ready))
     await ready.wait()
     transport, instruments = Transport(), server.recording.instruments
     topics = ("kline_1m", "trade", "bookTicker", "depth@100ms")
     settings = StreamSettings(f"ws://127.0.0.1:{server.port}", (BTC,), topics)
-    stream = BinanceMarketStream(transport, SystemClock(), instruments, settings, lambda _: None)
+    stream = BinanceMarketStream(transport, SystemClock(), instruments, settings, on_note)
     url = f"http://127.0.0.1:{server.port}/fapi/v1/depth?symbol={BTC}&limit=1000"
     body = (await transport.request("GET", url, {})).body
     result.book.restore(MarketDecoder(instruments).snapshot(BTC, body))
@@ -155,6 +161,8 @@ async def played_again(path: Path, result: Replayed) -> tuple[list[Candle], int]
     listen = asyncio.create_task(stream.run())
     async with asyncio.timeout(120):
         await serve
+        while at_work:  # noqa: ASYNC110 - what was sent last may not have been handled yet
+            await asyncio.sleep(0.02)
     listen.cancel()
     await asyncio.gather(listen, return_exceptions=True)
     await transport.close()

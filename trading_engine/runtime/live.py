@@ -13,7 +13,7 @@ from loguru import logger
 from trading_engine import __version__
 from trading_engine.config.model import Config
 from trading_engine.config.show import config_hash
-from trading_engine.core.settings import EngineSettings
+from trading_engine.core.settings import EngineSettings, ExecutionSettings
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.events import IncomeSeen
 from trading_engine.domain.time import MINUTE_MS, floor_to
@@ -52,7 +52,9 @@ async def _rehearse(config: Config) -> list[Finding]:
     host = remote.hosts_of(config).rest_url
     try:
         await remote.open_venue(venue)
-        found = [Finding("ok", config.venue, f"reached at {host}; its clock is {await venue.measure_clock():+} ms off")]
+        off_ms = await venue.measure_clock()
+        level = "warning" if abs(off_ms) > ExecutionSettings().clock_warning_ms else "ok"
+        found = [Finding(level, config.venue, f"reached at {host}; its clock is {off_ms:+} ms off")]
         found += [Finding("warning", config.venue, text) for text in await remote.check_account(venue, config)]
         balance = await venue.balance()
         wallet = f"{balance.wallet.normalize():f} {balance.asset}, {balance.available.normalize():f} available"

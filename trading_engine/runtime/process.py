@@ -195,7 +195,8 @@ def ensure_database(state: StateDir) -> None:
         return
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     command = [sys.executable, "-m", "trading_engine.store.migrate", str(draft)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # ours, from wherever it was started
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=where)  # noqa: S603 - our own module
     if done.returncode:
         raise ConfigInvalid(f"{path}: cannot be created ({done.stderr.strip().splitlines()[-1:]})")
     backups.set_aside(path, SystemClock().now_ms())  # the log of a database that is gone must not meet the new one

@@ -30,7 +30,7 @@ mode: paper
 venue: binance
 symbols: [BTCUSDT]
 strategies: [{name: trend_vwap}]
-credentials: {key: test-key, secret: test-secret}
+credentials: {key: '${TEST_KEY}', secret: '${TEST_SECRET}'}
 """
 
 
@@ -57,7 +57,7 @@ class History:
 def configured(folder: Path, **values: object) -> Config:
     path = folder / "engine.yaml"
     path.write_text(TEXT, encoding="utf-8")
-    return load_config(path, values, {}, None)
+    return load_config(path, values, {"TEST_KEY": "test-key", "TEST_SECRET": "test-secret"}, None)
 
 
 def needs_of(config: Config, monkeypatch: pytest.MonkeyPatch) -> StreamNeeds:

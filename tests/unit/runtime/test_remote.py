@@ -21,7 +21,7 @@ mode: testnet
 venue: bingx
 symbols: [BTCUSDT]
 strategies: [{name: trend_vwap}]
-credentials: {key: test-key, secret: test-secret}
+credentials: {key: '${TEST_KEY}', secret: '${TEST_SECRET}'}
 """
 SET = Accepted(OrderReport("", "", "BTCUSDT", OrderState.ACKED, ZERO, 0))
 
@@ -53,7 +53,7 @@ def config(tmp_path: Path) -> Config:
     """Of a venue's testnet."""
     path = tmp_path / "engine.yaml"
     path.write_text(CONFIG, encoding="utf-8")
-    return load_config(path, {}, {}, tmp_path / ".env")
+    return load_config(path, {}, {"TEST_KEY": "test-key", "TEST_SECRET": "test-secret"}, tmp_path / ".env")
 
 
 def arrange(config: Config, answer: Outcome) -> None:
