@@ -127,6 +127,20 @@ def test_two_closes_beyond_the_stop_close_the_position_at_market() -> None:
     assert CloseReason.STOP is play.position.close_reason
 
 
+def test_only_stops_that_live_are_asked_after_beyond_the_stop() -> None:
+    """One that was taken away and replaced has nothing to tell."""
+    play = Playbook()
+    play.opened()
+    gone = play.place(Purpose.STOP)
+    play.cancelled(gone)
+    play.pass_time(1_000)
+    live = play.place(Purpose.STOP)
+    play.ack(live)
+    assert live != gone
+    play.close_at(play.position.stop_price - 1)
+    assert [live.request.client_order_id] == [look.client_order_id for look in play.asked(LookUpOrder)]
+
+
 def test_a_close_beyond_the_stop_that_does_not_last_closes_nothing() -> None:
     """Stops may follow another price than candles; what counts is two in a row."""
     play = Playbook()
