@@ -53,8 +53,8 @@ KEYS = Credentials("test-key-0123456789", "test-secret-0123456789")
 
 
 def _binance(exchange: LocalExchange, credentials: Credentials) -> VenueProtocol:
-    """A minute of the fast clock is three seconds of ours: the budget is of ours."""
-    return BinanceProtocol(exchange, credentials, Limits(weight=int(2_400 * PACE)))
+    """Commands that follow each other at once weigh as if a person had typed them."""
+    return BinanceProtocol(exchange, credentials, Limits(minute_ms=int(MINUTE_MS / PACE)))
 
 
 PROTOCOLS: dict[str, Callable[[LocalExchange, Credentials], VenueProtocol]] = {

@@ -13,8 +13,10 @@ import types
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from trading_engine.backtest import ledger, loop, matching, tables
-from trading_engine.backtest.tables import Output
+from trading_engine.backtest.tables import Account, Candles, Desk, Funding, Output, Plan, Settings, Signals, records
 from trading_engine.rules import exits, fills, integers, limits, margin, sizing
 
 _MODULES = (integers, fills, margin, sizing, exits, limits, ledger, matching, loop)
@@ -51,4 +53,15 @@ def compiled_loop() -> Callable[..., Output]:
                 register_jitable(function)
     # Divisors are never zero: `rules` says of each what it may be, and live code raises where it is.
     made: Callable[..., Output] = njit(cache=True, error_model="numpy")(loop.run)
+    return made
+
+
+def ready_loop() -> Callable[..., Output]:
+    """The same, compiled or loaded by now: called once on a market of one candle in which nobody says anything."""
+    made = compiled_loop()
+    bounds, one, none = np.array([0, 1], np.int64), np.ones(1, np.int64), np.empty(0, np.int64)
+    candles = Candles(bounds, one, one, one, one, one, one, 60_000)
+    silence = Signals(none, none, none, none, none, np.empty(0), none, none)
+    funding = Funding(np.zeros(2, np.int64), none, none)
+    made(candles, funding, silence, records(Desk, 1), records(Plan, 1), records(Account, 1), records(Settings, 1))
     return made

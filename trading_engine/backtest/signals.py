@@ -1,11 +1,13 @@
 """The signals of a whole history, once for both engines.
 
-What belongs here: every strategy asked once over all candles, its rows in order of time. What does not: strategies,
-and which rows may speak (strategy.evaluate).
+What belongs here: every strategy asked once over all candles, its rows in order of time, and what filters have
+against its entries. What does not: strategies, filters, and which rows may speak (strategy.evaluate).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Side, Signal
 from trading_engine.strategy.api import FloatArray, Series, Signals, Strategy
 from trading_engine.strategy.evaluate import whole_history
+from trading_engine.strategy.filters import Entry, Filter, Need, refusals
 from trading_engine.strategy.indicators import TOLERANCE
 from trading_engine.strategy.timeframes import resample
 
@@ -26,12 +29,32 @@ class Spoken:
     """All signals of a run: as arrays for the loop, and with what explains them.
 
     strategies  names, in the order of the numbers that the arrays have
+    refused     rows whose entry a filter has refused; in the arrays they have no side
     """
 
     table: tables.Signals
     strategies: tuple[str, ...]
     sources: tuple[tuple[Signals, int], ...]  # for each row: whose signals, and which of their rows
     primaries: tuple[int, ...]  # for each row: the strategy's interval
+    refused: Mapping[int, "Refused"] = field(default_factory=dict)
+
+    def within(self, market: Market) -> "Spoken":
+        """What was said on candles of this part of the market; the rest has warmed the strategies up."""
+        table = self.table
+        begins = np.array([block.ts[0] for block in market.blocks], dtype=np.int64)
+        ends = np.array([block.ts[-1] for block in market.blocks], dtype=np.int64)
+        opened = table.closed_ms - market.interval_ms
+        rows = np.flatnonzero((begins[table.symbol] <= opened) & (opened <= ends[table.symbol]))
+        if len(rows) == len(opened):
+            return self
+        kept = rows.tolist()
+        return Spoken(
+            tables.Signals._make(column[rows] for column in table),
+            self.strategies,
+            tuple(self.sources[at] for at in kept),
+            tuple(self.primaries[at] for at in kept),
+            {new: self.refused[old] for new, old in enumerate(kept) if old in self.refused},
+        )
 
     def signals(self, market: Market) -> dict[int, list[Signal]]:
         """The same as domain signals, by the close at which they are heard."""
@@ -46,15 +69,16 @@ class Spoken:
         symbol, closed_ms = int(table.symbol[row]), int(table.closed_ms[row])
         block = market.blocks[symbol]
         base = int(np.searchsorted(block.ts, closed_ms - market.interval_ms))
-        side = _SIDES[int(table.side[row])]
+        side, why = self.refused.get(row, Refused(int(table.side[row]), ()))
         return Signal(
             strategy=self.strategies[int(table.strategy[row])],
             symbol=market.symbols[symbol],
-            side=side,
+            side=_SIDES[side],
             confidence=float(table.confidence[row]),
             close_ticks=int(block.close[base]),
             stop_ticks=int(table.stop_ticks[row]) if side else 0,
             target_ticks=int(table.target_ticks[row]) if side else 0,
+            refusals=why,
             candle_ts_ms=closed_ms - self.primaries[row],
             tag=source.tag,
             exit_side=_SIDES[int(table.exit_side[row])],
@@ -62,17 +86,31 @@ class Spoken:
         )
 
 
+class Refused(NamedTuple):
+    """An entry that filters were against: the side it would have had, and every reason."""
+
+    side: int
+    why: tuple[str, ...]
+
+
 def speak(
-    market: Market, strategies: Mapping[str, Sequence[Strategy]], instruments: Mapping[str, Instrument]
+    market: Market,
+    strategies: Mapping[str, Sequence[Strategy]],
+    instruments: Mapping[str, Instrument],
+    filters: Mapping[str, Sequence[Filter]] = MappingProxyType({}),
 ) -> Spoken:
-    """Ask every strategy of every symbol once. ValueError for a distance that is not a number of ticks."""
+    """Ask every strategy of every symbol once, and the filters of its entries.
+
+    ValueError for a distance that is not a number of ticks.
+    """
     names = tuple(sorted({strategy.name for chosen in strategies.values() for strategy in chosen}))
     said = [
         _ask(strategy, market.series(symbol), symbol, names.index(strategy.name), float(instruments[name].tick))
         for symbol, name in enumerate(market.symbols)
         for strategy in strategies[name]
     ]
-    return _sorted(said, names)
+    spoken = _sorted(said, names)
+    return _filtered(spoken, market, instruments, filters) if filters else spoken
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,3 +159,57 @@ def _sorted(said: Sequence[_Said], names: tuple[str, ...]) -> Spoken:
     primaries = [one.primary_ms for one in said for _ in one.rows]
     places = order.tolist()
     return Spoken(table, names, tuple(sources[at] for at in places), tuple(primaries[at] for at in places))
+
+
+def _filtered(
+    spoken: Spoken,
+    market: Market,
+    instruments: Mapping[str, Instrument],
+    filters: Mapping[str, Sequence[Filter]],
+) -> Spoken:
+    """The same without the entries that filters refuse; what closes a position is never refused."""
+    table, past, refused = spoken.table, _Past(market), {}
+    for row in np.flatnonzero(table.side).tolist():
+        chosen = filters.get(spoken.strategies[int(table.strategy[row])], ())
+        why = _against(spoken, row, market, instruments, chosen, past) if chosen else ()
+        if why:
+            refused[row] = Refused(int(table.side[row]), why)
+    side = table.side.copy()
+    side[list(refused)] = 0
+    return replace(spoken, table=table._replace(side=side), refused=refused)
+
+
+def _against(
+    spoken: Spoken,
+    row: int,
+    market: Market,
+    instruments: Mapping[str, Instrument],
+    filters: Sequence[Filter],
+    past: "_Past",
+) -> tuple[str, ...]:
+    table, (source, at) = spoken.table, spoken.sources[row]
+    symbol, closed_ms = int(table.symbol[row]), int(table.closed_ms[row])
+    block, name = market.blocks[symbol], market.symbols[symbol]
+    close = int(block.close[np.searchsorted(block.ts, closed_ms - market.interval_ms)])
+    side = Side.LONG if table.side[row] > 0 else Side.SHORT
+    distances = float(source.stop_distance[at]), float(source.target_distance[at])
+    entry = Entry(side, close * float(instruments[name].tick), *distances, closed_ms)
+    return refusals(filters, entry, lambda need: past.look(need, name, closed_ms))
+
+
+class _Past:
+    """Candles as filters would have seen them at an instant; each interval of a symbol is made once."""
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+        self._made: dict[tuple[str, int], Series] = {}
+
+    def look(self, need: Need, own: str, until_ms: int) -> Series:
+        """The last candles that a filter wants of those closed by then."""
+        key = need.symbol or own, need.interval_ms
+        if key not in self._made:
+            series = self._market.series(self._market.symbols.index(key[0]))
+            self._made[key] = resample(series, need.interval_ms)
+        whole = self._made[key]
+        closed = int(np.searchsorted(whole.close_times, until_ms, side="right"))
+        return whole.head(closed).tail(need.candles)

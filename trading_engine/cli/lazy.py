@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 RUN = "Trade"
 LOOK = "Look (works while the engine is down as well)"
 ACT = "Act"
+STUDY = "Study the past"
 CARE = "Set up and look after"
 
 
@@ -43,6 +44,9 @@ COMMANDS: dict[str, Entry] = {
     "reconcile": _entry("reconcile_command", "reconcile_app", LOOK, "Where state and exchange differ, and mending it."),
     "flatten": _entry("flatten_command", "flatten_app", ACT, "Emergency: close everything without the database."),
     "resume": _entry("control_commands", "resume_app", ACT, "Release the kill switch and trade again."),
+    "backtest": _entry(
+        "backtest_command", "backtest_app", STUDY, "What strategies would have made of recorded candles."
+    ),
     "config": _entry("config_commands", "config_app", CARE, "Show a configuration, or describe every key."),
     "data": _entry("data_commands", "data_app", CARE, "Record market data, and play recordings again."),
     "db": _entry("db_commands", "db_app", CARE, "Migrate, check, back up and restore the database."),

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.time import DAY_MS, MINUTE_MS, interval_name, iso
-from trading_engine.marketdata.block import CandleBlock, Float64, Int64, from_units, to_steps, to_ticks
+from trading_engine.marketdata.block import CandleBlock, Float64, Int64, from_units, join, to_steps, to_ticks
 from trading_engine.marketdata.columns import Columns, read_columns
 
 _VALUES = ("open", "high", "low", "close", "volume")
@@ -108,6 +108,16 @@ def open_candles(symbol: str, path: str | Path, instrument: Instrument) -> Candl
     for raw, block in _checked(path, instrument, 0):
         scan.add(raw, block, instrument)
     return CandleFile(symbol, path, instrument, scan.report())
+
+
+def load_candles(symbol: str, path: str | Path, instrument: Instrument) -> tuple[CandleFile, CandleBlock]:
+    """`open_candles`, and every candle in memory, in one pass; raises as it does."""
+    path = Path(path)
+    scan, blocks = _Scan(path), []
+    for raw, block in _checked(path, instrument, 0):
+        scan.add(raw, block, instrument)
+        blocks.append(block)
+    return CandleFile(symbol, path, instrument, scan.report()), join(blocks)
 
 
 class _Scan:

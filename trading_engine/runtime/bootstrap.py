@@ -109,7 +109,7 @@ def prepare(options: RunOptions, environ: Mapping[str, str]) -> Plan:
     source, total = _source(config, options, files, instruments)
     settings = engine_settings(config, instruments)
     filters = filters_of(config, strategies)
-    _check_intervals(strategies, instruments, source.interval_ms, filters)
+    check_intervals(strategies, instruments, source.interval_ms, filters)
     return Plan(config, settings, terms_of(config), source, files, strategies, filters, total)
 
 
@@ -193,12 +193,13 @@ def instrument_of(config: Config, symbol: str, told: Instrument | None = None) -
     return instrument
 
 
-def _check_intervals(
+def check_intervals(
     strategies: Mapping[str, tuple[Strategy, ...]],
     instruments: Mapping[str, Instrument],
     interval_ms: int,
     filters: Filters,
 ) -> None:
+    """ConfigInvalid where a strategy or a filter needs finer candles than these."""
     try:
         Brain(strategies, instruments, interval_ms, filters)
     except ValueError as error:

@@ -1,0 +1,166 @@
+"""`backtest` from the command line: both engines, the shape of its JSON, what it says of bad input."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trading_engine.cli.main import main
+from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, iso
+from trading_engine.marketdata.synth import SyntheticMarket
+from trading_engine.venues.embedded.facts import known_instrument
+
+START_MS = 1_746_316_800_000
+ROWS = 4_000
+END_MS = START_MS + ROWS * MINUTE_MS
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+CONFIG = """\
+mode: live
+venue: binance
+account: main
+symbols: [BTCUSDT, ETHUSDT]
+strategies: [{name: multi_timeframe_long}, {name: trend_vwap}]
+credentials: {key: '${BACKTEST_KEY}', secret: '${BACKTEST_SECRET}'}
+"""
+
+pytestmark = pytest.mark.xdist_group("compiled")  # machine code is made once
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a configuration for real money, candles of two symbols and a funding file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    instruments = {symbol: known for symbol in SYMBOLS if (known := known_instrument(symbol)) is not None}
+    market = SyntheticMarket(3, instruments, START_MS, ROWS)
+    for symbol in SYMBOLS:
+        block = market.history(symbol, END_MS, ROWS)
+        columns = (block.ts, block.open_price, block.high_price, block.low_price, block.close_price, block.base_volume)
+        write_candles(tmp_path / f"{symbol}.csv", zip(*[column.tolist() for column in columns], strict=True))
+    rates = [f"{START_MS + hour * HOUR_MS},0.0001" for hour in range(8, 64, 8)]
+    (tmp_path / "funding.csv").write_text("\n".join(["ts,rate", *rates]) + "\n", encoding="utf-8")
+    (tmp_path / "engine.yaml").write_text(CONFIG, encoding="utf-8")
+    return tmp_path
+
+
+def write_candles(path: Path, rows: Any) -> None:
+    lines = ["ts,open,high,low,close,volume", *(",".join(repr(value) for value in row) for row in rows)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def files(*symbols: str) -> list[str]:
+    return ["--data", *(f"{symbol}={symbol}.csv" for symbol in symbols or SYMBOLS)]
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> Mapping[str, Any]:
+    """The JSON of a backtest that ends well."""
+    capsys.readouterr()
+    assert 0 == main(["backtest", "--config", "engine.yaml", *arguments, "--json"])
+    shape: Mapping[str, Any] = json.loads(capsys.readouterr().out)
+    return shape
+
+
+@pytest.mark.usefixtures("folder")
+def test_both_engines_agree_and_say_the_same_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every trade and the equity; equal inputs give equal results, but for the time it took."""
+    arguments = (*files(), "--funding", "BTCUSDT=funding.csv", "--engine", "both")
+    first = told(capsys, *arguments)
+    assert {"compared": len(first["trades"]), "differences": []} == first["parity"]
+    assert len(first["trades"]) > 10
+    assert first["handed_over"] is None
+    again = told(capsys, *arguments)
+    assert {**first, "timing": None} == {**again, "timing": None}
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_figures_add_up(capsys: pytest.CaptureFixture[str]) -> None:
+    """Start balance and net PnL of all trades are the final balance; the curve begins and ends there."""
+    shape = told(capsys, *files())
+    metrics = shape["metrics"]
+    net = sum(float(trade["net_pnl"]) for trade in shape["trades"])
+    assert float(metrics["final_balance"]) == pytest.approx(float(metrics["initial_balance"]) + net, abs=1e-7)
+    assert [iso(START_MS), metrics["initial_balance"]] == shape["equity_curve"][0]
+    assert iso(END_MS) == shape["equity_curve"][-1][0]
+    assert metrics["total_trades"] == metrics["winning_trades"] + metrics["losing_trades"] == len(shape["trades"])
+    assert 2 * ROWS == shape["dataset"]["rows"]
+    closed = [trade["closed_at"] for trade in shape["trades"]]
+    assert sorted(closed, reverse=True) == closed
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_part_of_the_data_is_traded_with_warm_strategies(capsys: pytest.CaptureFixture[str]) -> None:
+    """From the second day on the signals are those of the whole history; candles outside are not traded."""
+    start = START_MS + DAY_MS
+    part = told(capsys, *files("BTCUSDT"), "--from", iso(start), "--to", iso(start + DAY_MS))
+    assert DAY_MS // MINUTE_MS == part["dataset"]["rows"]
+    assert (iso(start), iso(start + DAY_MS)) == (part["dataset"]["from"], part["dataset"]["to"])
+    assert all(iso(start) <= trade["opened_at"] for trade in part["trades"])
+
+
+@pytest.mark.usefixtures("folder")
+def test_one_strategy_may_be_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    """The others of the configuration are left out, and the hash tells it apart."""
+    every, one = told(capsys, *files()), told(capsys, *files(), "--strategy", "multi_timeframe_long")
+    assert {"multi_timeframe_long"} == {trade["strategy"] for trade in one["trades"]}
+    assert every["config_hash"] != one["config_hash"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_a_person_sees_names_trades_costs_and_agreement(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line a figure, one a strategy and symbol, and the verdict of the comparison."""
+    capsys.readouterr()
+    assert 0 == main(["backtest", "--config", "engine.yaml", *files(), "--engine", "both"])
+    out = capsys.readouterr().out
+    for text in ("start balance   1,000.00", "max drawdown", "fees", "both engines agree on all of", "BTCUSDT"):
+        assert text in out
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_strategy_that_trades_more_than_the_candles_hold_runs_on_the_full_engine(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The fast engine says what it does not model instead of guessing; nothing is called compared."""
+    lines = (folder / "BTCUSDT.csv").read_text(encoding="utf-8").splitlines()
+    thin = [line if row == 0 else line.rpartition(",")[0] + ",0.008" for row, line in enumerate(lines)]
+    (folder / "BTCUSDT.csv").write_text("\n".join(thin) + "\n", encoding="utf-8")
+    config = CONFIG.replace("multi_timeframe_long}", "multi_timeframe_long, settings: {volume_ratio: 0.5}}")
+    (folder / "engine.yaml").write_text(config, encoding="utf-8")
+    capsys.readouterr()
+    assert 0 == main(["backtest", "--config", "engine.yaml", *files("BTCUSDT"), "--engine", "both", "--json"])
+    out, err = capsys.readouterr()
+    shape = json.loads(out)
+    assert "the full engine ran in place of the fast one" in err
+    assert ("full", {"compared": 0, "differences": []}) == (shape["engine"], shape["parity"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([*files(), "--strategy", "momentum"], 2, "--strategy momentum: it is not among the strategies"),
+        (["--data", "SOLUSDT=BTCUSDT.csv"], 2, "SOLUSDT is not among the symbols of engine.yaml"),
+        (["--data", "BTCUSDT=nowhere.csv"], 78, "nowhere.csv"),
+        ([*files("BTCUSDT"), "--funding", "ETHUSDT=funding.csv"], 2, "there is no --data ETHUSDT=FILE for it"),
+        ([*files(), "--from", "2025-06-01", "--to", "2025-05-01"], 2, "is not before --to"),
+        ([*files("BTCUSDT"), "--from", "2030-01-01"], 2, "no candle from 2030-01-01"),
+        ([*files("BTCUSDT"), "--from", "soon"], 2, "--from soon is not a date or time"),
+        (["--data", "BTCUSDT=BTCUSDT.csv", "ETHUSDT=hours.csv"], 78, "expected one interval in all files"),
+        (["--data", "BTCUSDT=broken.csv"], 78, "broken.csv: row 3"),
+        ([*files(), "--leverage", "much"], 2, "--leverage much is not a number"),
+    ],
+)
+def test_bad_input_has_one_line_with_the_value_and_what_was_expected(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, said: str
+) -> None:
+    """And nothing is printed on standard output."""
+    write_candles(folder / "hours.csv", [(START_MS + row * HOUR_MS, 10.0, 10.0, 10.0, 10.0, 1.0) for row in range(9)])
+    broken = [(START_MS + row * MINUTE_MS, 10.0, 10.0, np.nan if row == 2 else 10.0, 10.0, 1.0) for row in range(9)]
+    write_candles(folder / "broken.csv", broken)
+    capsys.readouterr()
+    assert code == main(["backtest", "--config", "engine.yaml", *arguments])
+    out, err = capsys.readouterr()
+    assert "" == out
+    (line,) = [text for text in err.splitlines() if not text.startswith("see `")]
+    assert said in line

@@ -1,0 +1,117 @@
+"""Signals over a whole history: what the live brain says candle by candle, filters included."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from trading_engine.backtest.market import Market, make_market
+from trading_engine.backtest.signals import speak
+from trading_engine.domain.market import Signal
+from trading_engine.domain.time import HOUR_MS, MINUTE_MS
+from trading_engine.marketdata.block import join
+from trading_engine.marketdata.synth import SyntheticMarket
+from trading_engine.runtime.brain import Brain
+from trading_engine.strategy import registry
+from trading_engine.strategy.filters import Filter, RewardRiskFilter, SessionFilter, TrendFilter, VolumeFilter
+from trading_engine.venues.embedded.facts import known_instrument
+
+START_MS = 1_746_316_800_000
+ROWS = 4_000
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+INSTRUMENTS = {symbol: known for symbol in SYMBOLS if (known := known_instrument(symbol)) is not None}
+FILTERS: Mapping[str, tuple[Filter, ...]] = {
+    "multi_timeframe_long": (
+        TrendFilter(HOUR_MS, 20),
+        SessionFilter(((300, 1_200),)),
+        TrendFilter(15 * MINUTE_MS, 30, "BTCUSDT"),
+        RewardRiskFilter(1.5),
+        VolumeFilter(5 * MINUTE_MS, 20, 0.7),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def market() -> Market:
+    """Two symbols, not quite three days."""
+    source = SyntheticMarket(3, INSTRUMENTS, START_MS, ROWS)
+    held = {symbol: source.history(symbol, START_MS + ROWS * MINUTE_MS, ROWS) for symbol in SYMBOLS}
+    return make_market({symbol: join([block]) for symbol, block in held.items()}, (), MINUTE_MS)
+
+
+STRATEGIES = {
+    symbol: tuple(registry.create(name, {}) for name in ("trend_vwap", "multi_timeframe_long")) for symbol in SYMBOLS
+}
+
+
+@pytest.fixture(scope="module")
+def live(market: Market) -> Mapping[str, list[Signal]]:
+    """What a brain says, without filters and with them."""
+    return {"plain": told_live(market, {}), "filtered": told_live(market, FILTERS)}
+
+
+def told_live(market: Market, filters: Mapping[str, tuple[Filter, ...]]) -> list[Signal]:
+    """What a brain says that is fed with the same candles one instant after the other."""
+    brain = Brain(STRATEGIES, INSTRUMENTS, MINUTE_MS, filters)
+    return [signal for batch in market.source(()).batches() for signal in brain.signals(batch.candles)]
+
+
+def told_at_once(market: Market, filters: Mapping[str, tuple[Filter, ...]]) -> list[Signal]:
+    heard = speak(market, STRATEGIES, INSTRUMENTS, filters).signals(market)
+    return [signal for at in sorted(heard) for signal in heard[at]]
+
+
+def plain(signals: list[Signal]) -> list[Signal]:
+    """In one order, without what floats of another order of adding may tell otherwise in their last digits."""
+    rounded = [
+        replace(
+            signal,
+            confidence=round(signal.confidence, 9),
+            explanation=(),
+            refusals=tuple(text.partition(":")[0] for text in signal.refusals),
+        )
+        for signal in signals
+    ]
+    return sorted(rounded, key=lambda signal: (signal.candle_ts_ms, signal.symbol, signal.strategy))
+
+
+@pytest.mark.parametrize("name", ["plain", "filtered"])
+def test_what_is_said_of_a_history_is_what_is_said_live(
+    market: Market, live: Mapping[str, list[Signal]], name: str
+) -> None:
+    """The same signals, refused by the same filters."""
+    expected = plain(live[name])
+    assert len(expected) > 20
+    assert expected == plain(told_at_once(market, FILTERS if name == "filtered" else {}))
+
+
+def test_every_filter_has_refused_something_and_let_something_pass(live: Mapping[str, list[Signal]]) -> None:
+    """Otherwise the comparison above would show nothing."""
+    assert not any(signal.refusals for signal in live["plain"])
+    named = {text.partition(":")[0] for signal in live["filtered"] for text in signal.refusals}
+    assert {"trend", "session", "reference", "volume"} <= named
+    entries = [signal for signal in live["filtered"] if signal.side is not None and signal.strategy in FILTERS]
+    assert 0 < sum(not signal.refusals for signal in entries) < len(entries)
+
+
+def test_a_refused_entry_has_no_side_in_the_arrays_and_keeps_its_exit(market: Market) -> None:
+    """Both engines see the same: nothing to open, and what closes a position as before."""
+    free, bound = speak(market, STRATEGIES, INSTRUMENTS), speak(market, STRATEGIES, INSTRUMENTS, FILTERS)
+    rows = list(bound.refused)
+    assert rows
+    assert {0} == set(bound.table.side[rows].tolist())
+    assert 0 not in free.table.side[rows].tolist()
+    assert free.table.exit_side.tolist() == bound.table.exit_side.tolist()
+
+
+def test_signals_before_the_part_that_is_traded_are_left_out(market: Market) -> None:
+    """The same as those of the whole history from there on: what lies before has warmed the strategies up."""
+    half = ROWS // 2
+    blocks = {symbol: block.part(half, ROWS) for symbol, block in zip(market.symbols, market.blocks, strict=True)}
+    later = make_market(blocks, (), MINUTE_MS)
+    whole = speak(market, STRATEGIES, INSTRUMENTS, FILTERS)
+    kept = whole.within(later).signals(later)
+    expected = {at: said for at, said in whole.signals(market).items() if at > later.first_ms}
+    assert 0 < len(expected) < len(whole.signals(market))
+    assert expected == kept
+    assert whole.within(market) is whole

@@ -1,0 +1,291 @@
+"""One backtest, from a configuration and files of candles to a result.
+
+What belongs here: reading and checking what it needs, asking the strategies, running one engine or both. What does
+not: the engines (fast, full), figures (metrics), what a person sees (cli, report).
+
+The configuration is the one that trades: its account, its costs and its limits are those of `paper`, whatever its mode.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+import trading_engine
+from trading_engine import __version__
+from trading_engine.backtest import compiled
+from trading_engine.backtest.fast import NeedsFullEngine, run_fast
+from trading_engine.backtest.full import run_full
+from trading_engine.backtest.market import Market, make_market
+from trading_engine.backtest.metrics import Metrics, measure
+from trading_engine.backtest.result import Difference, Outcome, ambiguous, compare
+from trading_engine.backtest.signals import Spoken, speak
+from trading_engine.config.model import Config
+from trading_engine.config.show import config_hash
+from trading_engine.core.settings import EngineSettings
+from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.domain.instrument import Instrument
+from trading_engine.domain.market import FundingRate
+from trading_engine.domain.time import iso
+from trading_engine.marketdata.block import CandleBlock
+from trading_engine.marketdata.candle_file import CandleFile, Gap, load_candles
+from trading_engine.marketdata.funding_file import read_funding
+from trading_engine.runtime import bootstrap, strategy_setup
+from trading_engine.runtime.bootstrap import RunOptions
+from trading_engine.venues.embedded.account import Terms
+
+_SOURCES = ("backtest", "core", "domain", "marketdata", "rules", "strategy", "venues/embedded")
+_FOREVER_MS = 1 << 60
+
+OnProgress = Callable[[int, int], None]
+
+
+class Engine(StrEnum):
+    """Which of the two runs."""
+
+    FAST = "fast"
+    FULL = "full"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is asked for.
+
+    data, funding    files by symbol
+    strategy         only this one of the configuration's, all where it is empty
+    from_ms, to_ms   candles that open in [from_ms, to_ms) are traded; what lies before warms the strategies up
+    overrides        values of the configuration by their dotted keys
+    """
+
+    config_path: Path
+    data: Mapping[str, Path]
+    funding: Mapping[str, Path] = field(default_factory=dict)
+    strategy: str = ""
+    from_ms: int = 0
+    to_ms: int = _FOREVER_MS
+    engine: Engine = Engine.FAST
+    overrides: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """Both engines side by side; `compared` counts trades."""
+
+    compared: int
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time went, in seconds; `compile_s` is compiling the loop, or loading it where that was done before."""
+
+    load_s: float
+    indicators_s: float
+    compile_s: float
+    run_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finished:
+    """A backtest that has run.
+
+    outcome      of the engine that was asked for, of the fast one where it was both
+    ambiguous    trades whose last candle held their stop and their target: the worse came first
+    handed_over  why the full engine ran in place of the fast one, empty where it did not
+    digest       hash of every candle and settlement that was traded
+    gaps         missing candles by symbol
+    """
+
+    config: Config
+    config_hash: str
+    code_version: str
+    settings: EngineSettings
+    terms: Terms
+    market: Market
+    outcome: Outcome
+    metrics: Metrics
+    ambiguous: int
+    parity: Parity | None
+    handed_over: str
+    digest: str
+    gaps: Mapping[str, tuple[Gap, ...]]
+    timing: Timing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """Everything a backtest is made of, checked."""
+
+    config: Config
+    settings: EngineSettings
+    terms: Terms
+    market: Market
+    rates: Sequence[FundingRate]
+    spoken: Spoken
+    gaps: Mapping[str, tuple[Gap, ...]]
+    load_s: float
+    indicators_s: float
+
+
+def run_job(job: Job, environ: Mapping[str, str], on_progress: OnProgress | None = None) -> Finished:
+    """Do it; ConfigInvalid with one line for everything in configuration, strategies or data that is wrong.
+
+    on_progress   told by the full engine how many candles are done, and the market's time
+    """
+    ground = prepare(job, environ)
+    began = time.perf_counter()
+    fast, compile_s, handed_over = (None, 0.0, "") if job.engine is Engine.FULL else _fast(ground)
+    full = _full(ground, on_progress) if fast is None or job.engine is Engine.BOTH else None
+    run_s = time.perf_counter() - began - compile_s
+    outcome = fast or full
+    assert outcome is not None  # noqa: S101 - one of the two has run
+    parity = None
+    if job.engine is Engine.BOTH:
+        parity = Parity(len(full.trades), tuple(compare(fast, full))) if fast and full else Parity(0, ())
+    market = ground.market
+    return Finished(
+        config=ground.config,
+        config_hash=config_hash(ground.config),
+        code_version=code_version(),
+        settings=ground.settings,
+        terms=ground.terms,
+        market=market,
+        outcome=outcome,
+        metrics=measure(outcome, market.first_ms, market.last_ms),
+        ambiguous=ambiguous(outcome, market, ground.settings.instruments),
+        parity=parity,
+        handed_over=handed_over,
+        digest=market.digest(ground.settings.instruments),
+        gaps=ground.gaps,
+        timing=Timing(ground.load_s, ground.indicators_s, compile_s, run_s),
+    )
+
+
+def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
+    """Read and check configuration, strategies and data, and ask the strategies; raises as `run_job`."""
+    began = time.perf_counter()
+    options = RunOptions(job.config_path, overrides={**job.overrides, "mode": "paper"})
+    config = _only(bootstrap.configuration(options, environ), job)
+    symbols = _symbols(config, job)
+    instruments = {symbol: bootstrap.instrument_of(config, symbol) for symbol in symbols}
+    files, whole = _read(job, symbols, instruments)
+    interval_ms = _interval(files)
+    strategies = strategy_setup.strategies_of(config, symbols)
+    settings = bootstrap.engine_settings(config, instruments)
+    filters = strategy_setup.filters_of(config, strategies)
+    bootstrap.check_intervals(strategies, instruments, interval_ms, filters)
+    traded = {symbol: _part(block, job, interval_ms) for symbol, block in whole.items()}
+    _require_candles(traded, files, job)
+    rates = _rates(job, traded, interval_ms)
+    market = make_market(traded, rates, interval_ms)
+    loaded = time.perf_counter()
+    spoken = speak(make_market(whole, (), interval_ms), strategies, instruments, filters).within(market)
+    told = time.perf_counter()
+    gaps = {file.symbol: file.report.gaps for file in files}
+    terms = bootstrap.terms_of(config)
+    return Ground(config, settings, terms, market, rates, spoken, gaps, loaded - began, told - loaded)
+
+
+def code_version() -> str:
+    """The version, and a hash of every source file that a result depends on."""
+    told = hashlib.sha256()
+    root = Path(trading_engine.__file__).parent
+    for folder in _SOURCES:
+        for path in sorted((root / folder).rglob("*.py")):
+            told.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return f"{__version__}+{told.hexdigest()[:12]}"
+
+
+def _fast(ground: Ground) -> tuple[Outcome | None, float, str]:
+    """What the fast engine makes of it, the time its compilation took, and why it makes nothing of it."""
+    began = time.perf_counter()
+    loop = compiled.ready_loop()
+    compile_s = time.perf_counter() - began
+    deposit = ground.config.paper.balance
+    try:
+        outcome = run_fast(ground.market, ground.spoken, ground.settings, ground.terms, deposit, loop)
+    except NeedsFullEngine as error:
+        return None, compile_s, str(error)
+    return outcome, compile_s, ""
+
+
+def _full(ground: Ground, on_progress: OnProgress | None) -> Outcome:
+    deposit = ground.config.paper.balance
+    return run_full(ground.market, ground.rates, ground.spoken, ground.settings, ground.terms, deposit, on_progress)
+
+
+def _only(config: Config, job: Job) -> Config:
+    """The configuration with the chosen strategy alone."""
+    if not job.strategy:
+        return config
+    chosen = [item for item in config.strategies if item.name == job.strategy]
+    if not chosen:
+        names = ", ".join(item.name for item in config.strategies)
+        raise ConfigInvalid(
+            f"--strategy {job.strategy}: it is not among the strategies of {job.config_path} ({names}); add it there",
+            exit_code=2,
+        )
+    return config.model_copy(update={"strategies": tuple(chosen)})
+
+
+def _symbols(config: Config, job: Job) -> tuple[str, ...]:
+    unknown = sorted(set(job.data) - set(config.symbols))
+    if unknown:
+        raise ConfigInvalid(
+            f"--data {unknown[0]}=…: {unknown[0]} is not among the symbols of {job.config_path}"
+            f" ({', '.join(config.symbols)}); add it there",
+            exit_code=2,
+        )
+    lonely = sorted(set(job.funding) - set(job.data))
+    if lonely:
+        raise ConfigInvalid(f"--funding {lonely[0]}=…: there is no --data {lonely[0]}=FILE for it", exit_code=2)
+    return tuple(symbol for symbol in config.symbols if symbol in job.data)
+
+
+def _read(
+    job: Job, symbols: Sequence[str], instruments: Mapping[str, Instrument]
+) -> tuple[list[CandleFile], dict[str, CandleBlock]]:
+    files, whole = [], {}
+    for symbol in symbols:
+        file, whole[symbol] = load_candles(symbol, job.data[symbol], instruments[symbol])
+        files.append(file)
+    return files, whole
+
+
+def _interval(files: Sequence[CandleFile]) -> int:
+    first = files[0]
+    for other in files[1:]:
+        if other.interval_ms != first.interval_ms:
+            raise ConfigInvalid(
+                f"{other.path}: candles of {other.interval_ms} ms beside {first.path} with {first.interval_ms} ms;"
+                " expected one interval in all files"
+            )
+    return first.interval_ms
+
+
+def _part(block: CandleBlock, job: Job, interval_ms: int) -> CandleBlock:
+    """The candles that are traded: from the first one that opens in the span to the last that has closed in it."""
+    start, stop = block.ts.searchsorted((job.from_ms, job.to_ms - interval_ms + 1))
+    return block.part(int(start), int(max(start, stop)))
+
+
+def _require_candles(traded: Mapping[str, CandleBlock], files: Sequence[CandleFile], job: Job) -> None:
+    for file in files:
+        if not traded[file.symbol].rows:
+            span = f"{iso(file.first_ts)} to {iso(file.last_ts + file.interval_ms)}"
+            until = "" if job.to_ms >= _FOREVER_MS else f" before {iso(job.to_ms)}"
+            raise ConfigInvalid(
+                f"{file.path}: no candle from {iso(job.from_ms)} on{until}; it holds {span}", exit_code=2
+            )
+
+
+def _rates(job: Job, traded: Mapping[str, CandleBlock], interval_ms: int) -> tuple[FundingRate, ...]:
+    """The settlements within the candles of each symbol."""
+    return tuple(
+        rate
+        for symbol, path in job.funding.items()
+        for rate in read_funding(symbol, path, int(traded[symbol].ts[0]), int(traded[symbol].ts[-1]) + interval_ms)
+    )

@@ -1,0 +1,281 @@
+"""`backtest`: what the configured strategies would have made of recorded candles.
+
+What belongs here: the command and what it shows. What does not: the engines and their figures (backtest).
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from trading_engine.backtest.job import Engine, Finished, Job, run_job
+from trading_engine.backtest.result import Trade
+from trading_engine.cli import backtest_shapes, shapes, table, text
+from trading_engine.cli.arguments import ConfigOption, JsonOption, overrides, parse_pairs, parse_time
+from trading_engine.cli.failure import DONE, FINDINGS, usage
+from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.text import DASH, count
+from trading_engine.domain import money
+from trading_engine.domain.money import ZERO
+
+backtest_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+
+_EPILOG = """\
+Examples:
+
+trading-engine backtest --config configs/paper.yaml --data BTCUSDT=btc.parquet
+
+trading-engine backtest --config configs/paper.yaml --data BTCUSDT=btc.parquet ETHUSDT=eth.parquet
+--funding BTCUSDT=funding.parquet --from 2025-05-10 --to 2025-06-10
+
+trading-engine backtest --config configs/paper.yaml --data BTCUSDT=btc.parquet --engine both
+
+What lies before --from warms the strategies up. --engine both compares every
+trade of the two engines; a difference is exit code 1.
+"""
+_FIGURES = (Column(""), Column("", is_number=True), Column(""))
+_GROUPS = (
+    Column("STRATEGY"),
+    Column("SYMBOL"),
+    Column("TRADES", is_number=True),
+    Column("WON", is_number=True),
+    Column("WON %", is_number=True),
+    Column("FEES", is_number=True, gives_way=1),
+    Column("FUNDING", is_number=True, gives_way=2),
+    Column("NET PNL", is_number=True),
+    Column("MEAN R", is_number=True),
+)
+_DIFFERENCES = (Column("POSITION"), Column("FIELD"), Column("FAST"), Column("FULL"))
+_SHOWN = 20
+
+
+@backtest_app.command(epilog=_EPILOG)
+def backtest(
+    *,
+    config: ConfigOption,
+    data: Annotated[
+        list[str],
+        typer.Option(
+            "--data",
+            metavar="SYMBOL=FILE",
+            help="Recorded candles (Parquet or CSV: ts open high low close volume). Once for each symbol.",
+            show_default=False,
+        ),
+    ],
+    funding: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--funding",
+            metavar="SYMBOL=FILE",
+            help="Recorded funding rates (Parquet or CSV: ts rate) of a symbol that has candles.",
+            show_default=False,
+        ),
+    ] = None,
+    strategy: Annotated[
+        str, typer.Option("--strategy", metavar="NAME", help="Only this one of the configuration's.")
+    ] = "",
+    from_time: Annotated[
+        str, typer.Option("--from", metavar="DATE", help="First candle to trade on (UTC).", show_default=False)
+    ] = "",
+    to_time: Annotated[
+        str, typer.Option("--to", metavar="DATE", help="Trade on candles that end by then (UTC).", show_default=False)
+    ] = "",
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="fast: compiled arrays; full: the live code; both: compared.")
+    ] = Engine.FAST,
+    leverage: Annotated[
+        str | None, typer.Option("--leverage", metavar="X", help="Instead of the configuration's.")
+    ] = None,
+    risk_pct: Annotated[
+        str | None, typer.Option("--risk-pct", metavar="PCT", help="Instead of the configuration's.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Trade recorded candles with the configured strategies, costs and limits.
+
+    The rules are those of the live engine: the same decisions, sizes, stops and
+    limits, filled by the embedded exchange of paper trading. Nothing is written.
+    """
+    span = _span(from_time, to_time)
+    job = Job(
+        config,
+        parse_pairs("--data", data),
+        parse_pairs("--funding", funding),
+        strategy,
+        *span,
+        engine,
+        overrides(mode=None, symbols=None, leverage=leverage, risk_pct=risk_pct),
+    )
+    with _bar(engine) as progress:
+        done = run_job(job, os.environ, progress)
+    if done.handed_over:
+        typer.echo(f"note: the full engine ran in place of the fast one: {done.handed_over}", err=True)
+    if as_json:
+        typer.echo(shapes.dump(backtest_shapes.result(done)))
+    else:
+        _show(done)
+    return FINDINGS if done.parity and done.parity.differences else DONE
+
+
+def _span(from_time: str, to_time: str) -> tuple[int, int]:
+    first = parse_time("--from", from_time) if from_time else 0
+    last = parse_time("--to", to_time) if to_time else 1 << 60
+    if first >= last:
+        raise usage(f"--from {from_time} is not before --to {to_time}")
+    return first, last
+
+
+def _show(done: Finished) -> None:
+    out = table.console()
+    market, gaps = done.market, sum(gap.missing for gaps in done.gaps.values() for gap in gaps)
+    missing = f", {count(gaps, 'candle')} missing" if gaps else ""
+    table.say(
+        out,
+        f"{', '.join(market.symbols)}: {text.moment(market.first_ms)} to {text.moment(market.last_ms)} UTC,"
+        f" {count(market.rows, 'candle')}{missing}",
+    )
+    _show_figures(out, done)
+    if done.outcome.trades:
+        table.say(out, "")
+        _show_groups(out, done.outcome.trades)
+    table.say(out, "")
+    _show_parity(out, done)
+    timing = done.timing
+    table.say(
+        out,
+        f"{done.outcome.engine} engine · data {timing.load_s:.2f} s, strategies {timing.indicators_s:.2f} s,"
+        f" compiler {timing.compile_s:.2f} s, run {timing.run_s:.3f} s · data {done.digest[:12]},"
+        f" config {done.config_hash}, code {done.code_version}",
+        table.ASIDE,
+    )
+
+
+def _show_figures(out: Console, done: Finished) -> None:
+    told, made = done.metrics, done.outcome
+    costs = f"gross {text.signed(told.gross_pnl)}, fees {text.amount(told.fees)}, funding {text.signed(told.funding)}"
+    equity = made.balance + made.unrealized
+    rows: list[list[Cell | str]] = [
+        ["start balance", text.amount(told.initial_balance), ""],
+        [
+            "final balance",
+            text.amount(told.final_balance),
+            f"equity {text.amount(equity)}, {_open(told.open_positions)}",
+        ],
+        ["net PnL", table.pnl(told.total_pnl), costs],
+        ["of the balance", _percent(told.total_pnl_pct), f"a year at this pace {_percent(told.cagr_pct).text}"],
+        [
+            "max drawdown",
+            _percent(told.max_drawdown_pct),
+            f"longest {text.duration(int(told.max_drawdown_hours * 3_600_000))}",
+        ],
+        [
+            "Sharpe",
+            _ratio(told.sharpe_ratio),
+            f"Sortino {_ratio(told.sortino_ratio)}, Calmar {_ratio(told.calmar_ratio)}",
+        ],
+        ["trades", text.number(Decimal(told.total_trades)), _won(done)],
+        [
+            "exposure",
+            _percent(told.exposure_pct, is_signed=False),
+            f"turnover {told.turnover:,.1f} × the start balance",
+        ],
+    ]
+    if done.ambiguous:
+        which = "ended in a candle with both their stop and their target; the worse was taken"
+        rows.append(["ambiguous", text.number(Decimal(done.ambiguous)), which])
+    table.show(out, _FIGURES, rows, has_heading=False)
+
+
+def _open(many: int) -> str:
+    return f"{count(many, 'position')} open" if many else "flat"
+
+
+def _percent(value: float | None, *, is_signed: bool = True) -> Cell:
+    if value is None:
+        return Cell(DASH)
+    exact = money.from_float(value)
+    told = text.percent(exact, 2)
+    if not is_signed:
+        return Cell(told)
+    return Cell(("+" if value > 0 else "") + told, table.GOOD if value > 0 else table.BAD if value < 0 else "")
+
+
+def _ratio(value: float | None) -> str:
+    return DASH if value is None else text.signed(money.from_float(value))
+
+
+def _won(done: Finished) -> str:
+    told = done.metrics
+    if told.win_rate is None:
+        return "none closed"
+    parts = [f"{told.winning_trades} won, {told.losing_trades} lost", f"win rate {told.win_rate:.1f} %"]
+    if told.profit_factor is not None:
+        parts.append(f"profit factor {told.profit_factor:.2f}")
+    return ", ".join(parts)
+
+
+def _show_groups(out: Console, trades: Sequence[Trade]) -> None:
+    groups: dict[tuple[str, str], list[Trade]] = {}
+    for trade in trades:
+        groups.setdefault((trade.strategy, trade.symbol), []).append(trade)
+    rows = [_group_row(*key, groups[key]) for key in sorted(groups)]
+    if len(rows) > 1:
+        rows.append(_group_row("all", "", trades))
+    table.show(out, _GROUPS, rows)
+
+
+def _group_row(strategy: str, symbol: str, trades: Sequence[Trade]) -> list[Cell | str]:
+    won = sum(trade.net_pnl > 0 for trade in trades)
+    multiples = [trade.r_multiple for trade in trades if trade.r_multiple is not None]
+    return [
+        strategy,
+        symbol,
+        text.number(Decimal(len(trades))),
+        text.number(Decimal(won)),
+        f"{won / len(trades) * 100:.1f}",
+        text.amount(sum((trade.fees for trade in trades), ZERO)),
+        text.signed(sum((trade.funding for trade in trades), ZERO)),
+        table.pnl(sum((trade.net_pnl for trade in trades), ZERO)),
+        table.pnl(money.ratio(sum(multiples, ZERO), Decimal(len(multiples))) if multiples else None),
+    ]
+
+
+def _show_parity(out: Console, done: Finished) -> None:
+    parity = done.parity
+    if parity is None:
+        return
+    if done.handed_over:
+        table.say(out, "nothing was compared: only the full engine ran", table.ATTENTION)
+    elif not parity.differences:
+        table.say(out, f"both engines agree on all of {count(parity.compared, 'trade')} and the equity", table.GOOD)
+    else:
+        rows = [[one.position or DASH, one.field, one.fast, one.full] for one in parity.differences[:_SHOWN]]
+        table.show(out, _DIFFERENCES, rows)
+        more = len(parity.differences) - len(rows)
+        told = (
+            f"{count(len(parity.differences), 'difference')} between the engines{f', {more} not shown' if more else ''}"
+        )
+        table.say(out, told, table.BAD)
+
+
+@contextmanager
+def _bar(engine: Engine) -> Iterator[Callable[[int, int], None] | None]:
+    """How far the full engine is, on stderr where somebody watches."""
+    if engine is Engine.FAST or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - as in simulate
+
+    columns = (SpinnerColumn(), TextColumn("full engine: {task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task("…", total=None)
+
+        def show(done: int, now_ms: int) -> None:
+            bar.update(task, description=f"{done:,} candles, {text.moment(now_ms)}")
+
+        yield show
