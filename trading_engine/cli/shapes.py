@@ -10,6 +10,7 @@ exist is null.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
+from typing import TYPE_CHECKING
 
 from trading_engine.core.state import ForeignHolding
 from trading_engine.domain import money
@@ -19,7 +20,9 @@ from trading_engine.domain.orders import Order
 from trading_engine.domain.position import Position
 from trading_engine.domain.time import SECOND_MS, iso
 from trading_engine.ports import GateStatus, LimitStatus
-from trading_engine.store.read_models import Trade
+
+if TYPE_CHECKING:  # its database library costs more than everything else here
+    from trading_engine.store.read_models import Trade
 
 Row = dict[str, object]
 
@@ -85,7 +88,7 @@ def r_multiple(item: Position, open_pnl: Decimal | None) -> Decimal | None:
     return None if open_pnl is None else item.r_multiple(money.add(item.net_pnl, open_pnl))
 
 
-def trade(item: Trade) -> Row:
+def trade(item: "Trade") -> Row:
     """One element of `trades --json`: a closed position."""
     return {
         "position_id": item.position_id,

@@ -119,8 +119,16 @@ def is_prompt(order: Order) -> bool:
 
 
 def _next_poll_ms(draft: Draft, order: Order) -> int:
-    """The pause between two questions grows with the order's age."""
-    return draft.ts_ms + max(draft.settings.execution.poll_ms, (draft.ts_ms - order.created_ms) // 2)
+    """The pause between two questions grows with the order's age.
+
+    Not beyond what leaves time to protect what an entry has filled meanwhile: the stream may have lost that fill.
+    """
+    execution = draft.settings.execution
+    pause_ms = max(execution.poll_ms, (draft.ts_ms - order.created_ms) // 2)
+    if order.purpose is Purpose.ENTRY:
+        longest_ms = max(execution.stop_confirmation_ms - 2 * execution.poll_ms, execution.poll_ms)
+        pause_ms = min(pause_ms, longest_ms)
+    return draft.ts_ms + pause_ms
 
 
 def _look_later(draft: Draft, order: Order) -> None:
