@@ -53,7 +53,7 @@ if [[ "${1:-}" == test ]]; then
         "$python" -m pytest "${core[@]}" \
             --cov=trading_engine.domain --cov=trading_engine.rules --cov=trading_engine.core \
             --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
-        "$python" -m pytest "${core[@]/#/--ignore=}" --ignore=tests/sim --ignore=tests/e2e
+        "$python" -m pytest -n 3 "${core[@]/#/--ignore=}" --ignore=tests/sim --ignore=tests/e2e
         set -- tests/sim tests/e2e
     fi
     exec "$python" -m pytest "$@"

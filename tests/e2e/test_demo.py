@@ -15,6 +15,8 @@ from e2e_tools import ROOT, Done, ask, audit_failures, call, journal, query
 CANDLES = 4_000
 SEED = ["--seed", "7"]
 
+pytestmark = pytest.mark.xdist_group("demo")  # one run for all of them
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Done]:
