@@ -100,7 +100,7 @@ def sortino(returns: Sequence[float]) -> float | None:
 
     The downside deviation is the root of the mean square of all daily returns, with gains taken as 0.
     """
-    if not returns:
+    if len(returns) < 2:
         return None
     downside = math.sqrt(math.fsum(min(one, 0.0) ** 2 for one in returns) / len(returns))
     return fmean(returns) / downside * math.sqrt(DAYS_A_YEAR) if downside > _NOISE else None
