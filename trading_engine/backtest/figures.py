@@ -95,6 +95,14 @@ def sharpe(returns: Sequence[float]) -> float | None:
     return fmean(returns) / deviation * math.sqrt(DAYS_A_YEAR) if deviation > _NOISE else None
 
 
+def sharpe_error(returns: Sequence[float]) -> float | None:
+    """One standard error of that ratio for independent returns: √((1 + s² / 2) / n) × √365, s of one day (Lo 2002)."""
+    ratio = sharpe(returns)
+    if ratio is None:
+        return None
+    return math.sqrt((1 + (ratio / math.sqrt(DAYS_A_YEAR)) ** 2 / 2) / len(returns)) * math.sqrt(DAYS_A_YEAR)
+
+
 def sortino(returns: Sequence[float]) -> float | None:
     """Mean / downside deviation × √365 (Sortino and van der Meer 1991).
 

@@ -61,6 +61,7 @@ class Metrics:
     longest_drawdown_hours   longest time from a high until it was reached again, or to the end
     volatility_pct           standard deviation (n − 1) of daily returns × √365
     sharpe_ratio             mean / standard deviation (n − 1) of daily returns × √365 (Sharpe 1994)
+    sharpe_error             one standard error of it, were the days independent (Lo 2002)
     sortino_ratio            the same with the downside deviation against 0 over all days (Sortino, van der Meer 1991)
     calmar_ratio             cagr_pct / −max_drawdown_pct, over the whole run (Young 1991, there over three years)
     exposure_pct             share of the time with a trade open, symbols together counting once
@@ -102,6 +103,7 @@ class Metrics:
     longest_drawdown_hours: float
     volatility_pct: float | None
     sharpe_ratio: float | None
+    sharpe_error: float | None
     sortino_ratio: float | None
     calmar_ratio: float | None
     exposure_pct: float
@@ -163,6 +165,7 @@ def measure(outcome: Outcome, first_ms: int, last_ms: int, held: Sequence[Sample
         longest_drawdown_hours=fall.longest_ms / HOUR_MS,
         volatility_pct=figures.volatility_pct(returns),
         sharpe_ratio=figures.sharpe(returns),
+        sharpe_error=figures.sharpe_error(returns),
         sortino_ratio=figures.sortino(returns),
         calmar_ratio=cagr / -fall.pct if cagr is not None and fall.pct < 0 else None,
         exposure_pct=_exposed_ms(trades) / (last_ms - first_ms) * 100 if last_ms > first_ms else 0.0,

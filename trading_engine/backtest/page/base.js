@@ -30,9 +30,13 @@ const tradeById = new Map(trades.map((trade) => [trade.position_id, trade]));
 const minus = (text) => text.replace("-", "−");
 const fixed = (value, digits) =>
   minus(value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
-const signed = (value, digits = 2) => (value > 0 ? "+" : "") + fixed(value, digits);
+const signed = (value, digits = 2) => {
+  const text = fixed(value, digits);
+  return /[1-9]/.test(text) ? (value > 0 ? "+" : "") + text : text.replace("−", "");
+};
 const percent = (value) => `${signed(value)} %`;
 const tone = (value) => (Math.abs(value) < 0.005 ? "flat" : value > 0 ? "gain" : "loss");
+const words = (text) => text.replace("_", " ");
 const digitsOf = (text) => (text.split(".")[1] || "").length;
 
 /** `4 May 2025 03:48` in UTC. */

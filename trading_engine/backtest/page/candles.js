@@ -1,8 +1,12 @@
 // Candles with entries, exits, stops and targets.
 
+const data = readJson("candle-data");
+const priceDigits = new Map(data.symbols.map(({ symbol, tick }) => [symbol, digitsOf(tick)]));
+/** A price to the digits of its symbol; a mean of fills may have more. */
+const price = (trade, name) => fixed(Number(trade[name]), priceDigits.get(trade.symbol));
+
 const showTrade = (() => {
   const canvas = byId("candle-chart"), told = byId("candle-told"), chooser = byId("chart-symbol");
-  const data = readJson("candle-data");
   const { coarse_ms: coarseMs, fine_ms: fineMs } = data;
   const decoded = new Map();
   let symbol = "", chosen = null;
@@ -12,7 +16,7 @@ const showTrade = (() => {
     const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
     const columns = Array.from({ length: 5 }, () => new Float64Array(count));
     const [ts, open, high, low, close] = columns;
-    let place = 0, last = first, price = 0;
+    let place = 0, last = first, latest = 0;
     const number = () => {
       let value = 0, weight = 1;
       for (;;) {
@@ -29,11 +33,11 @@ const showTrade = (() => {
     for (let at = 0; at < count; at += 1) {
       last += number() * interval;
       ts[at] = last;
-      open[at] = price + change();
+      open[at] = latest + change();
       close[at] = open[at] + change();
       high[at] = Math.max(open[at], close[at]) + number();
       low[at] = Math.min(open[at], close[at]) - number();
-      price = close[at];
+      latest = close[at];
     }
     return { ts, open, high, low, close, interval };
   }
@@ -188,7 +192,7 @@ const showTrade = (() => {
   function story(trade) {
     const multiple = trade.r === null ? "" : ` (${signed(trade.r)} R)`, guess = trade.ambiguous ? ", ambiguous" : "";
     return `${trade.position_id} ${trade.side} ${trade.symbol}, ${trade.strategy}: ${moment(trade.opened)} at ` +
-      `${trade.entry_price} → ${moment(trade.closed)} at ${trade.exit_price}, ${trade.close_reason.replace("_", " ")}` +
+      `${price(trade, "entry_price")} → ${moment(trade.closed)} at ${price(trade, "exit_price")}, ${words(trade.close_reason)}` +
       `${guess}: ${signed(trade.net)}${multiple}`;
   }
 

@@ -173,7 +173,7 @@ class Chart {
   times(pen, height) {
     pen.fillStyle = ink("muted");
     pen.textAlign = "center";
-    for (const { at, text } of timeTicks(this.from, this.to, Math.max(this.width / 84, 2))) {
+    for (const { at, text } of timeTicks(this.from, this.to, Math.max(this.width / 64, 2))) {
       const x = this.x(at);
       if (x > 14 && x < this.width - 10) pen.fillText(text, x, height - 8);
     }
@@ -210,7 +210,7 @@ function values(pen, band, width, write) {
   pen.lineWidth = 1;
   for (let value = Math.ceil(band.low / step) * step; value <= band.high; value += step) {
     const y = Math.round(band.y(value)) + 0.5;
-    if (y < band.top + 4 || y > band.top + band.height - 4) continue;
+    if (y < band.top + 7 || y > band.top + band.height - 7) continue;
     pen.strokeStyle = ink("line");
     line(pen, 0, y, width, y);
     pen.fillStyle = ink("muted");

@@ -44,7 +44,7 @@
     const lists = showsHeld.checked ? [equity, held] : [equity];
     const seen = lists.map((list) => bounds(list, low, high));
     const top = scale(Math.min(...seen.map((pair) => pair[0])), Math.max(...seen.map((pair) => pair[1])), 0, box.height * 0.68);
-    const bottom = scale(Math.min(bounds(drawdown, low, high)[0], -0.1), 0, box.height * 0.72, box.height * 0.28);
+    const bottom = scale(Math.min(bounds(drawdown, low, high)[0], -0.01), 0, box.height * 0.73, box.height * 0.27);
     values(pen, top, box.width, (value, step) => fixed(value, Math.min(digitsFor(step), 2)));
     values(pen, bottom, box.width, (value, step) => `${fixed(value, Math.min(digitsFor(step), 2))} %`);
     pen.save();

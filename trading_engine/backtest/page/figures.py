@@ -96,6 +96,7 @@ _ROWS = (
         "deepest fall of the buy-and-hold line",
         is_result=True,
     ),
+    Figure("sharpe_error", "Error of Sharpe", words.ratio, "one standard error, were the days independent"),
     Figure("volatility_pct", "Volatility", words.share, "deviation of daily returns × √365"),
     Figure("total_trades", "Closed trades", "{:,}".format, "positions that were opened and closed"),
     Figure("winning_trades", "Won", "{:,}".format, "closed trades with a positive net PnL"),

@@ -9,7 +9,7 @@ from trading_engine.backtest.page import words
 from trading_engine.backtest.run import Run
 
 FEW_TRADES = 30
-FEW_DAYS = 30
+FEW_DAYS = 90
 
 
 def summary(run: Run) -> str:
@@ -22,7 +22,10 @@ def summary(run: Run) -> str:
     if metrics.max_drawdown < 0:
         told += f", with a deepest fall of {words.percent(metrics.max_drawdown_pct)} on the way"
     held = "the symbol" if len(market.symbols) == 1 else "the symbols in equal shares"
-    return f"{told}. Simply holding {held} would have made {words.percent(metrics.buy_and_hold_pct)}."
+    return (
+        f"{told}. Holding {held}, with all of the deposit all of the time, would have made "
+        f"{words.percent(metrics.buy_and_hold_pct)}."
+    )
 
 
 def notes(run: Run) -> list[str]:
@@ -45,7 +48,12 @@ def _results(run: Run) -> Iterator[str]:
         )
     if metrics.total_trades > 1 and metrics.largest_win is not None and 0 < net <= metrics.largest_win:
         yield f"Without its best trade ({words.signed(metrics.largest_win)}) the run would not have made money."
-    if metrics.days < FEW_DAYS:
+    error = metrics.sharpe_error
+    if metrics.sharpe_ratio is not None and error is not None and abs(metrics.sharpe_ratio) < 2 * error:
+        yield (
+            f"The Sharpe ratio of so few days is uncertain by about ±{words.ratio(2 * error)}: it cannot be told from 0."
+        )
+    if metrics.days < FEW_DAYS and metrics.cagr_pct is not None:
         length = words.span(run.market.first_ms, run.market.last_ms)
         yield f"CAGR, Sharpe, Sortino and Calmar stretch {length} to a year; they say little."
     if metrics.open_positions:

@@ -22,7 +22,7 @@ _JUMPS = (
     ("figures", "Figures"),
     ("equity", "Equity"),
     ("months", "Months"),
-    ("risk", "R"),
+    ("risk", "R-multiples"),
     ("groups", "Results by"),
     ("chart", "Candles"),
     ("trades", "Trades"),
@@ -111,7 +111,7 @@ def _candles(told: str) -> Element:
         el("p", id="candle-told", class_="told", aria_live="polite"),
         el(
             "p",
-            "▲ long entry, ▼ short entry, ● exit; dashed lines are the stop at first and the target, a dotted one the "
+            "▲ long entry, ▼ short entry, ● mean price of the exits; dashed lines are the stop at first and the target, a dotted one the "
             f"stop at last. {_HANDS} P and N step through the trades. {told}",
             class_="hint",
         ),
@@ -131,7 +131,7 @@ def _trades(run: Run) -> Element:
             el("label", "Result ", el("select", id="filter-result")),
             el("label", "Search ", el("input", type="search", id="filter-text", placeholder="id or date")),
             el("button", "Clear", type="button", id="filter-clear"),
-            class_="tools",
+            class_="tools filters",
         ),
         el("p", id="trades-told", class_="told", aria_live="polite"),
         sections.scroller(el("table", id="trade-table", class_="numbers trades"), "Trades"),

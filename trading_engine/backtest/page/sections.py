@@ -78,16 +78,17 @@ def months(run: Run) -> Element:
     """Returns by UTC month, a row a year."""
     returns = run.metrics.monthly_return_pct
     years = sorted({name[:4] for name in returns})
+    shown = [month for month in range(1, 13) if len(years) > 1 or f"{years[0]}-{month:02d}" in returns]
     rows = (
         el(
             "tr",
             el("th", year, scope="row"),
-            *(_heat(returns.get(f"{year}-{month:02d}")) for month in range(1, 13)),
+            *(_heat(returns.get(f"{year}-{month:02d}")) for month in shown),
             _heat(_compound([one for name, one in returns.items() if name[:4] == year])),
         )
         for year in years
     )
-    names = (el("th", name, scope="col") for name in ("Year", *_MONTHS, "All"))
+    names = (el("th", name, scope="col") for name in ("Year", *(_MONTHS[month - 1] for month in shown), "All"))
     return section(
         "months",
         "Returns by month",
@@ -125,7 +126,7 @@ def distribution(run: Run) -> Element:
         if buckets
         else empty("No closed trade with money at risk.")
     )
-    hint = "Closed trades by net result in R, the money between entry and initial stop; each bar is half an R wide."
+    hint = "Closed trades by net result in R, the money between entry and initial stop; each bar is half an R, named by its lower end."
     return section("risk", "R distribution", el("p", hint, class_="hint"), content)
 
 
@@ -189,7 +190,7 @@ def _group_table(label: str, kinds: dict[str, Group]) -> Element:
     )
     header = el("thead", el("tr", *(el("th", name, scope="col") for name in names)))
     caption = f"Results by {label.lower()}"
-    return scroller(el("table", header, el("tbody", *rows), class_="numbers"), caption)
+    return scroller(el("table", header, el("tbody", *rows), class_="numbers groups"), caption)
 
 
 def _bar(value: Decimal, most: Decimal) -> Element:

@@ -4,16 +4,15 @@
   const table = byId("trade-table");
   if (!table) return;
   const AT_ONCE = 50;
-  const words = (text) => text.replace("_", " ");
   const columns = [
     ["Opened", (trade) => trade.opened, (trade) => moment(trade.opened)],
     ["Symbol", (trade) => trade.symbol, (trade) => trade.symbol, "text"],
-    ["Side", (trade) => trade.side, (trade) => trade.side, "text"],
     ["Net PnL", (trade) => trade.net, (trade) => signed(trade.net)],
     ["R", (trade) => trade.r, (trade) => (trade.r === null ? "–" : signed(trade.r))],
+    ["Side", (trade) => trade.side, (trade) => trade.side, "text"],
     ["Closed by", (trade) => trade.close_reason, (trade) => words(trade.close_reason) + (trade.ambiguous ? " *" : ""), "text"],
-    ["Entry", (trade) => trade.entry, (trade) => trade.entry_price],
-    ["Exit", (trade) => trade.exit, (trade) => trade.exit_price],
+    ["Entry", (trade) => trade.entry, (trade) => price(trade, "entry_price")],
+    ["Exit", (trade) => trade.exit, (trade) => price(trade, "exit_price")],
     ["Held", (trade) => trade.closed - trade.opened, (trade) => lengthOf(trade.closed - trade.opened)],
     ["Strategy", (trade) => trade.strategy, (trade) => trade.strategy, "text"],
     ["Quantity", (trade) => Number(trade.quantity), (trade) => trade.quantity],

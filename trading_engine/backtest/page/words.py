@@ -13,12 +13,16 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def amount(value: Decimal | float | None) -> str:
     """Money to two places, `1,234.50`."""
-    return NOTHING if value is None else f"{value:,.2f}".replace("-", "−")
+    if value is None:
+        return NOTHING
+    return "0.00" if round(value, 2) == 0 else f"{value:,.2f}".replace("-", "−")
 
 
 def signed(value: Decimal | float | None) -> str:
     """Money or another figure to two places with its sign, `+1,234.50`."""
-    return NOTHING if value is None else f"{value:+,.2f}".replace("-", "−")
+    if value is None:
+        return NOTHING
+    return "0.00" if round(value, 2) == 0 else f"{value:+,.2f}".replace("-", "−")
 
 
 def percent(value: float | None) -> str:
