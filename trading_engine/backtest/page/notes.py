@@ -51,7 +51,8 @@ def _results(run: Run) -> Iterator[str]:
     error = metrics.sharpe_error
     if metrics.sharpe_ratio is not None and error is not None and abs(metrics.sharpe_ratio) < 2 * error:
         yield (
-            f"The Sharpe ratio of so few days is uncertain by about ±{words.ratio(2 * error)}: it cannot be told from 0."
+            f"The Sharpe ratio of {words.count(round(metrics.days), 'day')} is uncertain by about "
+            f"±{words.ratio(2 * error)}: it cannot be told from 0."
         )
     if metrics.days < FEW_DAYS and metrics.cagr_pct is not None:
         length = words.span(run.market.first_ms, run.market.last_ms)

@@ -111,8 +111,8 @@ def _candles(told: str) -> Element:
         el("p", id="candle-told", class_="told", aria_live="polite"),
         el(
             "p",
-            "▲ long entry, ▼ short entry, ● mean price of the exits; dashed lines are the stop at first and the target, a dotted one the "
-            f"stop at last. {_HANDS} P and N step through the trades. {told}",
+            "▲ long entry, ▼ short entry, ● mean price of the exits; dashed lines are the stop at first and the "
+            f"target, a dotted one the stop at last. {_HANDS} P and N step through the trades. {told}",
             class_="hint",
         ),
     )

@@ -126,7 +126,10 @@ def distribution(run: Run) -> Element:
         if buckets
         else empty("No closed trade with money at risk.")
     )
-    hint = "Closed trades by net result in R, the money between entry and initial stop; each bar is half an R, named by its lower end."
+    hint = (
+        "Closed trades by net result in R, the money between entry and initial stop; "
+        "each bar is half an R, named by its lower end."
+    )
     return section("risk", "R distribution", el("p", hint, class_="hint"), content)
 
 
