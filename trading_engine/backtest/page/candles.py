@@ -43,16 +43,13 @@ class Packed(NamedTuple):
     told: str
 
 
-def pack(run: Run) -> Packed:
+def pack(run: Run, most_coarse: int = MOST_COARSE, most_fine: int = MOST_FINE) -> Packed:
     """The candles of a run for its page."""
     market = run.market
-    coarse_ms = coarse_interval(market.blocks, market.interval_ms)
+    coarse_ms = coarse_interval(market.blocks, market.interval_ms, most_coarse)
     by_symbol = {symbol: [one for one in run.outcome.trades if one.symbol == symbol] for symbol in market.symbols}
-    reach = (
-        0
-        if coarse_ms == market.interval_ms
-        else _reach(market.blocks, list(by_symbol.values()), coarse_ms, market.interval_ms)
-    )
+    pairs = list(zip(market.blocks, by_symbol.values(), strict=True))
+    reach = 0 if coarse_ms == market.interval_ms else _reach(pairs, coarse_ms, market.interval_ms, most_fine)
     symbols = []
     for symbol, block in zip(market.symbols, market.blocks, strict=True):
         tick = run.instruments[symbol].tick
@@ -79,12 +76,12 @@ def _told(coarse_ms: int, fine_ms: int, reach: int) -> str:
     return f"{told}; the run was traded on candles of {fine}."
 
 
-def coarse_interval(blocks: Sequence[CandleBlock], interval_ms: int) -> int:
+def coarse_interval(blocks: Sequence[CandleBlock], interval_ms: int, most: int = MOST_COARSE) -> int:
     """The shortest interval whose candles over the whole span are few enough."""
     lengths = [int(block.ts[-1] - block.ts[0]) + interval_ms for block in blocks]
     usual = [one for one in _LADDER if one > interval_ms and one % interval_ms == 0]
     for candidate in (interval_ms, *usual):
-        if sum(length // candidate + 1 for length in lengths) <= MOST_COARSE:
+        if sum(length // candidate + 1 for length in lengths) <= most:
             return candidate
     return usual[-1] if usual else interval_ms
 
@@ -115,11 +112,10 @@ def around(block: CandleBlock, trades: Sequence[Trade], reach_ms: int, coarse_ms
     return Ohlc(block.ts[rows], block.open[rows], block.high[rows], block.low[rows], block.close[rows])
 
 
-def _reach(blocks: Sequence[CandleBlock], trades: Sequence[Sequence[Trade]], coarse_ms: int, interval_ms: int) -> int:
+def _reach(pairs: Sequence[tuple[CandleBlock, Sequence[Trade]]], coarse_ms: int, interval_ms: int, most: int) -> int:
     """The widest reach that keeps within bounds, 0 where none does."""
     for reach in REACHES:
-        pairs = zip(blocks, trades, strict=True)
-        if sum(len(around(block, mine, reach * interval_ms, coarse_ms).ts) for block, mine in pairs) <= MOST_FINE:
+        if sum(len(around(block, mine, reach * interval_ms, coarse_ms).ts) for block, mine in pairs) <= most:
             return reach
     return 0
 
