@@ -1,49 +1,113 @@
 """What a backtest comes to, in figures.
 
-What belongs here: one function from trades and equity to named figures, each with its formula. What does not: the
-trades (loop, full), how figures are shown (cli, report).
+What belongs here: one function from trades and equity to named figures, each with its meaning and source. What does
+not: the formulas (figures), the trades (loop, full), how figures are shown (cli, page).
 
-Percentages are in percent; losses and drawdowns are negative; money is in the settle asset. Ratios of returns use
-daily returns of the equity at UTC midnight, × √365, with no risk-free rate, as markets never close (Sharpe 1994;
-Sortino and van der Meer 1991, with the downside against zero).
+Percentages are in percent; losses and drawdowns are negative; money is in the settle asset. Equity is the balance with
+the open PnL, known at every full hour: what happens within an hour is not seen. Ratios of returns use daily returns of
+equity at UTC midnight, × √365, as markets never close, with no risk-free rate; the first and the last day count as
+far as they go.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import groupby, pairwise
-from statistics import fmean, stdev
+from statistics import fmean, median, stdev
 
+from trading_engine.backtest import figures
+from trading_engine.backtest.figures import Bucket
 from trading_engine.backtest.result import Outcome, Sample, Trade
 from trading_engine.domain import money
 from trading_engine.domain.money import ZERO
-from trading_engine.domain.time import DAY_MS, HOUR_MS, iso
+from trading_engine.domain.time import HOUR_MS, iso
 
-DAYS_A_YEAR = 365
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The closed trades of one symbol, strategy, side, close reason, hour of opening or month of closing."""
+
+    trades: int
+    won: int
+    lost: int
+    net_pnl: Decimal
+    fees: Decimal
+    funding: Decimal
+    profit_factor: float | None
+    avg_r: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """The figures of one run; None where there is nothing to compute one from.
 
-    total_pnl_pct            of the initial balance
-    cagr_pct                 yearly growth that gives the same end: (final / initial)^(365 / days) − 1
-    sharpe_ratio             mean / standard deviation (n − 1) of daily returns × √365
-    sortino_ratio            mean / root mean square of the negative daily returns × √365
-    calmar_ratio             cagr_pct / −max_drawdown_pct
-    max_drawdown             deepest fall of hourly equity below its peak so far, money; max_drawdown_pct of that peak
-    max_drawdown_hours       longest time below a peak
-    profit_factor            won money / lost money
-    expectancy               mean net PnL of a trade; expectancy_r the same in R
-    exposure_pct             share of the time with a position (symbols together count once)
-    turnover                 traded value, both sides, in initial balances
+    What the account made:
+    initial_balance          the deposit
+    final_balance            what is booked at the end, open positions not counted
+    unrealized_pnl           open PnL at the end; final_equity is balance and open PnL together
+    total_pnl                final − initial balance; total_pnl_pct of the initial balance
+    return_pct               final equity against the initial balance
+    booked_open              part of total_pnl that belongs to positions still open: entry fees, partial exits, funding
+    gross_pnl, fees, funding of closed trades: net = gross − fees + funding; a rebate is a negative fee
+    cagr_pct                 yearly growth that leads to the same end, (final equity / initial)^(365 / days) − 1
+    monthly_return_pct       change of equity by UTC month; the months compound to return_pct
+    days                     length of the run
+    buy_and_hold_pct         what holding the symbols in equal shares would have made (backtest.hold), and the
+                             deepest fall on the way: buy_and_hold_drawdown_pct
+
+    What it risked:
+    max_drawdown             deepest fall of equity below its highest so far, money (Magdon-Ismail and Atiya 2004)
+    max_drawdown_pct         deepest fall in percent of that high
+    max_drawdown_hours       length of the latter: from the high until it is reached again, or to the end
+    longest_drawdown_hours   longest time from a high until it was reached again, or to the end
+    volatility_pct           standard deviation (n − 1) of daily returns × √365
+    sharpe_ratio             mean / standard deviation (n − 1) of daily returns × √365 (Sharpe 1994)
+    sharpe_error             one standard error of it, were the days independent (Lo 2002)
+    sortino_ratio            the same with the downside deviation against 0 over all days (Sortino, van der Meer 1991)
+    calmar_ratio             cagr_pct / −max_drawdown_pct, over the whole run (Young 1991, there over three years)
+    exposure_pct             share of the time with a trade open, symbols together counting once
+    turnover                 traded value of closed trades, both sides, in initial balances
+
+    What its closed trades did:
+    total_trades             won, lost and those that made exactly nothing
+    win_rate                 won / all
+    avg_win, avg_loss        mean net PnL of those won and those lost; largest_win, largest_loss the extremes
+    profit_factor            won money / lost money, None without a loss
+    expectancy               mean net PnL of a trade
+    max_consecutive_wins     and _losses, in order of closing; a trade that made nothing ends both
+    avg_trade_hours          mean time from first entry to last exit
+    expectancy_r             mean R-multiple, net PnL by the money between entry and initial stop (Tharp 1998);
+                             median_r, best_r and worst_r likewise, std_r with n − 1
+    r_distribution           R-multiples in steps of half an R
+    open_positions           still open at the end, in none of the trade figures
+    groups                   closed trades by symbol, strategy, side, close_reason, hour of opening, month of closing
     """
 
     initial_balance: Decimal
     final_balance: Decimal
+    unrealized_pnl: Decimal
+    final_equity: Decimal
     total_pnl: Decimal
     total_pnl_pct: float
+    return_pct: float
+    booked_open: Decimal
+    gross_pnl: Decimal
+    fees: Decimal
+    funding: Decimal
+    cagr_pct: float | None
+    days: float
+    buy_and_hold_pct: float | None
+    buy_and_hold_drawdown_pct: float | None
+    max_drawdown: Decimal
+    max_drawdown_pct: float
+    max_drawdown_hours: float
+    longest_drawdown_hours: float
+    volatility_pct: float | None
+    sharpe_ratio: float | None
+    sharpe_error: float | None
+    sortino_ratio: float | None
+    calmar_ratio: float | None
+    exposure_pct: float
+    turnover: float
     total_trades: int
     winning_trades: int
     losing_trades: int
@@ -54,49 +118,58 @@ class Metrics:
     largest_loss: Decimal | None
     profit_factor: float | None
     expectancy: Decimal | None
-    expectancy_r: float | None
-    max_drawdown: Decimal
-    max_drawdown_pct: float
-    max_drawdown_hours: float
     max_consecutive_wins: int
     max_consecutive_losses: int
-    cagr_pct: float | None
-    sharpe_ratio: float | None
-    sortino_ratio: float | None
-    calmar_ratio: float | None
-    exposure_pct: float
-    turnover: float
-    gross_pnl: Decimal
-    fees: Decimal
-    funding: Decimal
+    avg_trade_hours: float | None
+    expectancy_r: float | None
+    median_r: float | None
+    std_r: float | None
+    best_r: float | None
+    worst_r: float | None
     open_positions: int
-    groups: dict[str, dict[str, "Group"]] = field(default_factory=dict)
+    r_distribution: tuple[Bucket, ...] = ()
+    monthly_return_pct: dict[str, float] = field(default_factory=dict)
+    groups: dict[str, dict[str, Group]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The trades of one symbol, strategy, side, hour or month."""
-
-    trades: int
-    won: int
-    net_pnl: Decimal
-
-
-def measure(outcome: Outcome, first_ms: int, last_ms: int) -> Metrics:
-    """The figures of a run over [first_ms, last_ms]."""
-    trades = outcome.trades
+def measure(outcome: Outcome, first_ms: int, last_ms: int, held: Sequence[Sample] = ()) -> Metrics:
+    """The figures of a run over [first_ms, last_ms]; `held` is the value of simply holding, where that is known."""
+    trades, points = outcome.trades, curve(outcome, first_ms, last_ms)
     nets = [trade.net_pnl for trade in trades]
     won, lost = [net for net in nets if net > 0], [net for net in nets if net < 0]
-    multiples = [float(trade.r_multiple) for trade in trades if trade.r_multiple is not None]
-    equity = outcome.balance + outcome.unrealized
-    fall = _deepest_fall(outcome, first_ms, last_ms)
-    returns = _daily_returns(outcome, first_ms, last_ms)
-    cagr = _cagr(outcome.deposit, equity, last_ms - first_ms)
+    exact = [trade.r_multiple for trade in trades if trade.r_multiple is not None]
+    multiples = [float(one) for one in exact]
+    equity, total = points[-1].equity, outcome.balance - outcome.deposit
+    fall = figures.deepest_fall(points)
+    returns = list(figures.period_returns(points, figures.day).values())
+    cagr = figures.cagr_pct(outcome.deposit, equity, last_ms - first_ms)
     return Metrics(
         initial_balance=outcome.deposit,
         final_balance=outcome.balance,
-        total_pnl=outcome.balance - outcome.deposit,
-        total_pnl_pct=float((outcome.balance / outcome.deposit - 1) * 100),
+        unrealized_pnl=outcome.unrealized,
+        final_equity=equity,
+        total_pnl=total,
+        total_pnl_pct=_growth_pct(outcome.deposit, outcome.balance),
+        return_pct=_growth_pct(outcome.deposit, equity),
+        booked_open=total - sum(nets, ZERO),
+        gross_pnl=sum((trade.gross_pnl for trade in trades), ZERO),
+        fees=sum((trade.fees for trade in trades), ZERO),
+        funding=sum((trade.funding for trade in trades), ZERO),
+        cagr_pct=cagr,
+        days=(last_ms - first_ms) / (24 * HOUR_MS),
+        buy_and_hold_pct=_growth_pct(held[0].equity, held[-1].equity) if held else None,
+        buy_and_hold_drawdown_pct=figures.deepest_fall(held).pct if held else None,
+        max_drawdown=fall.money,
+        max_drawdown_pct=fall.pct,
+        max_drawdown_hours=fall.length_ms / HOUR_MS,
+        longest_drawdown_hours=fall.longest_ms / HOUR_MS,
+        volatility_pct=figures.volatility_pct(returns),
+        sharpe_ratio=figures.sharpe(returns),
+        sharpe_error=figures.sharpe_error(returns),
+        sortino_ratio=figures.sortino(returns),
+        calmar_ratio=cagr / -fall.pct if cagr is not None and fall.pct < 0 else None,
+        exposure_pct=_exposed_ms(trades) / (last_ms - first_ms) * 100 if last_ms > first_ms else 0.0,
+        turnover=float(sum((_value(trade) for trade in trades), ZERO) / outcome.deposit),
         total_trades=len(trades),
         winning_trades=len(won),
         losing_trades=len(lost),
@@ -105,45 +178,23 @@ def measure(outcome: Outcome, first_ms: int, last_ms: int) -> Metrics:
         avg_loss=_mean(lost),
         largest_win=max(won, default=None),
         largest_loss=min(lost, default=None),
-        profit_factor=float(sum(won) / -sum(lost)) if lost else None,
+        profit_factor=_profit_factor(won, lost),
         expectancy=_mean(nets),
-        expectancy_r=math.fsum(multiples) / len(multiples) if multiples else None,
-        max_drawdown=fall.money,
-        max_drawdown_pct=fall.pct,
-        max_drawdown_hours=fall.longest_ms / HOUR_MS,
-        max_consecutive_wins=_longest(nets, lambda net: net > 0),
-        max_consecutive_losses=_longest(nets, lambda net: net < 0),
-        cagr_pct=cagr,
-        sharpe_ratio=_sharpe(returns),
-        sortino_ratio=_sortino(returns),
-        calmar_ratio=cagr / -fall.pct if cagr is not None and fall.pct < 0 else None,
-        exposure_pct=_exposed_ms(trades) / (last_ms - first_ms) * 100 if last_ms > first_ms else 0.0,
-        turnover=float(sum((_value(trade) for trade in trades), ZERO) / outcome.deposit),
-        gross_pnl=sum((trade.gross_pnl for trade in trades), ZERO),
-        fees=sum((trade.fees for trade in trades), ZERO),
-        funding=sum((trade.funding for trade in trades), ZERO),
+        max_consecutive_wins=figures.longest_run(nets, lambda net: net > 0),
+        max_consecutive_losses=figures.longest_run(nets, lambda net: net < 0),
+        avg_trade_hours=fmean(one.closed_ms - one.opened_ms for one in trades) / HOUR_MS if trades else None,
+        expectancy_r=fmean(multiples) if multiples else None,
+        median_r=median(multiples) if multiples else None,
+        std_r=stdev(multiples) if len(multiples) > 1 else None,
+        best_r=max(multiples, default=None),
+        worst_r=min(multiples, default=None),
         open_positions=outcome.open_positions,
+        r_distribution=figures.r_distribution(exact),
+        monthly_return_pct={
+            name: change * 100 for name, change in figures.period_returns(points, figures.month).items()
+        },
         groups=_groups(trades),
     )
-
-
-def _mean(amounts: Sequence[Decimal]) -> Decimal | None:
-    return money.ratio(sum(amounts, ZERO), Decimal(len(amounts))) if amounts else None
-
-
-def _value(trade: Trade) -> Decimal:
-    return trade.entry_price * trade.quantity + trade.exit_value
-
-
-def _longest(nets: Sequence[Decimal], belongs: Callable[[Decimal], bool]) -> int:
-    return max((len(list(run)) for is_one, run in groupby(nets, belongs) if is_one), default=0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Fall:
-    money: Decimal
-    pct: float
-    longest_ms: int
 
 
 def curve(outcome: Outcome, first_ms: int, last_ms: int) -> list[Sample]:
@@ -153,49 +204,20 @@ def curve(outcome: Outcome, first_ms: int, last_ms: int) -> list[Sample]:
     return [begin, *inside, Sample(last_ms, outcome.balance, outcome.unrealized)]
 
 
-def _deepest_fall(outcome: Outcome, first_ms: int, last_ms: int) -> _Fall:
-    peak, peak_ms = outcome.deposit, first_ms
-    worst, worst_pct, longest = ZERO, 0.0, 0
-    for sample in curve(outcome, first_ms, last_ms):
-        if sample.equity >= peak:
-            peak, peak_ms = sample.equity, sample.ts_ms
-            continue
-        worst = min(worst, sample.equity - peak)
-        worst_pct = min(worst_pct, float((sample.equity / peak - 1) * 100))
-        longest = max(longest, sample.ts_ms - peak_ms)
-    return _Fall(worst, worst_pct, longest)
+def _growth_pct(initial: Decimal, final: Decimal) -> float:
+    return float((final / initial - 1) * 100)
 
 
-def _daily_returns(outcome: Outcome, first_ms: int, last_ms: int) -> list[float]:
-    """Relative changes of equity from one UTC midnight to the next, the first and last day as far as they go."""
-    at_midnight: dict[int, Decimal] = {}
-    for sample in curve(outcome, first_ms, last_ms):
-        at_midnight[(sample.ts_ms - 1) // DAY_MS] = sample.equity
-    values = [float(at_midnight[day]) for day in sorted(at_midnight)]
-    return [later / earlier - 1 for earlier, later in pairwise(values) if earlier > 0]
+def _mean(amounts: Sequence[Decimal]) -> Decimal | None:
+    return money.ratio(sum(amounts, ZERO), Decimal(len(amounts))) if amounts else None
 
 
-def _sharpe(returns: Sequence[float]) -> float | None:
-    if len(returns) < 2:
-        return None
-    deviation = stdev(returns)
-    return fmean(returns) / deviation * math.sqrt(DAYS_A_YEAR) if deviation > 0 else None
+def _profit_factor(won: Sequence[Decimal], lost: Sequence[Decimal]) -> float | None:
+    return float(sum(won, ZERO) / -sum(lost, ZERO)) if lost else None
 
 
-def _sortino(returns: Sequence[float]) -> float | None:
-    if not returns:
-        return None
-    downside = math.sqrt(math.fsum(min(one, 0.0) ** 2 for one in returns) / len(returns))
-    return fmean(returns) / downside * math.sqrt(DAYS_A_YEAR) if downside > 0 else None
-
-
-def _cagr(initial: Decimal, final: Decimal, span_ms: int) -> float | None:
-    if span_ms < DAY_MS or final <= 0:
-        return None
-    try:
-        return (math.pow(float(final / initial), DAYS_A_YEAR * DAY_MS / span_ms) - 1) * 100
-    except OverflowError:
-        return None
+def _value(trade: Trade) -> Decimal:
+    return trade.entry_price * trade.quantity + trade.exit_value
 
 
 def _exposed_ms(trades: Sequence[Trade]) -> int:
@@ -214,16 +236,29 @@ def _groups(trades: Sequence[Trade]) -> dict[str, dict[str, Group]]:
         "side": lambda trade: trade.side,
         "close_reason": lambda trade: str(trade.close_reason),
         "hour": lambda trade: iso(trade.opened_ms)[11:13],
-        "month": lambda trade: iso(trade.closed_ms)[:7],
+        "month": lambda trade: figures.month(trade.closed_ms),
     }
     return {name: _grouped(trades, key) for name, key in keys.items()}
 
 
 def _grouped(trades: Sequence[Trade], key: Callable[[Trade], str]) -> dict[str, Group]:
-    nets: dict[str, list[Decimal]] = {}
+    kinds: dict[str, list[Trade]] = {}
     for trade in trades:
-        nets.setdefault(key(trade), []).append(trade.net_pnl)
-    return {
-        name: Group(len(mine), sum(1 for net in mine if net > 0), sum(mine, ZERO))
-        for name, mine in sorted(nets.items())
-    }
+        kinds.setdefault(key(trade), []).append(trade)
+    return {name: _group(mine) for name, mine in sorted(kinds.items())}
+
+
+def _group(trades: Sequence[Trade]) -> Group:
+    nets = [trade.net_pnl for trade in trades]
+    won, lost = [net for net in nets if net > 0], [net for net in nets if net < 0]
+    multiples = [float(trade.r_multiple) for trade in trades if trade.r_multiple is not None]
+    return Group(
+        trades=len(trades),
+        won=len(won),
+        lost=len(lost),
+        net_pnl=sum(nets, ZERO),
+        fees=sum((trade.fees for trade in trades), ZERO),
+        funding=sum((trade.funding for trade in trades), ZERO),
+        profit_factor=_profit_factor(won, lost),
+        avg_r=fmean(multiples) if multiples else None,
+    )

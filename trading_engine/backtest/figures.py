@@ -1,0 +1,162 @@
+"""Arithmetic of performance figures on plain sequences.
+
+What belongs here: formulas on equity curves, returns and results, each with its source. What does not: which figures a
+backtest tells (metrics), trades and accounts (result).
+
+Returns are fractions (0.01 is one percent); percentages that leave here are in percent.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import groupby
+from statistics import fmean, stdev
+
+from trading_engine.backtest.result import Sample
+from trading_engine.domain.money import ZERO
+from trading_engine.domain.time import DAY_MS, iso
+
+DAYS_A_YEAR = 365
+_NOISE = 1e-12  # a deviation below it is rounding, not risk
+
+BUCKET_R = Decimal("0.5")
+LOWEST_R, HIGHEST_R = Decimal(-5), Decimal(20)
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """What a curve has lost below its peaks.
+
+    money, pct     the deepest fall below the highest value so far (Magdon-Ismail and Atiya 2004); 0 or negative.
+                   The deepest in money and the deepest in percent may be different falls
+    length_ms      of the deepest in percent: from its peak to the first value that reaches it again, or to the end
+    longest_ms     the longest stretch from a peak until it is reached again, or to the end
+    """
+
+    money: Decimal
+    pct: float
+    length_ms: int
+    longest_ms: int
+
+
+def deepest_fall(curve: Sequence[Sample]) -> Fall:
+    """The falls of equity; the first value of the curve is positive."""
+    peak, peak_ms, has_fallen = curve[0].equity, curve[0].ts_ms, False
+    lost, pct, deepest_from, length, longest = ZERO, 0.0, -1, 0, 0
+    for sample in curve:
+        has_fallen |= sample.equity < peak
+        if not has_fallen:
+            peak, peak_ms = sample.equity, sample.ts_ms
+            continue
+        here = float((sample.equity / peak - 1) * 100)
+        if here < pct:
+            pct, deepest_from = here, peak_ms
+        lost = min(lost, sample.equity - peak)
+        longest = max(longest, sample.ts_ms - peak_ms)
+        if deepest_from == peak_ms:
+            length = sample.ts_ms - peak_ms
+        if sample.equity >= peak:
+            peak, peak_ms, has_fallen = sample.equity, sample.ts_ms, False
+    return Fall(lost, pct, length, longest)
+
+
+def period_returns(curve: Sequence[Sample], period: Callable[[int], str]) -> dict[str, float]:
+    """The change of equity in each period, as a fraction; periods that begin with nothing left have none.
+
+    `period` names the period an instant belongs to; a value at the very boundary ends the period before it.
+    """
+    ends: dict[str, Decimal] = {}
+    for sample in curve[1:]:
+        ends[period(sample.ts_ms - 1)] = sample.equity
+    returns, before = {}, curve[0].equity
+    for name, value in ends.items():
+        if before > 0:
+            returns[name] = float(value / before - 1)
+        before = value
+    return returns
+
+
+def day(ts_ms: int) -> str:
+    """The UTC day of an instant, `2025-05-04`."""
+    return iso(ts_ms)[:10]
+
+
+def month(ts_ms: int) -> str:
+    """The UTC month of an instant, `2025-05`."""
+    return iso(ts_ms)[:7]
+
+
+def sharpe(returns: Sequence[float]) -> float | None:
+    """Mean / standard deviation (n − 1) of daily returns × √365, without a risk-free rate (Sharpe 1994)."""
+    if len(returns) < 2:
+        return None
+    deviation = stdev(returns)
+    return fmean(returns) / deviation * math.sqrt(DAYS_A_YEAR) if deviation > _NOISE else None
+
+
+def sharpe_error(returns: Sequence[float]) -> float | None:
+    """One standard error of that ratio for independent returns: √((1 + s² / 2) / n) × √365, s of one day (Lo 2002)."""
+    ratio = sharpe(returns)
+    if ratio is None:
+        return None
+    return math.sqrt((1 + (ratio / math.sqrt(DAYS_A_YEAR)) ** 2 / 2) / len(returns)) * math.sqrt(DAYS_A_YEAR)
+
+
+def sortino(returns: Sequence[float]) -> float | None:
+    """Mean / downside deviation × √365 (Sortino and van der Meer 1991).
+
+    The downside deviation is the root of the mean square of all daily returns, with gains taken as 0.
+    """
+    if len(returns) < 2:
+        return None
+    downside = math.sqrt(math.fsum(min(one, 0.0) ** 2 for one in returns) / len(returns))
+    return fmean(returns) / downside * math.sqrt(DAYS_A_YEAR) if downside > _NOISE else None
+
+
+def volatility_pct(returns: Sequence[float]) -> float | None:
+    """Standard deviation (n − 1) of daily returns × √365, percent."""
+    return stdev(returns) * math.sqrt(DAYS_A_YEAR) * 100 if len(returns) > 1 else None
+
+
+def cagr_pct(initial: Decimal, final: Decimal, span_ms: int) -> float | None:
+    """The yearly growth that leads to the same end, percent: (final / initial)^(365 / days) − 1.
+
+    None for less than a day, for an end with nothing left, and for growth that no float holds.
+    """
+    if span_ms < DAY_MS or final <= 0:
+        return None
+    try:
+        return (math.pow(float(final / initial), DAYS_A_YEAR * DAY_MS / span_ms) - 1) * 100
+    except OverflowError:
+        return None
+
+
+def longest_run(nets: Sequence[Decimal], belongs: Callable[[Decimal], bool]) -> int:
+    """The most results in a row that belong."""
+    return max((len(list(run)) for is_one, run in groupby(nets, belongs) if is_one), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """How many trades ended in [from_r, to_r); None is an open end."""
+
+    from_r: float | None
+    to_r: float | None
+    trades: int
+
+
+def r_distribution(multiples: Sequence[Decimal]) -> tuple[Bucket, ...]:
+    """Results in steps of half an R, from the lowest to the highest without a gap; beyond −5R and 20R one step each."""
+    if not multiples:
+        return ()
+    lowest, highest = int(LOWEST_R / BUCKET_R), int(HIGHEST_R / BUCKET_R)
+    places = [min(max(math.floor(one / BUCKET_R), lowest - 1), highest) for one in multiples]
+    return tuple(
+        Bucket(
+            float(place * BUCKET_R) if place >= lowest else None,
+            float((place + 1) * BUCKET_R) if place < highest else None,
+            places.count(place),
+        )
+        for place in range(min(places), max(places) + 1)
+    )

@@ -1,0 +1,33 @@
+"""What simply holding the traded coins would have come to.
+
+What belongs here: the line a strategy has to beat. What does not: trading, figures.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import numpy as np
+
+from trading_engine.backtest.market import Market
+from trading_engine.backtest.result import Sample
+from trading_engine.domain import money
+from trading_engine.domain.money import ZERO
+
+
+def buy_and_hold(market: Market, deposit: Decimal, instants: Sequence[int]) -> tuple[Sample, ...]:
+    """The value of a deposit spread evenly over the symbols, each bought once and kept, at these instants.
+
+    A symbol is bought at the open of its first candle and valued at the last close; until then its share is cash. No
+    leverage, no fees, no funding: kinder than what can be had.
+    """
+    parts = len(market.symbols)
+    worth = [ZERO] * len(instants)
+    for number, block in enumerate(market.blocks):
+        share = money.share(deposit, Decimal(1), Decimal(parts))
+        if number == parts - 1:  # the remainder goes to the last
+            share = deposit - share * (parts - 1)
+        rows = np.searchsorted(block.ts + market.interval_ms, np.asarray(instants, dtype=np.int64), side="right") - 1
+        bought = Decimal(int(block.open[0]))
+        for at, row in enumerate(rows.tolist()):
+            worth[at] += money.share(share, Decimal(int(block.close[row])), bought) if row >= 0 else share
+    return tuple(Sample(ts, value, ZERO) for ts, value in zip(instants, worth, strict=True))

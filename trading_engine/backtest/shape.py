@@ -1,0 +1,106 @@
+"""A run as plain values and as canonical JSON.
+
+What belongs here: names, order and exactness of what is told. What does not: what the values mean (metrics, result),
+files (report).
+
+Equal inputs give equal bytes: nothing here reads a clock, keys are sorted, money is exact decimal text and ratios are
+cut to ten digits. How long a run took is not part of its result.
+"""
+
+import json
+from dataclasses import asdict
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from trading_engine.backtest.result import Trade
+from trading_engine.backtest.run import Run
+from trading_engine.domain import money
+from trading_engine.domain.time import interval_name, iso
+from trading_engine.venues.embedded.account import Terms
+
+
+def result_shape(run: Run) -> dict[str, object]:
+    """The run as plain values for JSON; trades newest first, curves oldest first."""
+    market, outcome = run.market, run.outcome
+    return {
+        "dataset": {
+            "hash": run.dataset_hash,
+            "rows": market.rows,
+            "symbols": list(market.symbols),
+            "from": iso(market.first_ms),
+            "to": iso(market.last_ms),
+            "interval": interval_name(market.interval_ms),
+            "settlements": len(market.funding.ts),
+        },
+        "config_hash": run.config_hash,
+        "code_version": run.code_version,
+        "engine": outcome.engine,
+        "strategies": list(run.strategies),
+        "settle_asset": run.settle_asset,
+        "costs": costs(run.terms),
+        "metrics": _plain(asdict(run.metrics)),
+        "trades": [trade_shape(one, run) for one in reversed(outcome.trades)],
+        "ambiguous_trades": len(run.ambiguous),
+        "equity_curve": [[iso(point.ts_ms), money.text(point.equity)] for point in run.curve],
+        "buy_and_hold": [[iso(point.ts_ms), money.text(point.equity)] for point in run.held],
+    }
+
+
+def costs(terms: Terms) -> dict[str, str]:
+    """What trading was assumed to cost, rates in percent."""
+    return {
+        "taker_fee_pct": money.text(Decimal(terms.taker_fee_e8).scaleb(-6)),
+        "maker_fee_pct": money.text(Decimal(terms.maker_fee_e8).scaleb(-6)),
+        "slippage_pct": money.text(Decimal(terms.slippage_ppm).scaleb(-4)),
+        "volume_share_pct": money.text(Decimal(terms.volume_share_ppm).scaleb(-4)),
+        "leverage": money.text(Decimal(terms.leverage_milli).scaleb(-3)),
+    }
+
+
+def trade_shape(trade: Trade, run: Run) -> dict[str, object]:
+    """As an element of `trades --json`, and what the page draws."""
+    multiple = trade.r_multiple
+    return {
+        "position_id": trade.position_id,
+        "symbol": trade.symbol,
+        "side": trade.side,
+        "strategy": trade.strategy,
+        "opened_at": iso(trade.opened_ms),
+        "closed_at": iso(trade.closed_ms),
+        "entry_price": money.text(trade.entry_price),
+        "exit_price": money.text(trade.exit_price),
+        "quantity": money.text(trade.quantity),
+        "gross_pnl": money.text(trade.gross_pnl),
+        "fees": money.text(trade.fees),
+        "funding": money.text(trade.funding),
+        "net_pnl": money.text(trade.net_pnl),
+        "r_multiple": None if multiple is None else money.text(multiple.quantize(Decimal("0.01"), ROUND_HALF_EVEN)),
+        "close_reason": str(trade.close_reason),
+        "fills": trade.fills,
+        "initial_stop": money.text(trade.initial_stop),
+        "stop_price": money.text(trade.stop_price),
+        "target_price": None if trade.target_price is None else money.text(trade.target_price),
+        "ambiguous": trade.position_id in run.ambiguous,
+    }
+
+
+def _plain(value: object) -> object:
+    """Decimals as exact text, floats to ten digits, which is where machines may begin to differ."""
+    match value:
+        case Decimal():
+            return money.text(value)
+        case float():
+            return float(f"{value:.10g}")
+        case dict():
+            return {name: _plain(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_plain(one) for one in value]
+        case _:
+            return value
+
+
+def result_json(run: Run) -> bytes:
+    """The run as canonical JSON: sorted keys, no spaces, UTF-8, one line."""
+    shape = result_shape(run)
+    return (
+        json.dumps(shape, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    )
