@@ -86,6 +86,7 @@ def test_the_figures_add_up(capsys: pytest.CaptureFixture[str]) -> None:
     assert iso(END_MS) == shape["equity_curve"][-1][0]
     assert metrics["total_trades"] == metrics["winning_trades"] + metrics["losing_trades"] == len(shape["trades"])
     assert 2 * ROWS == shape["dataset"]["rows"]
+    assert {"BTCUSDT": 0, "ETHUSDT": 0} == shape["missing_candles"]
     closed = [trade["closed_at"] for trade in shape["trades"]]
     assert sorted(closed, reverse=True) == closed
 
@@ -114,8 +115,24 @@ def test_what_a_person_sees_names_trades_costs_and_agreement(capsys: pytest.Capt
     capsys.readouterr()
     assert 0 == main(["backtest", "--config", "engine.yaml", *files(), "--engine", "both"])
     out = capsys.readouterr().out
-    for text in ("start balance   1,000.00", "max drawdown", "fees", "both engines agree on all of", "BTCUSDT"):
+    for text in ("start balance  1,000.00", "buy and hold", "max drawdown", "fees", "both engines agree on all of", "BTCUSDT"):
         assert text in out
+
+
+def test_the_result_is_written_as_files_and_as_a_page(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same bytes for the same inputs; the page without a folder goes to ./backtest."""
+    for name in ("one", "two"):
+        arguments = ["--config", "engine.yaml", *files("BTCUSDT"), "--output", name, "--report"]
+        assert 0 == main(["backtest", *arguments])
+    assert f"written: {Path('two') / 'report.html'}" in capsys.readouterr().out
+    names = ["equity.csv", "report.html", "result.json", "trades.csv"]
+    assert names == sorted(path.name for path in (folder / "one").iterdir())
+    assert all((folder / "one" / name).read_bytes() == (folder / "two" / name).read_bytes() for name in names)
+    written = json.loads((folder / "one" / "result.json").read_bytes())
+    printed = told(capsys, *files("BTCUSDT"))
+    assert written["trades"] == printed["trades"]
+    assert 0 == main(["backtest", "--config", "engine.yaml", *files("BTCUSDT"), "--report"])
+    assert ["report.html"] == [path.name for path in (folder / "backtest").iterdir()]
 
 
 @pytest.mark.usefixtures("folder")

@@ -19,8 +19,8 @@ from trading_engine.backtest import compiled
 from trading_engine.backtest.fast import NeedsFullEngine, run_fast
 from trading_engine.backtest.full import run_full
 from trading_engine.backtest.market import Market, make_market
-from trading_engine.backtest.metrics import Metrics, measure
-from trading_engine.backtest.result import Difference, Outcome, ambiguous, compare
+from trading_engine.backtest.result import Difference, Outcome, compare
+from trading_engine.backtest.run import Run, make_run
 from trading_engine.backtest.signals import Spoken, speak
 from trading_engine.config.model import Config
 from trading_engine.config.show import config_hash
@@ -92,25 +92,14 @@ class Timing:
 class Finished:
     """A backtest that has run.
 
-    outcome      of the engine that was asked for, of the fast one where it was both
-    ambiguous    trades whose last candle held their stop and their target: the worse came first
+    run          what the engine that was asked for made of it, the fast one where it was both
     handed_over  why the full engine ran in place of the fast one, empty where it did not
-    digest       hash of every candle and settlement that was traded
-    gaps         missing candles by symbol
+    gaps         missing candles among those that were traded, by symbol
     """
 
-    config: Config
-    config_hash: str
-    code_version: str
-    settings: EngineSettings
-    terms: Terms
-    market: Market
-    outcome: Outcome
-    metrics: Metrics
-    ambiguous: int
+    run: Run
     parity: Parity | None
     handed_over: str
-    digest: str
     gaps: Mapping[str, tuple[Gap, ...]]
     timing: Timing
 
@@ -145,23 +134,17 @@ def run_job(job: Job, environ: Mapping[str, str], on_progress: OnProgress | None
     parity = None
     if job.engine is Engine.BOTH:
         parity = Parity(len(full.trades), tuple(compare(fast, full))) if fast and full else Parity(0, ())
-    market = ground.market
-    return Finished(
-        config=ground.config,
-        config_hash=config_hash(ground.config),
-        code_version=code_version(),
-        settings=ground.settings,
-        terms=ground.terms,
-        market=market,
-        outcome=outcome,
-        metrics=measure(outcome, market.first_ms, market.last_ms),
-        ambiguous=ambiguous(outcome, market, ground.settings.instruments),
-        parity=parity,
-        handed_over=handed_over,
-        digest=market.digest(ground.settings.instruments),
-        gaps=ground.gaps,
-        timing=Timing(ground.load_s, ground.indicators_s, compile_s, run_s),
+    run = make_run(
+        outcome,
+        ground.market,
+        ground.settings.instruments,
+        ground.terms,
+        ground.spoken.strategies,
+        config_hash(ground.config),
+        code_version(),
     )
+    timing = Timing(ground.load_s, ground.indicators_s, compile_s, run_s)
+    return Finished(run, parity, handed_over, ground.gaps, timing)
 
 
 def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
@@ -184,7 +167,7 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     loaded = time.perf_counter()
     spoken = speak(make_market(whole, (), interval_ms), strategies, instruments, filters).within(market)
     told = time.perf_counter()
-    gaps = {file.symbol: file.report.gaps for file in files}
+    gaps = {file.symbol: _within(file.report.gaps, traded[file.symbol]) for file in files}
     terms = bootstrap.terms_of(config)
     return Ground(config, settings, terms, market, rates, spoken, gaps, loaded - began, told - loaded)
 
@@ -270,6 +253,11 @@ def _part(block: CandleBlock, job: Job, interval_ms: int) -> CandleBlock:
     """The candles that are traded: from the first one that opens in the span to the last that has closed in it."""
     start, stop = block.ts.searchsorted((job.from_ms, job.to_ms - interval_ms + 1))
     return block.part(int(start), int(max(start, stop)))
+
+
+def _within(gaps: Sequence[Gap], traded: CandleBlock) -> tuple[Gap, ...]:
+    first, last = int(traded.ts[0]), int(traded.ts[-1])
+    return tuple(gap for gap in gaps if first < gap.from_ts < last)
 
 
 def _require_candles(traded: Mapping[str, CandleBlock], files: Sequence[CandleFile], job: Job) -> None:

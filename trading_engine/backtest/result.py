@@ -4,19 +4,12 @@ What belongs here: trades, the equity curve and how they are told apart. What do
 (metrics), files (report).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
 
-import numpy as np
-
-from trading_engine.backtest.market import Market
 from trading_engine.domain import money
-from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.position import CloseReason, Position
 from trading_engine.domain.time import iso
-
-_RESTING = frozenset({CloseReason.STOP, CloseReason.TARGET, CloseReason.TRAILING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,20 +148,3 @@ def compare(fast: Outcome, full: Outcome) -> list[Difference]:
 
 def _at(samples: set[Sample], ts_ms: int) -> str:
     return next((money.text(sample.equity) for sample in samples if sample.ts_ms == ts_ms), "")
-
-
-def ambiguous(outcome: Outcome, market: Market, instruments: Mapping[str, Instrument]) -> int:
-    """Trades that ended in a candle which held both their stop and their target.
-
-    A candle does not tell which came first. The embedded exchange, and with it both engines, takes the worse.
-    """
-    found = 0
-    for trade in outcome.trades:
-        if trade.target_price is None or trade.close_reason not in _RESTING:
-            continue
-        block = market.blocks[market.symbols.index(trade.symbol)]
-        row = int(np.searchsorted(block.ts, trade.closed_ms, side="right")) - 1
-        tick = instruments[trade.symbol].tick
-        low, high = int(block.low[row]) * tick, int(block.high[row]) * tick
-        found += low <= trade.stop_price <= high and low <= trade.target_price <= high
-    return found

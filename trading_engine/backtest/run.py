@@ -58,6 +58,7 @@ def make_run(
     terms: Terms,
     strategies: Sequence[str],
     config_hash: str,
+    code_version: str = __version__,
 ) -> Run:
     """Measure an outcome and put it together with what it was made from."""
     points = curve(outcome, market.first_ms, market.last_ms)
@@ -73,7 +74,7 @@ def make_run(
         strategies=tuple(sorted(set(strategies))),
         config_hash=config_hash,
         dataset_hash=market.digest(instruments),
-        code_version=__version__,
+        code_version=code_version,
     )
 
 

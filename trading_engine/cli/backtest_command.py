@@ -7,21 +7,26 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from trading_engine.backtest.job import Engine, Finished, Job, run_job
+from trading_engine.backtest.report import JSON_NAME, PAGE_NAME, write_csv, write_json, write_report
 from trading_engine.backtest.result import Trade
-from trading_engine.cli import backtest_shapes, shapes, table, text
+from trading_engine.backtest.shape import result_shape
+from trading_engine.cli import shapes, table, text
 from trading_engine.cli.arguments import ConfigOption, JsonOption, overrides, parse_pairs, parse_time
 from trading_engine.cli.failure import DONE, FINDINGS, usage
 from trading_engine.cli.table import Cell, Column
 from trading_engine.cli.text import DASH, count
 from trading_engine.domain import money
 from trading_engine.domain.money import ZERO
+from trading_engine.domain.time import HOUR_MS
 
 backtest_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
@@ -94,12 +99,21 @@ def backtest(
     risk_pct: Annotated[
         str | None, typer.Option("--risk-pct", metavar="PCT", help="Instead of the configuration's.")
     ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", metavar="DIR", help="Write result.json, trades.csv and equity.csv there.", show_default=False
+        ),
+    ] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Write report.html, a page for the browser; into --output or ./backtest.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Trade recorded candles with the configured strategies, costs and limits.
 
     The rules are those of the live engine: the same decisions, sizes, stops and
-    limits, filled by the embedded exchange of paper trading. Nothing is written.
+    limits, filled by the embedded exchange of paper trading.
     """
     span = _span(from_time, to_time)
     job = Job(
@@ -115,10 +129,18 @@ def backtest(
         done = run_job(job, os.environ, progress)
     if done.handed_over:
         typer.echo(f"note: the full engine ran in place of the fast one: {done.handed_over}", err=True)
+    folder = output or Path("backtest")
+    if output is not None:
+        write_json(folder / JSON_NAME, done.run)
+        write_csv(folder, done.run)
+    if report:
+        write_report(folder / PAGE_NAME, done.run)
     if as_json:
-        typer.echo(shapes.dump(backtest_shapes.result(done)))
+        typer.echo(shapes.dump(_shape(done)))
     else:
         _show(done)
+        if report or output is not None:
+            typer.echo(f"written: {folder / (PAGE_NAME if report else JSON_NAME)}")
     return FINDINGS if done.parity and done.parity.differences else DONE
 
 
@@ -130,9 +152,23 @@ def _span(from_time: str, to_time: str) -> tuple[int, int]:
     return first, last
 
 
+def _shape(done: Finished) -> dict[str, object]:
+    """The result, and what belongs to this run of it alone."""
+    shape = result_shape(done.run) | {
+        "missing_candles": {symbol: sum(gap.missing for gap in gaps) for symbol, gaps in done.gaps.items()},
+        "handed_over": done.handed_over or None,
+        "timing": {name: round(seconds, 6) for name, seconds in asdict(done.timing).items()},
+    }
+    if done.parity is not None:
+        differences = [asdict(one) for one in done.parity.differences]
+        shape["parity"] = {"compared": done.parity.compared, "differences": differences}
+    return shape
+
+
 def _show(done: Finished) -> None:
     out = table.console()
-    market, gaps = done.market, sum(gap.missing for gaps in done.gaps.values() for gap in gaps)
+    run = done.run
+    market, gaps = run.market, sum(gap.missing for gaps in done.gaps.values() for gap in gaps)
     missing = f", {count(gaps, 'candle')} missing" if gaps else ""
     table.say(
         out,
@@ -140,44 +176,35 @@ def _show(done: Finished) -> None:
         f" {count(market.rows, 'candle')}{missing}",
     )
     _show_figures(out, done)
-    if done.outcome.trades:
+    if run.outcome.trades:
         table.say(out, "")
-        _show_groups(out, done.outcome.trades)
+        _show_groups(out, run.outcome.trades)
     table.say(out, "")
     _show_parity(out, done)
     timing = done.timing
     table.say(
         out,
-        f"{done.outcome.engine} engine · data {timing.load_s:.2f} s, strategies {timing.indicators_s:.2f} s,"
-        f" compiler {timing.compile_s:.2f} s, run {timing.run_s:.3f} s · data {done.digest[:12]},"
-        f" config {done.config_hash}, code {done.code_version}",
+        f"{run.outcome.engine} engine · data {timing.load_s:.2f} s, strategies {timing.indicators_s:.2f} s,"
+        f" compiler {timing.compile_s:.2f} s, run {timing.run_s:.3f} s · data {run.dataset_hash[:12]},"
+        f" config {run.config_hash}, code {run.code_version}",
         table.ASIDE,
     )
 
 
 def _show_figures(out: Console, done: Finished) -> None:
-    told, made = done.metrics, done.outcome
+    told = done.run.metrics
     costs = f"gross {text.signed(told.gross_pnl)}, fees {text.amount(told.fees)}, funding {text.signed(told.funding)}"
-    equity = made.balance + made.unrealized
+    longest = text.duration(int(told.longest_drawdown_hours * HOUR_MS))
+    ratios = f"Sortino {_ratio(told.sortino_ratio)}, Calmar {_ratio(told.calmar_ratio)}"
+    state = f"equity {text.amount(told.final_equity)}, {_open(told.open_positions)}"
     rows: list[list[Cell | str]] = [
         ["start balance", text.amount(told.initial_balance), ""],
-        [
-            "final balance",
-            text.amount(told.final_balance),
-            f"equity {text.amount(equity)}, {_open(told.open_positions)}",
-        ],
+        ["final balance", text.amount(told.final_balance), state],
         ["net PnL", table.pnl(told.total_pnl), costs],
-        ["of the balance", _percent(told.total_pnl_pct), f"a year at this pace {_percent(told.cagr_pct).text}"],
-        [
-            "max drawdown",
-            _percent(told.max_drawdown_pct),
-            f"longest {text.duration(int(told.max_drawdown_hours * 3_600_000))}",
-        ],
-        [
-            "Sharpe",
-            _ratio(told.sharpe_ratio),
-            f"Sortino {_ratio(told.sortino_ratio)}, Calmar {_ratio(told.calmar_ratio)}",
-        ],
+        ["return", _percent(told.return_pct), f"a year at this pace {_percent(told.cagr_pct).text}"],
+        ["buy and hold", _percent(told.buy_and_hold_pct), f"drawdown {_percent(told.buy_and_hold_drawdown_pct).text}"],
+        ["max drawdown", _percent(told.max_drawdown_pct), f"longest {longest}"],
+        ["Sharpe", _ratio(told.sharpe_ratio), ratios],
         ["trades", text.number(Decimal(told.total_trades)), _won(done)],
         [
             "exposure",
@@ -185,9 +212,9 @@ def _show_figures(out: Console, done: Finished) -> None:
             f"turnover {told.turnover:,.1f} × the start balance",
         ],
     ]
-    if done.ambiguous:
+    if done.run.ambiguous:
         which = "ended in a candle with both their stop and their target; the worse was taken"
-        rows.append(["ambiguous", text.number(Decimal(done.ambiguous)), which])
+        rows.append(["ambiguous", text.number(Decimal(len(done.run.ambiguous))), which])
     table.show(out, _FIGURES, rows, has_heading=False)
 
 
@@ -210,7 +237,7 @@ def _ratio(value: float | None) -> str:
 
 
 def _won(done: Finished) -> str:
-    told = done.metrics
+    told = done.run.metrics
     if told.win_rate is None:
         return "none closed"
     parts = [f"{told.winning_trades} won, {told.losing_trades} lost", f"win rate {told.win_rate:.1f} %"]
