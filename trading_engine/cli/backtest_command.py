@@ -20,7 +20,7 @@ from trading_engine.backtest.report import JSON_NAME, PAGE_NAME, write_csv, writ
 from trading_engine.backtest.result import Trade
 from trading_engine.backtest.shape import result_shape
 from trading_engine.cli import shapes, table, text
-from trading_engine.cli.arguments import ConfigOption, JsonOption, overrides, parse_pairs, parse_time
+from trading_engine.cli.arguments import ConfigOption, FundingOption, JsonOption, overrides, parse_pairs, parse_time
 from trading_engine.cli.failure import DONE, FINDINGS, usage
 from trading_engine.cli.table import Cell, Column
 from trading_engine.cli.text import DASH, count
@@ -57,57 +57,61 @@ _GROUPS = (
 )
 _DIFFERENCES = (Column("POSITION"), Column("FIELD"), Column("FAST"), Column("FULL"))
 _SHOWN = 20
+_FOLDER = Path("backtest")
+
+
+_DataOption = Annotated[
+    list[str],
+    typer.Option(
+        "--data",
+        metavar="SYMBOL=FILE",
+        help="Recorded candles (Parquet or CSV: ts open high low close volume). Once for each symbol.",
+        show_default=False,
+    ),
+]
+_StrategyOption = Annotated[
+    str, typer.Option("--strategy", metavar="NAME", help="Only this one of the configuration's.", show_default=False)
+]
+_FromOption = Annotated[
+    str, typer.Option("--from", metavar="DATE", help="First candle to trade on (UTC).", show_default=False)
+]
+_ToOption = Annotated[
+    str, typer.Option("--to", metavar="DATE", help="Trade on candles that end by then (UTC).", show_default=False)
+]
+_EngineOption = Annotated[
+    Engine, typer.Option("--engine", help="fast: compiled arrays; full: the live code; both: compared.")
+]
+_LeverageOption = Annotated[
+    str | None, typer.Option("--leverage", metavar="X", help="Instead of the configuration's.", show_default=False)
+]
+_RiskOption = Annotated[
+    str | None, typer.Option("--risk-pct", metavar="PCT", help="Instead of the configuration's.", show_default=False)
+]
+_OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", metavar="DIR", help="Write result.json, trades.csv and equity.csv there.", show_default=False
+    ),
+]
+_ReportOption = Annotated[
+    bool, typer.Option("--report", help="Write report.html, a page for the browser; into --output or ./backtest.")
+]
 
 
 @backtest_app.command(epilog=_EPILOG)
 def backtest(
     *,
     config: ConfigOption,
-    data: Annotated[
-        list[str],
-        typer.Option(
-            "--data",
-            metavar="SYMBOL=FILE",
-            help="Recorded candles (Parquet or CSV: ts open high low close volume). Once for each symbol.",
-            show_default=False,
-        ),
-    ],
-    funding: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--funding",
-            metavar="SYMBOL=FILE",
-            help="Recorded funding rates (Parquet or CSV: ts rate) of a symbol that has candles.",
-            show_default=False,
-        ),
-    ] = None,
-    strategy: Annotated[
-        str, typer.Option("--strategy", metavar="NAME", help="Only this one of the configuration's.")
-    ] = "",
-    from_time: Annotated[
-        str, typer.Option("--from", metavar="DATE", help="First candle to trade on (UTC).", show_default=False)
-    ] = "",
-    to_time: Annotated[
-        str, typer.Option("--to", metavar="DATE", help="Trade on candles that end by then (UTC).", show_default=False)
-    ] = "",
-    engine: Annotated[
-        Engine, typer.Option("--engine", help="fast: compiled arrays; full: the live code; both: compared.")
-    ] = Engine.FAST,
-    leverage: Annotated[
-        str | None, typer.Option("--leverage", metavar="X", help="Instead of the configuration's.")
-    ] = None,
-    risk_pct: Annotated[
-        str | None, typer.Option("--risk-pct", metavar="PCT", help="Instead of the configuration's.")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", metavar="DIR", help="Write result.json, trades.csv and equity.csv there.", show_default=False
-        ),
-    ] = None,
-    report: Annotated[
-        bool, typer.Option("--report", help="Write report.html, a page for the browser; into --output or ./backtest.")
-    ] = False,
+    data: _DataOption,
+    funding: FundingOption = None,
+    strategy: _StrategyOption = "",
+    from_time: _FromOption = "",
+    to_time: _ToOption = "",
+    engine: _EngineOption = Engine.FAST,
+    leverage: _LeverageOption = None,
+    risk_pct: _RiskOption = None,
+    output: _OutputOption = None,
+    report: _ReportOption = False,
     as_json: JsonOption = False,
 ) -> int:
     """Trade recorded candles with the configured strategies, costs and limits.
@@ -115,33 +119,33 @@ def backtest(
     The rules are those of the live engine: the same decisions, sizes, stops and
     limits, filled by the embedded exchange of paper trading.
     """
-    span = _span(from_time, to_time)
-    job = Job(
-        config,
-        parse_pairs("--data", data),
-        parse_pairs("--funding", funding),
-        strategy,
-        *span,
-        engine,
-        overrides(mode=None, symbols=None, leverage=leverage, risk_pct=risk_pct),
-    )
+    changes = overrides(mode=None, symbols=None, leverage=leverage, risk_pct=risk_pct)
+    files, rates = parse_pairs("--data", data), parse_pairs("--funding", funding)
+    job = Job(config, files, rates, strategy, *_span(from_time, to_time), engine, changes)
     with _bar(engine) as progress:
         done = run_job(job, os.environ, progress)
     if done.handed_over:
         typer.echo(f"note: the full engine ran in place of the fast one: {done.handed_over}", err=True)
-    folder = output or Path("backtest")
-    if output is not None:
-        write_json(folder / JSON_NAME, done.run)
-        write_csv(folder, done.run)
-    if report:
-        write_report(folder / PAGE_NAME, done.run)
+    written = _write(done, output, with_page=report)
     if as_json:
         typer.echo(shapes.dump(_shape(done)))
     else:
         _show(done)
-        if report or output is not None:
-            typer.echo(f"written: {folder / (PAGE_NAME if report else JSON_NAME)}")
+        if written is not None:
+            typer.echo(f"written: {written}")
     return FINDINGS if done.parity and done.parity.differences else DONE
+
+
+def _write(done: Finished, output: Path | None, *, with_page: bool) -> Path | None:
+    """Write the files that are asked for; the one to open."""
+    if output is not None:
+        write_json(output / JSON_NAME, done.run)
+        write_csv(output, done.run)
+    if with_page:
+        page = (output or _FOLDER) / PAGE_NAME
+        write_report(page, done.run)
+        return page
+    return None if output is None else output / JSON_NAME
 
 
 def _span(from_time: str, to_time: str) -> tuple[int, int]:
