@@ -111,7 +111,8 @@ const showTrade = (() => {
     pen.rect(0, 0, box.width, box.height);
     pen.clip();
     for (const rises of [true, false]) bodies(pen, chart, band, tick, candles, rises);
-    for (const trade of here) if (trade !== chosen) mark(pen, chart, band, trade);
+    const isCrowded = here.length * 16 > box.width;
+    for (const trade of here) if (trade !== chosen) (isCrowded ? dot : mark)(pen, chart, band, trade);
     if (chosen && here.includes(chosen)) mark(pen, chart, band, chosen);
     pen.restore();
   }
@@ -156,6 +157,14 @@ const showTrade = (() => {
     pen.fill();
     pen.strokeStyle = ink("panel");
     pen.stroke();
+  }
+
+  /** All that there is room for where trades stand close together: where it ended, and how. */
+  function dot(pen, chart, band, trade) {
+    pen.beginPath();
+    pen.arc(chart.x(trade.closed), band.y(trade.exit), 2.5, 0, 7);
+    pen.fillStyle = ink(trade.net > 0 ? "gain" : "loss");
+    pen.fill();
   }
 
   function level(pen, band, from, to, price, shade, dashes) {

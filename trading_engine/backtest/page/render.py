@@ -84,6 +84,11 @@ def _equity(run: Run) -> Element:
     )
 
 
+_MARKS = (
+    "▲ long entry, ▼ short entry, ● mean price of the exits, green where the trade made money. Dashed lines are the "
+    "target and the stop at first, a dotted one the stop at last. Where trades stand close together only their exits "
+    "are drawn."
+)
 _HANDS = (
     "Drag or swipe sideways to move, pinch or use the wheel with Ctrl to zoom; "
     "on the keyboard ← → + − and 0 for the whole."
@@ -109,10 +114,12 @@ def _candles(told: str) -> Element:
         ),
         el("canvas", id="candle-chart", class_="chart tall", tabindex="0", role="img", aria_label="Candles and trades"),
         el("p", id="candle-told", class_="told", aria_live="polite"),
+        el("p", told, class_="hint"),
         el(
-            "p",
-            "▲ long entry, ▼ short entry, ● mean price of the exits; dashed lines are the stop at first and the "
-            f"target, a dotted one the stop at last. {_HANDS} P and N step through the trades. {told}",
+            "details",
+            el("summary", "How to read and move it"),
+            el("p", _MARKS),
+            el("p", f"{_HANDS} P and N go to the previous and the next trade."),
             class_="hint",
         ),
     )

@@ -175,17 +175,17 @@ def groups(run: Run) -> Element:
 
 def _group_table(label: str, kinds: dict[str, Group]) -> Element:
     most = max((abs(one.net_pnl) for one in kinds.values()), default=Decimal(0))
-    names = (label, "Trades", "Win rate", "Net PnL", "", "Profit factor", "Mean R", "Fees", "Funding")
+    names = (label, "Net PnL", "", "Trades", "Win rate", "Mean R", "Profit factor", "Fees", "Funding")
     rows = (
         el(
             "tr",
-            el("th", name.replace("_", " ") if label == "Close reason" else name, scope="row"),
-            el("td", f"{one.trades:,}"),
-            el("td", words.share(one.won / one.trades * 100)),
+            el("th", name.replace("_", " ") if label == "Close reason" else name, scope="row", title=name),
             el("td", words.signed(one.net_pnl), class_=words.tone(one.net_pnl)),
             el("td", _bar(one.net_pnl, most), class_="bar"),
-            el("td", words.ratio(one.profit_factor)),
+            el("td", f"{one.trades:,}"),
+            el("td", words.share(one.won / one.trades * 100)),
             el("td", words.multiple(one.avg_r), class_=words.tone(one.avg_r)),
+            el("td", words.ratio(one.profit_factor)),
             el("td", words.amount(one.fees)),
             el("td", words.signed(one.funding)),
         )
