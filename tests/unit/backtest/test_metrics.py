@@ -6,7 +6,7 @@ import pytest
 from fakes.backtest_bench import MINUTE_MS, START_MS
 from fakes.report_bench import DEPOSIT, hourly, of_equity, outcome, trade
 
-from trading_engine.backtest.figures import Bucket, deepest_fall, r_distribution
+from trading_engine.backtest.figures import Bucket, day, deepest_fall, period_returns, r_distribution
 from trading_engine.backtest.hold import buy_and_hold
 from trading_engine.backtest.metrics import Metrics, curve, measure
 from trading_engine.backtest.result import Outcome, Sample
@@ -117,6 +117,7 @@ def test_what_is_open_is_told_apart_from_what_is_booked() -> None:
         ("two falls, the second deeper", [100, 90, 100, 200, 120, 130], "-80", -40.0, 2, 2),
         ("the longest is not the deepest", [100, 50, 100, 99, 98, 97, 100], "-50", -50.0, 2, 4),
         ("deepest in money, not in percent", [100, 50, 1000, 900], "-100", -50.0, 2, 2),
+        ("two of one depth: the first", [100, 80, 90, 100, 80], "-20", -20.0, 3, 3),
         ("below the deposit from the start", [100, 90, 95], "-10", -10.0, 2, 2),
         ("more than everything is lost", [100, -20, -10], "-120", -120.0, 2, 2),
     ],
@@ -180,6 +181,14 @@ def test_returns_of_months_are_cut_at_midnight_utc() -> None:
     metrics = measure(outcome(samples=samples, balance=Decimal(1045)), START_MS, june + 5 * DAY_MS)
     expected = {"2025-05": pytest.approx(10.0), "2025-06": pytest.approx(-5.0)}
     assert expected == metrics.monthly_return_pct
+
+
+def test_what_begins_with_nothing_has_no_return() -> None:
+    """A day that begins with a debt: what it made is no part of what there was."""
+    values = [Decimal(100), Decimal(-5), Decimal(10), Decimal(11)]
+    points = [Sample(START_MS + at * DAY_MS, value, Decimal(0)) for at, value in enumerate(values)]
+    expected = {"2025-05-04": pytest.approx(-1.05), "2025-05-06": pytest.approx(0.1)}
+    assert expected == period_returns(points, day)
 
 
 @pytest.mark.parametrize(
