@@ -15,7 +15,7 @@ from trading_engine.backtest.metrics import Metrics, measure
 from trading_engine.backtest.result import Outcome, Sample, Trade
 from trading_engine.domain.time import DAY_MS, HOUR_MS
 
-BRIEFLY = settings(max_examples=30)
+BRIEFLY = settings(max_examples=20)
 DAYS = 40
 LAST_MS = START_MS + DAYS * DAY_MS
 CENTS = st.decimals(-900, 900, places=2)
