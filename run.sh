@@ -49,7 +49,8 @@ if [[ "${1:-}" == test ]]; then
     if [[ $# -eq 0 ]]; then
         # The tests of the pure core also prove that every branch of it is tested; measuring that beside the others
         # would slow them down to no use.
-        core=(tests/unit/domain tests/unit/rules tests/unit/core tests/property)
+        core=(tests/unit/domain tests/unit/rules tests/unit/core tests/property/test_core.py tests/property/test_domain.py
+              tests/property/test_marketdata.py)
         "$python" -m pytest "${core[@]}" \
             --cov=trading_engine.domain --cov=trading_engine.rules --cov=trading_engine.core \
             --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
