@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 from statistics import fmean, stdev
+from typing import NamedTuple
 
 from trading_engine.backtest.result import Sample
 from trading_engine.domain.money import ZERO
@@ -137,8 +138,7 @@ def longest_run(nets: Sequence[Decimal], belongs: Callable[[Decimal], bool]) -> 
     return max((len(list(run)) for is_one, run in groupby(nets, belongs) if is_one), default=0)
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(NamedTuple):
     """How many trades ended in [from_r, to_r); None is an open end."""
 
     from_r: float | None

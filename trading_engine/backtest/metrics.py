@@ -77,7 +77,7 @@ class Metrics:
     avg_trade_hours          mean time from first entry to last exit
     expectancy_r             mean R-multiple, net PnL by the money between entry and initial stop (Tharp 1998);
                              median_r, best_r and worst_r likewise, std_r with n − 1
-    r_distribution           R-multiples in steps of half an R
+    r_distribution           R-multiples in steps of half an R: from, to, trades
     open_positions           still open at the end, in none of the trade figures
     groups                   closed trades by symbol, strategy, side, close_reason, hour of opening, month of closing
     """

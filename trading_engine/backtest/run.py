@@ -24,6 +24,7 @@ _STOPPED = (CloseReason.STOP, CloseReason.TRAILING)
 class Run:
     """Everything that is told about a run; `make_run` puts it together.
 
+    remarks     what else a reader must know, such as why one engine ran in place of another
     held        what simply holding would have been worth, at the instants of the equity curve
     ambiguous   positions whose last candle held their stop and their target, so that the worse was assumed
     """
@@ -39,6 +40,16 @@ class Run:
     config_hash: str
     dataset_hash: str
     code_version: str
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """Candles that are not there between the first and the last of each symbol."""
+        pairs = zip(self.market.symbols, self.market.blocks, strict=True)
+        return {
+            symbol: int(block.ts[-1] - block.ts[0]) // self.market.interval_ms + 1 - block.rows
+            for symbol, block in pairs
+        }
 
     @property
     def curve(self) -> list[Sample]:
@@ -59,6 +70,7 @@ def make_run(
     strategies: Sequence[str],
     config_hash: str,
     code_version: str = __version__,
+    remarks: Sequence[str] = (),
 ) -> Run:
     """Measure an outcome and put it together with what it was made from."""
     points = curve(outcome, market.first_ms, market.last_ms)
@@ -68,18 +80,26 @@ def make_run(
         metrics=measure(outcome, market.first_ms, market.last_ms, held),
         market=market,
         held=held,
-        ambiguous=frozenset(one.position_id for one in outcome.trades if _is_guess(one, market, instruments)),
+        ambiguous=ambiguous(outcome, market, instruments),
         instruments=instruments,
         terms=terms,
         strategies=tuple(sorted(set(strategies))),
         config_hash=config_hash,
         dataset_hash=market.digest(instruments),
         code_version=code_version,
+        remarks=tuple(remarks),
     )
 
 
+def ambiguous(outcome: Outcome, market: Market, instruments: Mapping[str, Instrument]) -> frozenset[str]:
+    """Positions that ended at their stop in a candle that also reached their target, so that the worse was assumed.
+
+    Where the candle opened beyond the stop there was nothing to guess.
+    """
+    return frozenset(one.position_id for one in outcome.trades if _is_guess(one, market, instruments))
+
+
 def _is_guess(trade: Trade, market: Market, instruments: Mapping[str, Instrument]) -> bool:
-    """Whether a trade was stopped in a candle that went through its target as well, and not at that candle's open."""
     if trade.close_reason not in _STOPPED or trade.target_price is None:
         return False
     block, to_ticks = market.blocks[market.symbols.index(trade.symbol)], instruments[trade.symbol].price_to_ticks

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes.backtest_bench import MINUTE_MS, START_MS, draw, instrument
-from fakes.report_bench import hourly, of_equity, outcome, run_of, trade, traded
+from fakes.report_bench import hourly, of_equity, outcome, run_of, trade, traded, walk
 
 from trading_engine.backtest.market import make_market
 from trading_engine.backtest.metrics import Metrics
@@ -26,7 +26,7 @@ from trading_engine.backtest.result import compare
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.position import CloseReason
 from trading_engine.domain.time import HOUR_MS
-from trading_engine.marketdata.block import from_units
+from trading_engine.marketdata.block import CandleBlock, Int64, from_units
 from trading_engine.venues.embedded.account import Terms
 
 HOSTILE = "</script><script>alert(1)</script><!--&amp;'\"\u2028"
@@ -147,6 +147,22 @@ def test_another_dataset_or_configuration_is_another_hash() -> None:
 
 def _rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+
+
+def test_missing_candles_and_remarks_are_told() -> None:
+    """In the JSON by symbol, and on the page among the doubts."""
+    kept = np.array([0, 1, 5, 6, 9])
+    market = make_market({"AAAUSDT": CandleBlock(**_rows_kept(walk(10), kept))}, [], MINUTE_MS)
+    run = replace(run_of(outcome(), market), remarks=("The full engine ran: thin volume.",))
+    told = json.loads(result_json(run))
+    assert ({"AAAUSDT": 5}, ["The full engine ran: thin volume."]) == (told["dataset"]["missing"], told["remarks"])
+    doubts = " ".join(notes(run))
+    assert "5 candles missing in the data (AAAUSDT 5)" in doubts
+    assert "The full engine ran: thin volume." in doubts
+
+
+def _rows_kept(block: CandleBlock, rows: Int64) -> dict[str, Any]:
+    return {name: getattr(block, name)[rows] for name in block._fields}
 
 
 def test_csv_has_every_trade_and_every_hour(tmp_path: Path) -> None:

@@ -65,6 +65,12 @@ def _results(run: Run) -> Iterator[str]:
 
 
 def _assumptions(run: Run) -> Iterator[str]:
+    yield from run.remarks
+    missing = {symbol: number for symbol, number in run.missing.items() if number}
+    if missing:
+        where = ", ".join(f"{symbol} {number:,}" for symbol, number in missing.items())
+        number = words.count(sum(missing.values()), "candle")
+        yield f"{number} missing in the data ({where}): nothing can happen in them."
     if run.ambiguous:
         number = words.count(len(run.ambiguous), "trade")
         yield f"In {number} one candle held both stop and target; the worse, the stop, was assumed."
