@@ -1,0 +1,82 @@
+"""Which dataset, and where it lies below the folder of the store.
+
+What belongs here: names, what makes one valid, their folders. What does not: anything that lies in a folder.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, interval_name
+
+DEFAULT_FOLDER = Path("data")
+FUNDING = "funding"
+MANIFEST = "manifest.json"
+
+_VENUE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_SYMBOL = re.compile(r"[A-Z0-9]+")
+_INTERVAL = re.compile(r"([1-9][0-9]{0,3})([mhd])")
+_UNITS_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DatasetName:
+    """Candles of one interval, or the funding rates, of one symbol at one venue.
+
+    interval_ms   length of a candle; 0 for funding rates
+    """
+
+    venue: str
+    symbol: str
+    interval_ms: int
+
+    @property
+    def is_funding(self) -> bool:
+        """Whether it holds funding rates."""
+        return self.interval_ms == 0
+
+    @property
+    def kind(self) -> str:
+        """The name of its folder: `1m`, `funding`."""
+        return FUNDING if self.is_funding else interval_name(self.interval_ms)
+
+    @property
+    def is_by_year(self) -> bool:
+        """Whether a file holds a year of it: where a month would be a few hundred rows."""
+        return self.is_funding or self.interval_ms >= HOUR_MS
+
+    def folder(self, root: Path) -> Path:
+        """Where it lies."""
+        return root / self.venue / self.symbol / self.kind
+
+    def __str__(self) -> str:
+        """`binance BTCUSDT 1m`."""
+        return f"{self.venue} {self.symbol} {self.kind}"
+
+
+def check_venue(venue: str) -> str:
+    """The venue as it is; ConfigInvalid (exit code 2) for a name that no folder should have."""
+    if not _VENUE.fullmatch(venue):
+        raise ConfigInvalid(f"--venue {venue}: expected a name in small letters (as --venue binance)", exit_code=2)
+    return venue
+
+
+def parse_interval(text: str) -> int:
+    """`1m`, `15m`, `4h`, `1d` in ms; ConfigInvalid (exit code 2) for anything else."""
+    found = _INTERVAL.fullmatch(text)
+    if not found:
+        raise ConfigInvalid(f"--interval {text}: expected the length of a candle (as 1m, 15m, 4h or 1d)", exit_code=2)
+    return int(found[1]) * _UNITS_MS[found[2]]
+
+
+def names_below(root: Path) -> Iterator[DatasetName]:
+    """The datasets that have a manifest, in order of venue, symbol and interval; none where there is no folder."""
+    found = []
+    for path in root.glob(f"*/*/*/{MANIFEST}"):
+        venue, symbol, kind = path.parts[-4:-1]
+        is_kind = kind == FUNDING or _INTERVAL.fullmatch(kind)
+        if is_kind and _VENUE.fullmatch(venue) and _SYMBOL.fullmatch(symbol):
+            found.append(DatasetName(venue, symbol, 0 if kind == FUNDING else parse_interval(kind)))
+    yield from sorted(found)
