@@ -10,5 +10,7 @@ goes in (runtime.market_download), generating it (synth), trading on what comes 
     holes      which candles a stretch of time lacks
     writing    the one writer of a dataset: all of a change or nothing
     dataset    reading: `open_dataset`
+    checking   whether what lies there is what was written
+    intake     files of candles and funding, with every digit
     soundness  what a row must look like to be stored
 """

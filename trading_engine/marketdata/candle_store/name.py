@@ -71,11 +71,15 @@ def parse_interval(text: str) -> int:
     return int(found[1]) * _UNITS_MS[found[2]]
 
 
-def names_below(root: Path) -> Iterator[DatasetName]:
-    """The datasets that have a manifest, in order of venue, symbol and interval; none where there is no folder."""
+def names_below(root: Path, *, with_lost: bool = False) -> Iterator[DatasetName]:
+    """The datasets that have a manifest, in order of venue, symbol and interval; none where there is no folder.
+
+    with_lost   also those that have files and no manifest
+    """
     found = []
-    for path in root.glob(f"*/*/*/{MANIFEST}"):
-        venue, symbol, kind = path.parts[-4:-1]
+    patterns = (MANIFEST, "*.parquet") if with_lost else (MANIFEST,)
+    for folder in {path.parent for pattern in patterns for path in root.glob(f"*/*/*/{pattern}")}:
+        venue, symbol, kind = folder.parts[-3:]
         is_kind = kind == FUNDING or _INTERVAL.fullmatch(kind)
         if is_kind and _VENUE.fullmatch(venue) and _SYMBOL.fullmatch(symbol):
             found.append(DatasetName(venue, symbol, 0 if kind == FUNDING else parse_interval(kind)))

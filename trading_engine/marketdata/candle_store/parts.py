@@ -119,5 +119,5 @@ def _integers(column: Any) -> Int64:
 def damaged(path: Path, error: Damaged) -> ConfigInvalid:
     """The one line for a person."""
     return ConfigInvalid(
-        f"{path}: {error}; run `trading-engine data check`, then import or download what is missing again"
+        f"{path}: {error}; run `trading-engine data check --repair`, then import or download what is missing again"
     )

@@ -21,7 +21,7 @@ from trading_engine.marketdata.block import Float64, Int64
 
 LARGEST = 10**18 - 1  # what a decimal of 18 digits holds, the longest that Parquet keeps in 64 bits
 MOST_DECIMALS = 18
-_EXACT = 2.0**53  # beyond it a float no longer tells neighbours apart
+EXACT = 2.0**53  # beyond it a float no longer tells neighbours apart
 _NOISE = 4 * np.finfo(np.float64).eps  # what arithmetic leaves behind a decimal that was meant
 
 
@@ -89,12 +89,14 @@ def decimals_of(values: Sequence[Float64]) -> int:
     """The fewest decimals with which all values are exact, as the decimals that their floats were written from.
 
     A value that misses a decimal by no more than arithmetic leaves behind counts as that decimal. Raises TooFine
-    where some value needs more digits than a float has.
+    where some value needs more digits than a float has, or is not finite.
     """
     largest = max((float(np.abs(column).max(initial=0.0)) for column in values), default=0.0)
+    if not np.isfinite(largest):
+        raise TooFine
     for decimals in range(MOST_DECIMALS + 1):
         factor = 10.0**decimals
-        if largest * factor >= _EXACT:
+        if largest * factor >= EXACT:
             break
         if all(_fits(column, factor) for column in values):
             return decimals

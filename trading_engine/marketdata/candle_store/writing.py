@@ -11,7 +11,7 @@ which the next writer removes.
 import fcntl
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -33,7 +33,7 @@ from trading_engine.marketdata.candle_store.manifest import (
     whole_digest,
     write_manifest,
 )
-from trading_engine.marketdata.candle_store.name import DatasetName
+from trading_engine.marketdata.candle_store.name import MANIFEST, DatasetName
 from trading_engine.marketdata.candle_store.rows import (
     Difference,
     Merged,
@@ -113,6 +113,31 @@ class DatasetWriter:
         self._commit(changed, source, change, list(absent), units)
         return change
 
+    def rebuild(self, lost: Collection[str]) -> int:
+        """Write the manifest anew from the parts that are whole; how many rows are missing now that were counted.
+
+        lost   names of files that are not what was written: put aside as NAME.damaged, for whoever wants to look
+
+        What they held is a gap afterwards, to be imported or downloaded again.
+        """
+        former = self.manifest
+        if former is None:
+            return 0
+        whole = {part.period: self._read(part) for part in former.parts if part.file not in lost}
+        ordered = tuple(_part(period, whole[period]) for period in sorted(whole))
+        try:
+            if ordered:
+                self._adopt(ordered, whole, former.sources, former.absent, former.units)
+            else:
+                (self.folder / MANIFEST).unlink()
+                self.manifest = None
+            for file in lost:
+                with suppress(FileNotFoundError):
+                    (self.folder / file).rename(self.folder / f"{file}.damaged")
+        except OSError as error:
+            raise self._unwritten(error) from error
+        return former.rows - sum(part.rows for part in ordered)
+
     def sweep(self) -> None:
         """Remove what no manifest names: superseded parts, and what a death has left behind."""
         named = {part.file for part in self.manifest.parts} if self.manifest else set()
@@ -158,9 +183,26 @@ class DatasetWriter:
             return
         ordered = tuple(listed[period] for period in sorted(listed))
         known = joined([*(former.absent if former else ()), *absent])
-        told = self._units(units)
+        told = units or (former.units if former else None)
         if former and not changed and tuple(known) == former.absent and told == former.units:
             return
+        try:
+            for period, rows in new.items():
+                self._place(listed[period], rows)
+            sync_folder(self.folder)
+            self._adopt(ordered, new, _sources(former, source, change), tuple(known), told)
+        except OSError as error:
+            raise self._unwritten(error) from error
+
+    def _adopt(
+        self,
+        ordered: tuple[Part, ...],
+        new: Mapping[str, Rows],
+        sources: tuple[Source, ...],
+        absent: tuple[Span, ...],
+        units: Units | None,
+    ) -> None:
+        """Make these parts, which lie there, the dataset; `new` has the rows of those that were not part of it."""
         manifest = Manifest(
             venue=self.name.venue,
             symbol=self.name.symbol,
@@ -169,22 +211,17 @@ class DatasetWriter:
             first_ms=ordered[0].first_ms,
             last_ms=ordered[-1].last_ms,
             digest=whole_digest(self.name, ordered),
-            units=told,
+            units=units,
             gaps=self._gaps(ordered, new),
-            absent=tuple(known),
+            absent=absent,
             parts=ordered,
-            sources=_sources(former, source, change),
+            sources=sources,
         )
-        try:
-            for period, rows in new.items():
-                self._place(listed[period], rows)
-            sync_folder(self.folder)
-            write_manifest(self.folder, manifest)
-        except OSError as error:
-            raise ConfigInvalid(
-                f"{self.folder}: cannot be written ({error.strerror}); what was stored before is whole"
-            ) from error
+        write_manifest(self.folder, manifest)
         self.manifest = manifest
+
+    def _unwritten(self, error: OSError) -> ConfigInvalid:
+        return ConfigInvalid(f"{self.folder}: cannot be written ({error.strerror}); what was stored before is whole")
 
     def _place(self, part: Part, rows: Rows) -> None:
         draft = self.folder / f".{part.file}.{os.getpid()}.tmp"
@@ -195,10 +232,6 @@ class DatasetWriter:
             with suppress(OSError):
                 draft.unlink()
             raise
-
-    def _units(self, told: Units | None) -> Units | None:
-        """What is told now, else what was told before."""
-        return told or (self.manifest.units if self.manifest else None)
 
     def _gaps(self, ordered: tuple[Part, ...], new: Mapping[str, Rows]) -> tuple[Stretch, ...]:
         """Holes within parts, from the rows where they are new, and between parts."""

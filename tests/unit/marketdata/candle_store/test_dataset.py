@@ -153,7 +153,7 @@ def test_a_part_that_was_lost_or_damaged_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match=r"is not readable .*data check"):
         dataset.block()
     part.unlink()
-    with pytest.raises(ConfigInvalid, match=r"is missing; run `trading-engine data check`"):
+    with pytest.raises(ConfigInvalid, match=r"is missing; run `trading-engine data check --repair`"):
         dataset.block()
 
 
