@@ -44,7 +44,7 @@ COMMANDS: dict[str, Entry] = {
     "flatten": _entry("flatten_command", "flatten_app", ACT, "Emergency: close everything without the database."),
     "resume": _entry("control_commands", "resume_app", ACT, "Release the kill switch and trade again."),
     "config": _entry("config_commands", "config_app", CARE, "Show a configuration, or describe every key."),
-    "data": _entry("data_commands", "data_app", CARE, "Record market data, and play recordings again."),
+    "data": _entry("data_commands", "data_app", CARE, "Keep candles on disk; record markets and play them again."),
     "db": _entry("db_commands", "db_app", CARE, "Migrate, check, back up and restore the database."),
     "strategy": _entry("strategy_command", "strategy_app", CARE, "List, show, begin and check strategies."),
     "simulate": _entry("simulate_command", "simulate_app", CARE, "Prove the engine in worlds where everything fails."),

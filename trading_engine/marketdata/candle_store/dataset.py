@@ -26,6 +26,7 @@ from trading_engine.marketdata.candle_store.manifest import Manifest, Part, read
 from trading_engine.marketdata.candle_store.name import DatasetName, names_below
 from trading_engine.marketdata.candle_store.rows import CANDLES, RATES, Rows, Shape, unit, with_decimals
 
+_MOST_TOLD = 6
 _FOREVER_MS = 2**62
 
 
@@ -221,7 +222,8 @@ def open_dataset(folder: Path, venue: str, symbol: str, interval_ms: int) -> Dat
     name = DatasetName(venue, symbol, interval_ms)
     manifest = read_manifest(folder, name)
     if manifest is None:
-        has = ", ".join(map(str, names_below(folder))) or "nothing"
+        near = [other for other in names_below(folder) if other.symbol == symbol] or list(names_below(folder))
+        has = ", ".join(map(str, near[:_MOST_TOLD])) or "nothing"
         raise ConfigInvalid(
             f"{folder}: has no {name.kind} candles of {symbol} at {venue} (it has: {has}); get them with"
             f" `trading-engine data download --venue {venue} --symbol {symbol} --from DATE` or `data import`"

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from trading_engine.marketdata.candle_store.holes import holes_between
 from trading_engine.marketdata.candle_store.rows import (
     CANDLES,
     EXACT,
+    MOST_DECIMALS,
     RATES,
     Rows,
     Shape,
@@ -63,7 +63,8 @@ def take_candles(symbol: str, path: Path) -> Taken:
         decimals = decimals_of(prices)
         volume_decimals, is_rounded = _volume_decimals(volumes)
     except TooFine:
-        open_candles(symbol, path, _counted_in(symbol, _USUAL_DECIMALS, _USUAL_DECIMALS))  # says which row is no candle
+        most = [_most_decimals(max(map(_largest, columns))) for columns in (prices, [volumes])]
+        open_candles(symbol, path, _counted_in(symbol, *most))  # says which row is no candle
         raise ConfigInvalid(
             f"{path}: prices from {min(map(np.min, prices))} to {max(map(np.max, prices))} have more digits than"
             " decimals can keep; are they of one symbol?"
@@ -93,22 +94,23 @@ def join_files(files: Sequence[Taken], shape: Shape, *, replaces: bool) -> Rows:
     Raises ConfigInvalid where they differ without `replaces`.
     """
     rows = files[0].rows
-    for before, file in pairwise(files):
+    for number, file in enumerate(files[1:], start=1):
         try:
             merged = merge(rows, file.rows, shape)
         except TooFine:
             raise ConfigInvalid(
-                f"{file.path}: is not of the same symbol as {before.path}: prices are too far apart"
+                f"{file.path}: is not of the same symbol as {files[0].path}: prices are too far apart"
             ) from None
         if merged.difference and not replaces:
-            raise refused(merged.difference, str(file.path), _origin(files, merged.difference.ts, file))
+            ts = merged.difference.ts
+            raise refused(merged.difference, str(file.path), str(origin(files[:number], ts)))
         rows = merged.rows
     return rows
 
 
-def _origin(files: Sequence[Taken], ts: int, until: Taken) -> str:
-    """The first file that has an instant."""
-    return next(str(file.path) for file in files if file is not until and ts in file.rows.ts)
+def origin(files: Sequence[Taken], ts: int) -> Path:
+    """The last file that has a row of an instant, which one of them has."""
+    return next(file.path for file in reversed(files) if ts in file.rows.ts)
 
 
 def _columns(path: Path, names: tuple[str, ...]) -> tuple[Int64, tuple[Float64, ...]]:
@@ -123,10 +125,18 @@ def _volume_decimals(volumes: Float64) -> tuple[int, bool]:
         decimals = decimals_of([volumes])
         if decimals <= _USUAL_DECIMALS:
             return decimals, False
-    largest = float(np.abs(volumes).max(initial=0.0))
-    if not largest < EXACT:
+    if not np.isfinite(volumes).all():
         raise TooFine
-    return max(many for many in range(_USUAL_DECIMALS + 1) if largest * 10.0**many < EXACT), True
+    return min(_USUAL_DECIMALS, _most_decimals(_largest(volumes))), True
+
+
+def _largest(values: Float64) -> float:
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+
+
+def _most_decimals(largest: float) -> int:
+    """As many as a float of this size can tell apart."""
+    return max((many for many in range(MOST_DECIMALS + 1) if largest * 10.0**many < EXACT), default=0)
 
 
 def _counted_in(symbol: str, price_decimals: int, volume_decimals: int) -> Instrument:

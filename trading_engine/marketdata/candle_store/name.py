@@ -21,7 +21,7 @@ _INTERVAL = re.compile(r"([1-9][0-9]{0,3})([mhd])")
 _UNITS_MS = {"m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class DatasetName:
     """Candles of one interval, or the funding rates, of one symbol at one venue.
 
@@ -72,7 +72,7 @@ def parse_interval(text: str) -> int:
 
 
 def names_below(root: Path, *, with_lost: bool = False) -> Iterator[DatasetName]:
-    """The datasets that have a manifest, in order of venue, symbol and interval; none where there is no folder.
+    """The datasets that have a manifest, by venue, symbol and interval, funding last; none where there is no folder.
 
     with_lost   also those that have files and no manifest
     """
@@ -83,4 +83,4 @@ def names_below(root: Path, *, with_lost: bool = False) -> Iterator[DatasetName]
         is_kind = kind == FUNDING or _INTERVAL.fullmatch(kind)
         if is_kind and _VENUE.fullmatch(venue) and _SYMBOL.fullmatch(symbol):
             found.append(DatasetName(venue, symbol, 0 if kind == FUNDING else parse_interval(kind)))
-    yield from sorted(found)
+    yield from sorted(found, key=lambda name: (name.venue, name.symbol, name.is_funding, name.interval_ms))

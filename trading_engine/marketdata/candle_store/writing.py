@@ -59,6 +59,14 @@ class Change(NamedTuple):
     replaced: int
 
 
+class Conflict(ConfigInvalid):
+    """Rows that differ from what is stored; `difference` is the first of them."""
+
+    def __init__(self, difference: Difference, new: str) -> None:
+        super().__init__(str(refused(difference, new, "the store")))
+        self.difference = difference
+
+
 class DatasetWriter:
     """Changes one dataset while nobody else can; made by `open_writer`.
 
@@ -93,8 +101,8 @@ class DatasetWriter:
         absent    spans [from, to) for which the venue has nothing
         units     tick and step as they are told now, None where nobody tells
 
-        Raises ConfigInvalid for a row that is unsound or, without `replaces`, differs from what is stored, and where
-        the disk does not take it. Nothing has changed then.
+        Raises ConfigInvalid for a row that is unsound, Conflict for one that differs from what is stored where nothing
+        is replaced, and ConfigInvalid where the disk does not take it. Nothing has changed then.
         """
         former = self.manifest
         anchor_ms = former.first_ms if former else int(rows.ts[0]) if rows.size else 0
@@ -108,7 +116,7 @@ class DatasetWriter:
             sum(one.added for one in found), sum(one.same for one in found), sum(one.differing for one in found)
         )
         if different and not replaces:
-            raise refused(different._replace(many=change.replaced), source.told, "the store")
+            raise Conflict(different._replace(many=change.replaced), source.told)
         changed = {period: one.rows for period, one in merged.items() if one.added or one.differing}
         self._commit(changed, source, change, list(absent), units)
         return change
