@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trading_engine.cli import store_commands, table
+from trading_engine.cli import download_command, store_commands, table
 from trading_engine.cli.arguments import check_symbols, parse_duration, parse_speed
 from trading_engine.cli.failure import DONE, FINDINGS, CommandFailed, usage
 from trading_engine.cli.status_line import StatusLine
@@ -53,6 +53,7 @@ def data() -> None:
 _STORE = "Candles and funding rates on disk"
 _FRAMES = "Everything a venue says, as it came"
 for _name, _epilog, _command in (
+    ("download", download_command.EPILOG, download_command.download),
     ("import", store_commands.IMPORT_EPILOG, store_commands.import_files),
     ("synth", store_commands.SYNTH_EPILOG, store_commands.synth),
     ("list", store_commands.LIST_EPILOG, store_commands.list_datasets),

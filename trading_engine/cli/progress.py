@@ -17,11 +17,11 @@ _AFTER_S = 1.0
 class Bar:
     """On stderr, from a second after its beginning on; where nobody watches, only what is told.
 
-    what   stands in front of the bar
+    what   stands in front of the bar; may be changed
     """
 
     def __init__(self, what: str) -> None:
-        self._what = what
+        self.what = what
         self._begun_s = time.monotonic()
         self._is_watched = sys.stderr.isatty()
         self._shown: tuple[Progress, TaskID] | None = None
@@ -42,7 +42,7 @@ class Bar:
         if self._shown is None:
             self._shown = self._begin()
         bar, task = self._shown
-        bar.update(task, completed=done, total=total, aside=aside)
+        bar.update(task, description=self.what, completed=done, total=total, aside=aside)
 
     def tell(self, text: str) -> None:
         """A line that stays, above the bar."""
@@ -76,4 +76,4 @@ class Bar:
         )
         bar = Progress(*columns, console=Console(file=sys.stderr), transient=True)
         bar.start()
-        return bar, bar.add_task(self._what, total=None, aside="")
+        return bar, bar.add_task(self.what, total=None, aside="")

@@ -16,7 +16,7 @@ from trading_engine.marketdata.candle_store.holes import gap, holes_between
 from trading_engine.marketdata.candle_store.manifest import Manifest, Part, Stretch, read_manifest, whole_digest
 from trading_engine.marketdata.candle_store.name import MANIFEST, DatasetName
 from trading_engine.marketdata.candle_store.rows import Rows, digest
-from trading_engine.marketdata.candle_store.soundness import shape_of, spacing_ms, unsound
+from trading_engine.marketdata.candle_store.soundness import shape_of, unsound
 
 _MOST_ATTEMPTS = 3
 _PART = re.compile(r".+\.parquet|\..+\.tmp")
@@ -73,7 +73,7 @@ def _check(root: Path, name: DatasetName) -> Verdict:
 def _problems(folder: Path, name: DatasetName, manifest: Manifest, lost: list[str]) -> Iterator[str]:
     """Each as a line; the names of parts that are not whole are put into `lost`."""
     gaps: list[Stretch] = []
-    step_ms, before_ms, is_whole = spacing_ms(name), None, True
+    step_ms, before_ms, is_whole = name.spacing_ms, None, True
     for part in manifest.parts:
         path = folder / part.file
         try:

@@ -27,6 +27,19 @@ def gap(from_ms: int, to_ms: int, interval_ms: int) -> Gap:
     return Gap(from_ms, to_ms, (to_ms - from_ms) // interval_ms)
 
 
+def covered(ts: Int64, spacing_ms: int, row_ms: int) -> list[Span]:
+    """The time for which there are rows: from each to the next, where that follows soon enough.
+
+    spacing_ms   the time after which the next row is due; later than twice that, something is missing
+    row_ms       how long the last row before a hole lasts
+    """
+    if not ts.size:
+        return []
+    ends = np.flatnonzero(np.diff(ts) >= 2 * spacing_ms)
+    starts = ts[np.concatenate(([0], ends + 1))].tolist()
+    return [(start, end + row_ms) for start, end in zip(starts, ts[[*ends, -1]].tolist(), strict=True)]
+
+
 def joined(spans: Iterable[Span]) -> list[Span]:
     """The same time in as few spans as possible, ascending."""
     found: list[Span] = []

@@ -18,6 +18,7 @@ from trading_engine.domain.instrument import Instrument
 from trading_engine.marketdata.block import Float64, Int64
 from trading_engine.marketdata.candle_file import Gap, open_candles
 from trading_engine.marketdata.candle_store.holes import holes_between
+from trading_engine.marketdata.candle_store.name import LONGEST_FUNDING_MS
 from trading_engine.marketdata.candle_store.rows import (
     CANDLES,
     EXACT,
@@ -31,7 +32,6 @@ from trading_engine.marketdata.candle_store.rows import (
     merge,
     unit,
 )
-from trading_engine.marketdata.candle_store.soundness import LONGEST_FUNDING_MS
 from trading_engine.marketdata.candle_store.writing import refused
 from trading_engine.marketdata.columns import read_columns
 from trading_engine.marketdata.funding_file import read_funding

@@ -13,6 +13,7 @@ from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, interval_name
 
 DEFAULT_FOLDER = Path("data")
 FUNDING = "funding"
+LONGEST_FUNDING_MS = 8 * HOUR_MS  # no venue lets more time pass between two settlements
 MANIFEST = "manifest.json"
 
 _VENUE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -41,6 +42,11 @@ class DatasetName:
     def kind(self) -> str:
         """The name of its folder: `1m`, `funding`."""
         return FUNDING if self.is_funding else interval_name(self.interval_ms)
+
+    @property
+    def spacing_ms(self) -> int:
+        """The time after which the next row is due: later than twice that, something is missing."""
+        return LONGEST_FUNDING_MS if self.is_funding else self.interval_ms
 
     @property
     def is_by_year(self) -> bool:

@@ -4,23 +4,19 @@ What belongs here: the one rule for what comes in (writing) and what lies there 
 missing (holes), where rows come from.
 """
 
-import numpy as np
+from collections.abc import Iterator
 
-from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, interval_name, iso
+import numpy as np
+from numpy.typing import NDArray
+
+from trading_engine.domain.time import DAY_MS, MINUTE_MS, interval_name, iso
 from trading_engine.marketdata.candle_store.name import DatasetName
 from trading_engine.marketdata.candle_store.rows import CANDLES, RATES, Rows, Shape, shown
-
-LONGEST_FUNDING_MS = 8 * HOUR_MS  # no venue lets more time pass between two settlements
 
 
 def shape_of(name: DatasetName) -> Shape:
     """The columns of a dataset."""
     return RATES if name.is_funding else CANDLES
-
-
-def spacing_ms(name: DatasetName) -> int:
-    """The time after which the next row is due: later than twice that, something is missing."""
-    return LONGEST_FUNDING_MS if name.is_funding else name.interval_ms
 
 
 def unsound(rows: Rows, name: DatasetName, anchor_ms: int) -> str:
@@ -41,28 +37,39 @@ def unsound(rows: Rows, name: DatasetName, anchor_ms: int) -> str:
     if odd.any():
         what = "a full minute" if name.is_funding else f"when a {interval_name(grid_ms)} candle opens"
         return f"{iso(int(ts[int(odd.argmax())]))}: is not {what}"
-    return _unsound_rate(rows) if name.is_funding else _unsound_candle(rows)
+    found = _first_unsound(rows, name)
+    return found[1] if found else ""
 
 
-def _unsound_rate(rows: Rows) -> str:
-    wrong = np.abs(rows.columns[0]) >= 10 ** rows.decimals[0]
-    if not wrong.any():
-        return ""
-    at = int(wrong.argmax())
-    return f"{iso(int(rows.ts[at]))}: rate {shown(rows.value(RATES, 0, at))} is not between -1 and 1"
+def only_sound(rows: Rows, name: DatasetName) -> tuple[Rows, list[str]]:
+    """The rows without those whose values cannot be, and what is wrong with each of these."""
+    problems = []
+    while (found := _first_unsound(rows, name)) is not None:
+        problems.append(found[1])
+        rows = Rows(
+            np.delete(rows.ts, found[0]), tuple(np.delete(column, found[0]) for column in rows.columns), rows.decimals
+        )
+    return rows, problems
 
 
-def _unsound_candle(rows: Rows) -> str:
-    opens, highs, lows, closes, volumes = rows.columns
-    top, bottom = np.maximum(opens, closes), np.minimum(opens, closes)
-    for wrong, column, problem in (
-        (lows <= 0, 2, "is not a price above 0"),
-        (highs < top, 1, "is below open or close"),
-        (lows > bottom, 2, "is above open or close"),
-        (volumes < 0, 4, "is below 0"),
-    ):
+def _first_unsound(rows: Rows, name: DatasetName) -> tuple[int, str] | None:
+    """The first row whose values cannot be, and what is wrong with it; None where all can."""
+    for wrong, column, problem in _rate_rules(rows) if name.is_funding else _candle_rules(rows):
         if wrong.any():
             at = int(wrong.argmax())
-            value = shown(rows.value(CANDLES, column, at))
-            return f"{iso(int(rows.ts[at]))}: {CANDLES.columns[column]} {value} {problem}"
-    return ""
+            shape = shape_of(name)
+            value = shown(rows.value(shape, column, at))
+            return at, f"{iso(int(rows.ts[at]))}: {shape.columns[column]} {value} {problem}"
+    return None
+
+
+def _rate_rules(rows: Rows) -> Iterator[tuple[NDArray[np.bool_], int, str]]:
+    yield np.abs(rows.columns[0]) >= 10 ** rows.decimals[0], 0, "is not between -1 and 1"
+
+
+def _candle_rules(rows: Rows) -> Iterator[tuple[NDArray[np.bool_], int, str]]:
+    opens, highs, lows, closes, volumes = rows.columns
+    yield lows <= 0, 2, "is not a price above 0"
+    yield highs < np.maximum(opens, closes), 1, "is below open or close"
+    yield lows > np.minimum(opens, closes), 2, "is above open or close"
+    yield volumes < 0, 4, "is below 0"

@@ -44,7 +44,7 @@ from trading_engine.marketdata.candle_store.rows import (
     merge,
     shown,
 )
-from trading_engine.marketdata.candle_store.soundness import shape_of, spacing_ms, unsound
+from trading_engine.marketdata.candle_store.soundness import shape_of, unsound
 
 REFUSED = 3
 _LOCK = ".lock"
@@ -78,11 +78,15 @@ class DatasetWriter:
         self.folder = name.folder(root)
         self.manifest = read_manifest(root, name)
 
-    def missing(self, from_ms: int, to_ms: int) -> list[Span]:
-        """Which spans of [from_ms, to_ms) are neither stored nor known to be absent at the venue."""
+    def missing(self, from_ms: int, to_ms: int, *, with_absent: bool = False) -> list[Span]:
+        """Which spans of [from_ms, to_ms) are not stored.
+
+        with_absent   also those that the venue is known not to have
+        """
         if self.manifest is None:
-            return [(from_ms, to_ms)]
-        return without([(from_ms, to_ms)], [*self._stored(self.manifest), *self.manifest.absent])
+            return joined([(from_ms, to_ms)])
+        absent = () if with_absent else self.manifest.absent
+        return without([(from_ms, to_ms)], [*self._stored(self.manifest), *absent])
 
     def write(
         self,
@@ -243,7 +247,7 @@ class DatasetWriter:
 
     def _gaps(self, ordered: tuple[Part, ...], new: Mapping[str, Rows]) -> tuple[Stretch, ...]:
         """Holes within parts, from the rows where they are new, and between parts."""
-        step_ms = spacing_ms(self.name)
+        step_ms = self.name.spacing_ms
         known = self.manifest.gaps if self.manifest else ()
         found: list[Stretch] = []
         before_ms = ordered[0].first_ms
