@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import signal
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -15,6 +18,7 @@ from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from trading_engine.marketdata.candle_store.dataset import Dataset, open_dataset
 from trading_engine.marketdata.candle_store.name import DatasetName
 from trading_engine.marketdata.candle_store.writing import open_writer
+from trading_engine.runtime import market_download
 from trading_engine.runtime.market_download import DownloadOptions, Filled, MarketDownload
 from trading_engine.venue_servers.exchange import LocalExchange
 from trading_engine.venue_servers.faults import Faults, Mishap, Rule
@@ -35,8 +39,13 @@ CANDLES = {
     "bingx": "GET /openApi/swap/v3/quote/klines",
     "zoomex": "GET /cloud/trade/v3/market/kline",
 }
-QUICKLY = (0.01, 0.01)
 VENUES = pytest.mark.parametrize("venue", sorted(CANDLES))
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are tried again at once."""
+    monkeypatch.setattr(market_download, "WAITS_S", (0.01, 0.01))
 
 
 class Standing:
@@ -95,10 +104,29 @@ class Bench:
         """What became of a download of everything there is."""
         wanted = DownloadOptions(self.venue, "BTCUSDT", MINUTE_MS, START, None, self.folder / "data")
         options = replace(wanted, **{"rest_url": self.url, "page_candles": PAGE, **changes})  # type: ignore[arg-type]
-        work = MarketDownload(options, self.notes.append, QUICKLY)
+        work = MarketDownload(options, self.notes.append)
         self.work = work
         await work.run(stop or asyncio.Event())
         return work.filled
+
+    async def command(self, *arguments: str, is_told_to_end: bool = False) -> tuple[int, str, str]:
+        """What `data download` says, in a process of its own: exit code, stdout, stderr."""
+        named = ["--venue", self.venue, "--symbol", "BTCUSDT", "--rest-url", self.url]
+        before = self.asked
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "trading_engine", "data", "download", *named, "--data", f"{self.folder}/data"),
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={name: value for name, value in os.environ.items() if name != "COLUMNS"},
+        )
+        async with asyncio.timeout(60):
+            while is_told_to_end and self.asked == before:  # noqa: ASYNC110 - a server tells nobody
+                await asyncio.sleep(0.01)
+            if is_told_to_end:
+                process.send_signal(signal.SIGINT)
+            out, err = await process.communicate()
+        return process.returncode or 0, out.decode(), err.decode()
 
     def stored(self) -> Dataset:
         """What lies in the store."""
@@ -345,3 +373,38 @@ def test_a_dataset_that_is_being_written_is_not_downloaded(tmp_path: Path) -> No
         assert 0 == bench.asked
 
     Bench("binance", tmp_path).talk(story)
+
+
+def test_the_command_tells_what_became_of_it(tmp_path: Path) -> None:
+    """Rows, span, what is missing, what the venue does not have."""
+
+    async def story(bench: Bench) -> None:
+        code, out, err = await bench.command("--from", "2025-05-03", "--funding")
+        folder = tmp_path / "data" / "zoomex" / "BTCUSDT"
+        assert (
+            " zoomex BTCUSDT 1m: 232 added\n"
+            f" 232 candles from 2025-05-04 00:00 to 2025-05-04 03:59, 8 missing in 2 gaps · {folder}/1m\n"
+            " zoomex has nothing before 2025-05-04 00:00\n"
+            " 8 candles of what was asked for are not to be had at zoomex\n"
+            " zoomex BTCUSDT funding: 3 added\n"
+            f" 3 settlements from 2025-05-04 00:30 to 2025-05-04 03:30, none missing · {folder}/funding\n"
+            " zoomex has nothing before 2025-05-04 00:30\n"
+        ) == out
+        assert (0, "") == (code, err)
+
+    Bench("zoomex", tmp_path).talk(story)
+
+
+def test_the_command_ends_in_order_when_it_is_told_to(tmp_path: Path) -> None:
+    """Ctrl-C between two pages: what has come is stored, exit code 130, and the same command goes on."""
+
+    async def story(bench: Bench) -> None:
+        code, out, err = await bench.command("--from", "2025-05-04", is_told_to_end=True)
+        assert (130, "") == (code, err)
+        assert out.endswith("stopped; the same command goes on from here\n")
+        assert bench.minutes() == served()[: len(bench.minutes())]
+        await bench.download()
+        assert served() == bench.minutes()
+
+    slow = Rule(site=CANDLES["binance"], fault=Mishap.SLOW, delay_ms=2_000, visits=(1,))
+    Bench("binance", tmp_path, rules=[slow]).talk(story)

@@ -93,7 +93,7 @@ def _downloaded(options: "DownloadOptions") -> bool:
         except VenueUnavailable as error:
             problem = str(error)
     for filled in work.filled:
-        if filled.asked or not problem:
+        if filled.manifest or not problem:
             _tell(out, options, filled)
     if problem:
         is_begun = any(filled.change.added for filled in work.filled)

@@ -10,7 +10,7 @@ absent at the venue and not asked for again.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -39,7 +39,7 @@ _PAGES = {"binance": 1_500, "bingx": 1_400, "zoomex": 990}  # candles that a ven
 _FUNDING_PAGE_MS = 30 * DAY_MS  # of hourly settlements 720: below what every venue tells at once
 _PRICE_DECIMALS, _VOLUME_DECIMALS = 10, 8
 _PAUSE_S = 0.5  # from page to page: at the most half of what a venue allows, an engine on this machine has the rest
-_WAITS_S = (1.0, 2.0, 4.0)  # before a page is tried again
+WAITS_S = (1.0, 2.0, 4.0)  # before a page is tried again
 _LONGEST_WAIT_MS = 120_000  # for the venue's budget of requests
 _NEW_MS = HOUR_MS  # what is missing of the last hour may still come
 _KEEP_ROWS, _KEEP_S = 20_000, 10.0  # what comes is stored when it is so much, or so long ago
@@ -105,6 +105,11 @@ class _Filling:
     def name(self) -> DatasetName:
         return self.writer.name
 
+    def take(self, rows: Rows) -> None:
+        """Add a page."""
+        if rows.size:
+            self.rows.append(rows)
+
     def keep(self) -> None:
         """Store it."""
         if self.rows or self.absent:
@@ -123,20 +128,17 @@ class MarketDownload:
     waiting       why nothing moves at present, empty while something does
     filled        what became of each dataset that was begun
     on_note       told what a person should know
-    waits_s       how long it is waited before a page is tried again, each time
     """
 
-    def __init__(
-        self, options: DownloadOptions, on_note: Callable[[str], None], waits_s: Sequence[float] = _WAITS_S
-    ) -> None:
+    def __init__(self, options: DownloadOptions, on_note: Callable[[str], None]) -> None:
         self.options = options
-        self._waits_s = waits_s
         self.phase = ""
         self.done = self.total = 0
         self.waiting = ""
         self.filled: list[Filled] = []
         self._on_note = on_note
         self._notes = 0
+        self._left_out: set[str] = set()
         self._clock = SystemClock()
         self._stop = asyncio.Event()
         own = live_hosts(options.venue)
@@ -251,23 +253,29 @@ class MarketDownload:
         """Ask for one page, and once more for what is missing in it; whether it has nothing at all."""
         name = filling.name
         step_ms, row_ms = name.spacing_ms, name.interval_ms or 1
-        rows = await self._patiently(filling.ask, from_ms, to_ms)
+        rows = self._sound(name, await self._patiently(filling.ask, from_ms, to_ms))
         filling.asked += 1
         holes = without([(from_ms, to_ms)], covered(rows.ts, step_ms, row_ms))
-        if not name.is_funding and holes:
-            more = await self._patiently(filling.ask, holes[0][0], holes[-1][1])
+        if holes and not name.is_funding:
+            try:
+                more = self._sound(name, await self._patiently(filling.ask, holes[0][0], holes[-1][1]))
+            except VenueUnavailable:
+                filling.take(rows)
+                raise
             filling.asked += 1
             rows = merge(rows, more, shape_of(name)).rows
             holes = without([(from_ms, to_ms)], covered(rows.ts, step_ms, row_ms))
-        rows, problems = only_sound(rows, name)
-        for problem in problems:
-            self._note(f"{name}: the venue tells what cannot be, left out: {problem}")
-        if problems:
-            holes = without([(from_ms, to_ms)], covered(rows.ts, step_ms, row_ms))
-        if rows.size:
-            filling.rows.append(rows)
+        filling.take(rows)
         self._lack(filling, holes)
         return not rows.size
+
+    def _sound(self, name: DatasetName, rows: Rows) -> Rows:
+        """The rows that can be; the others are told."""
+        sound, problems = only_sound(rows, name)
+        for problem in [one for one in problems if one not in self._left_out]:
+            self._left_out.add(problem)
+            self._note(f"{name}: the venue tells what cannot be, left out: {problem}")
+        return sound
 
     def _lack(self, filling: _Filling, holes: list[Span]) -> None:
         """Remember what the venue does not have, but of what is so new that it may still come."""
@@ -279,7 +287,7 @@ class MarketDownload:
 
     async def _patiently(self, ask: Callable[..., Awaitable[T]], *arguments: int) -> T:
         """The answer to a question, after some tries where that takes them; VenueUnavailable."""
-        waits = list(self._waits_s)
+        waits = list(WAITS_S)
         while True:
             try:
                 return await ask(*arguments)
