@@ -129,7 +129,7 @@ def test_a_list_tells_what_there_is(folder: Path, capsys: pytest.CaptureFixture[
     assert 0 == main(["data", "list"])
     heading, row, _, last = capsys.readouterr().out.splitlines()
     assert re.search(r"ROWS.*FROM.*TO.*MISSING.*GAPS", heading)
-    assert re.search(r"binance +BTCUSDT +1m +15 .* 5 +1 +0\.1 +0\.001 ", row)
+    assert re.search(r"binance +BTCUSDT +1m +15 .* 5 +1 +\d\.\d kB +import \d{4}-\d\d-\d\d$", row)
     assert last.startswith(" 1 dataset · 15 rows · ")
     assert 2 == main(["data", "list", "--venue", "zoomex"])
     assert "data: holds nothing of zoomex (it has: binance BTCUSDT)" in capsys.readouterr().err

@@ -15,7 +15,6 @@ from trading_engine.cli import shapes, table
 from trading_engine.cli.table import Cell, Column
 from trading_engine.cli.text import DASH, count, duration, moment, size
 from trading_engine.domain.errors import ConfigInvalid
-from trading_engine.domain.money import text
 from trading_engine.domain.time import interval_name, iso
 from trading_engine.marketdata.candle_store.manifest import Manifest, Stretch, read_manifest
 from trading_engine.marketdata.candle_store.name import FUNDING, DatasetName
@@ -41,11 +40,9 @@ _LIST = (
     Column("FROM"),
     Column("TO"),
     Column("MISSING", is_number=True),
-    Column("GAPS", is_number=True, gives_way=3),
-    Column("TICK", is_number=True, gives_way=4),
-    Column("STEP", is_number=True, gives_way=5),
+    Column("GAPS", is_number=True, gives_way=1),
     Column("SIZE", is_number=True, gives_way=2),
-    Column("LAST FROM", gives_way=6),
+    Column("LATEST", gives_way=3),
 )
 _CHECK = (
     Column("VENUE"),
@@ -151,8 +148,8 @@ def show_list(out: Console, root: Path, found: Sequence[Listed]) -> None:
 def _list_row(one: Listed) -> Sequence[Cell | str]:
     name, manifest = one.name, one.manifest
     if manifest is None:
-        return [name.venue, name.symbol, name.kind, *[DASH] * 8, Cell("unreadable", table.BAD)]
-    units, last = manifest.units, manifest.sources[-1]
+        return [name.venue, name.symbol, name.kind, *[DASH] * 6, Cell("unreadable", table.BAD)]
+    latest = manifest.sources[-1]
     return [
         name.venue,
         name.symbol,
@@ -162,10 +159,8 @@ def _list_row(one: Listed) -> Sequence[Cell | str]:
         when(manifest.last_ms),
         missing_cell(manifest.missing),
         f"{len(manifest.gaps):,}",
-        text(units.tick) if units else DASH,
-        text(units.step) if units else DASH,
         size(one.size),
-        f"{last.how} {when(last.at_ms)}",
+        f"{latest.how} {when(latest.at_ms)[:10]}",
     ]
 
 
