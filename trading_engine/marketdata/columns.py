@@ -2,7 +2,8 @@
 
 What belongs here: telling the two formats apart, finding columns by name, types and missing values,
 and turning the reader's errors into one line. What does not: what the numbers mean (candle_file,
-funding_file). Rows are counted from 1; the header of a CSV is not counted.
+funding_file). Rows are counted from 1; the header of a CSV is not counted. A CSV
+of candles may have none, as older archives of venues: its first columns are then those of _WITHOUT_HEADER.
 
 Memory: a file of one big row group is still decoded in small batches, on one thread.
 """
@@ -34,9 +35,18 @@ _OTHER_NAMES = {
     "rate": ("last_funding_rate", "funding_rate", "fundingRate"),
 }
 
+_WITHOUT_HEADER = ("ts", "open", "high", "low", "close", "volume")
+
 # What pyarrow says about a CSV cell that is not a number, and about a line of the wrong width.
 _CSV_CELL = re.compile(r"In CSV column #(\d+): Row #(\d+): CSV conversion error to \w+: invalid value '(.*)'")
 _CSV_WIDTH = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
+
+
+class _Header(NamedTuple):
+    """What the columns of a CSV are called, and how many lines say so: one or none."""
+
+    names: list[str]
+    lines: int
 
 
 class Columns(NamedTuple):
@@ -98,14 +108,26 @@ def _expected(wanted: Sequence[str]) -> str:
     return f"a Parquet or CSV file with the columns {', '.join(wanted)}"
 
 
-def _csv_header(path: Path, head: bytes, wanted: tuple[str, ...]) -> list[str]:
+def _csv_header(path: Path, head: bytes, wanted: tuple[str, ...]) -> _Header:
     try:
         line = head.split(b"\n", 1)[0].decode("utf-8-sig")
     except UnicodeDecodeError:
         line = "\0"
     if "\0" in line:
         raise ConfigInvalid(f"{path}: is neither Parquet nor CSV text; expected {_expected(wanted)}")
-    return next(csv.reader([line.rstrip("\r")]), [])
+    cells = next(csv.reader([line.rstrip("\r")]), [])
+    first, others = cells[: len(_WITHOUT_HEADER)], cells[len(_WITHOUT_HEADER) :]
+    if set(wanted) != set(_WITHOUT_HEADER) or len(first) < len(wanted) or not all(map(_is_number, first)):
+        return _Header(cells, 1)
+    return _Header([*_WITHOUT_HEADER, *(f"column {number}" for number, _ in enumerate(others, len(first) + 1))], 0)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _present_names(path: Path, wanted: Sequence[str], present: Sequence[str]) -> list[str]:
@@ -151,16 +173,18 @@ def _require_numbers(path: Path, wish: str, name: str, kind: Any) -> None:
         raise ConfigInvalid(f'{path}: column "{name}" holds {kind}; expected numbers (float64)')
 
 
-def _csv_batches(path: Path, wanted: tuple[str, ...], header: list[str]) -> Iterator[Any]:
+def _csv_batches(path: Path, wanted: tuple[str, ...], header: _Header) -> Iterator[Any]:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.csv as pc  # noqa: PLC0415
 
-    called = _present_names(path, wanted, header)
+    called = _present_names(path, wanted, header.names)
     types = {name: pa.int64() if wish == "ts" else pa.float64() for wish, name in zip(wanted, called, strict=True)}
     try:
         with pc.open_csv(
             path,
-            read_options=pc.ReadOptions(use_threads=False, block_size=_CSV_BLOCK_BYTES),
+            read_options=pc.ReadOptions(
+                use_threads=False, block_size=_CSV_BLOCK_BYTES, column_names=None if header.lines else header.names
+            ),
             convert_options=pc.ConvertOptions(include_columns=called, column_types=types, null_values=[""]),
         ) as reader:
             for batch in reader:
@@ -169,15 +193,15 @@ def _csv_batches(path: Path, wanted: tuple[str, ...], header: list[str]) -> Iter
         raise ConfigInvalid(f"{path}: {_csv_mistake(_one_line(error), wanted, header)}") from error
 
 
-def _csv_mistake(message: str, wanted: tuple[str, ...], header: list[str]) -> str:
+def _csv_mistake(message: str, wanted: tuple[str, ...], header: _Header) -> str:
     """Put pyarrow's message, whose rows count the header, into our words."""
     cell, width = _CSV_CELL.search(message), _CSV_WIDTH.search(message)
     if cell:
-        name, row, value = header[int(cell[1])], int(cell[2]) - 1, cell[3]
+        name, row, value = header.names[int(cell[1])], int(cell[2]) - header.lines, cell[3]
         expected = "an integer, UTC milliseconds" if name in ("ts", *_OTHER_NAMES["ts"]) else "a number"
         return f'row {row}: {name} is "{value}"; expected {expected}'
     if width:
-        return f"row {int(width[1]) - 1}: has {width[3]} values; expected {width[2]}, as in the header"
+        return f"row {int(width[1]) - header.lines}: has {width[3]} values; expected {width[2]}, as in the header"
     return f"is not readable as CSV ({message}); expected {_expected(wanted)}"
 
 

@@ -120,6 +120,23 @@ def test_times_may_have_the_name_they_have_in_archives_of_venues(tmp_path: Path,
     assert ts == next(_open(write(tmp_path, {**table, name: close, "ts": ts})).blocks()).ts.tolist()
 
 
+def test_a_csv_of_candles_may_have_no_header(tmp_path: Path) -> None:
+    """As older archives of venues: time, open, high, low, close, volume, and what does no harm."""
+    lines = _csv(tmp_path, _table()).read_text().splitlines()[1:]
+    path = tmp_path / "candles.csv"
+    path.write_text("\n".join(f"{line},17,0" for line in lines) + "\n")
+    (block,) = _open(path).blocks()
+    assert [START + MINUTE * row for row in range(5)] == block.ts.tolist()
+    assert ([1000, 1010, 1020, 1030, 1040], [1010, 1020, 1030, 1040, 1050]) == (
+        block.open.tolist(),
+        block.close.tolist(),
+    )
+    path.write_text("\n".join([*(f"{line},17,0" for line in lines[:-1]), f"{START + 4 * MINUTE},x,1,1,1,1,17,0"]))
+    assert 'row 5: open is "x"; expected a number' == _refusal(path)
+    path.write_text("\n".join([*lines[:-1], "1,2,3"]))
+    assert "row 5: has 3 values; expected 6, as in the header" == _refusal(path)
+
+
 def test_decimals_are_read_as_the_numbers_they_are(tmp_path: Path) -> None:
     """As the candle store keeps them."""
     table = _table()
