@@ -218,6 +218,23 @@ def test_a_failure_in_the_middle_loses_nothing(tmp_path: Path, venue: str) -> No
     Bench(venue, tmp_path, rules=[fails]).talk(story)
 
 
+def test_a_page_whose_second_look_fails_is_stored(tmp_path: Path) -> None:
+    """Its holes are not taken for what the venue lacks: they are asked for again."""
+
+    async def story(bench: Bench) -> None:
+        with pytest.raises(VenueUnavailable):
+            await bench.download()
+        assert served(60) == bench.minutes()
+        bench.faults.rules.clear()
+        (filled,) = await bench.download(to_ms=START + 60 * MINUTE_MS)
+        assert (2, 0) == (filled.asked, filled.change.added)
+        (filled,) = await bench.download(to_ms=START + 60 * MINUTE_MS)
+        assert 0 == filled.asked
+
+    fails = Rule(site=CANDLES["binance"], fault=Mishap.STATUS, visits=tuple(range(2, 40)))
+    Bench("binance", tmp_path, rules=[fails]).talk(story)
+
+
 @VENUES
 def test_a_page_that_fails_once_is_asked_for_again(tmp_path: Path, venue: str) -> None:
     """By the adapter or the download; without a hole."""
@@ -266,13 +283,15 @@ def test_years_before_a_listing_are_asked_for_by_their_days(tmp_path: Path, venu
 
 @VENUES
 def test_a_symbol_that_is_not_listed_is_a_mistake_of_the_command(tmp_path: Path, venue: str) -> None:
-    """Named, and nothing is begun in the store."""
+    """So is an interval that the venue does not offer; named, and nothing is left behind in the store."""
 
     async def story(bench: Bench) -> None:
+        with pytest.raises(ConfigInvalid, match=r"45m candles|45m is not offered|2700000 ms"):
+            await bench.download(interval_ms=45 * MINUTE_MS)
         with pytest.raises(ConfigInvalid, match="NOSUCHUSDT is not listed") as told:
             await bench.download(symbol="NOSUCHUSDT")
         assert 2 == told.value.exit_code
-        assert not (tmp_path / "data").exists()
+        assert not list((tmp_path / "data").glob("*"))
 
     Bench(venue, tmp_path).talk(story)
 

@@ -22,7 +22,7 @@ from trading_engine.marketdata.block import CandleBlock, Int64, from_units, join
 from trading_engine.marketdata.candle_file import DataReport, Gap
 from trading_engine.marketdata.candle_store import parts
 from trading_engine.marketdata.candle_store.holes import gap
-from trading_engine.marketdata.candle_store.manifest import Manifest, Part, read_manifest
+from trading_engine.marketdata.candle_store.manifest import Manifest, read_manifest
 from trading_engine.marketdata.candle_store.name import DatasetName, names_below
 from trading_engine.marketdata.candle_store.rows import CANDLES, RATES, Rows, Shape, unit, with_decimals
 
@@ -41,7 +41,8 @@ class StoredUnits(NamedTuple):
 class Dataset:
     """One symbol's candles of one interval, and its funding rates where there are any; made by `open_dataset`.
 
-    It is the dataset of one moment: where another process writes, this one goes on with what it has opened.
+    It is the dataset of the moment in which it was opened. Where another process has replaced some of it since, reading
+    that raises ConfigInvalid: nobody reads half of one state and half of another.
 
     manifest           rows, span, gaps, units, sources of the candles
     funding_manifest   the same of the funding rates, None where there are none
@@ -151,7 +152,7 @@ class Dataset:
             return []
         name = replace(self.name, interval_ms=0)
         last = _FOREVER_MS if to_ms is None else to_ms + 1
-        found = _rows(self.root, name, manifest.parts, RATES, 0 if from_ms is None else from_ms, last)
+        found = _rows(self.root, name, manifest, RATES, 0 if from_ms is None else from_ms, last)
         return [
             FundingRate(self.symbol, ts, money.round_money(Decimal(rate).scaleb(-rows.decimals[0])))
             for rows in found
@@ -161,7 +162,7 @@ class Dataset:
     def _read(self, from_ms: int | None, to_ms: int | None) -> Iterator[Rows]:
         start, end = 0 if from_ms is None else from_ms, _FOREVER_MS if to_ms is None else to_ms
         wanted = self.manifest.decimals
-        for rows in _rows(self.root, self.name, self.manifest.parts, CANDLES, start, end):
+        for rows in _rows(self.root, self.name, self.manifest, CANDLES, start, end):
             yield with_decimals(rows, CANDLES, wanted)
 
     def _block(self, rows: Rows, instrument: Instrument | None) -> CandleBlock:
@@ -232,16 +233,18 @@ def open_dataset(folder: Path, venue: str, symbol: str, interval_ms: int) -> Dat
 
 
 def _rows(
-    root: Path, name: DatasetName, listed: tuple[Part, ...], shape: Shape, start_ms: int, end_ms: int
+    root: Path, name: DatasetName, manifest: Manifest, shape: Shape, start_ms: int, end_ms: int
 ) -> Iterator[Rows]:
     """The rows of [start_ms, end_ms) part by part, never empty ones."""
-    for part in listed:
+    for part in manifest.parts:
         if part.last_ms < start_ms or part.first_ms >= end_ms:
             continue
         path = name.folder(root) / part.file
         try:
             rows = parts.read_part(path, shape)
         except parts.Damaged as error:
+            if read_manifest(root, name) != manifest:
+                raise ConfigInvalid(f"{name} was changed since it was opened; run the command again") from None
             raise parts.damaged(path, error) from error
         if rows.size != part.rows:
             raise parts.damaged(path, parts.Damaged(f"has {rows.size:,} rows; expected {part.rows:,}"))

@@ -279,16 +279,39 @@ def open_writer(root: Path, name: DatasetName) -> Iterator[DatasetWriter]:
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_free = _is_at(lock.fileno(), folder / _LOCK)
         except BlockingIOError:
+            is_free = False
+        if not is_free:
             raise ConfigInvalid(
                 f"{folder}: another import or download of {name} is under way; wait for its end", exit_code=REFUSED
-            ) from None
+            )
         writer = DatasetWriter(root, name)
         writer.sweep()
         try:
             yield writer
         finally:
             writer.sweep()
+            if writer.manifest is None:
+                _forget(folder)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether the open file is the one at the path: what held the lock before may have removed it."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _forget(folder: Path) -> None:
+    """Remove the folders that were made for a dataset that has not come to be, as far as they are empty."""
+    if [path.name for path in folder.iterdir()] != [_LOCK]:
+        return
+    (folder / _LOCK).unlink()
+    with suppress(OSError):
+        for path in (folder, folder.parent, folder.parent.parent):
+            path.rmdir()
 
 
 def refused(difference: Difference, new: str, former: str) -> ConfigInvalid:

@@ -157,6 +157,17 @@ def test_a_part_that_was_lost_or_damaged_is_told(tmp_path: Path) -> None:
         dataset.block()
 
 
+def test_a_dataset_that_is_replaced_after_it_was_opened_is_not_read_in_halves(tmp_path: Path) -> None:
+    """What is still the same is read; the rest is told, and is there for who opens it again."""
+    store(tmp_path, candles(range(29 * DAY, 33 * DAY)))
+    dataset = _open(tmp_path)
+    store(tmp_path, candles([32 * DAY], base=5_000), replaces=True)
+    assert 2 * DAY == dataset.block(to_ms=START + 31 * DAY_MS).rows
+    with pytest.raises(ConfigInvalid, match=r"^binance BTCUSDT 1m was changed since it was opened"):
+        dataset.block()
+    assert 4 * DAY == _open(tmp_path).block().rows
+
+
 def test_other_tools_see_prices_in_a_part(tmp_path: Path) -> None:
     """Decimals of 64 bits, not bare integers."""
     store(tmp_path, candles([0, 1]))

@@ -205,7 +205,7 @@ def test_a_candle_that_cannot_be_is_refused(tmp_path: Path, column: int, value: 
     rows.columns[column][1] = value
     with pytest.raises(ConfigInvalid, match=told):
         store(tmp_path, rows)
-    assert [".lock"] == _files(tmp_path)
+    assert [] == list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -253,6 +253,16 @@ def test_two_writers_at_once_are_refused(tmp_path: Path) -> None:
         writer.write(candles([0]), SOURCE)
     store(tmp_path, candles([1]))
     assert 2 == _manifest(tmp_path).rows
+
+
+def test_what_has_not_come_to_be_leaves_no_folder(tmp_path: Path) -> None:
+    """But what stands beside it stays."""
+    store(tmp_path, rates([0]), FUNDING)
+    with open_writer(tmp_path, MINUTES):
+        pass
+    assert ["funding"] == [path.name for path in MINUTES.folder(tmp_path).parent.iterdir()]
+    store(tmp_path, candles([0]))
+    assert 1 == _manifest(tmp_path).rows
 
 
 def test_a_death_at_any_step_leaves_the_former_store_or_the_new_one(tmp_path: Path) -> None:
