@@ -198,6 +198,19 @@ def test_only_what_is_missing_is_asked_for(tmp_path: Path, venue: str) -> None:
     Bench(venue, tmp_path).talk(story)
 
 
+def test_what_is_missing_of_the_last_hour_is_asked_for_again(tmp_path: Path) -> None:
+    """It may still come; what was missing for longer is not."""
+
+    async def story(bench: Bench) -> None:
+        await bench.download(to_ms=START + 140 * MINUTE_MS)
+        (filled,) = await bench.download(to_ms=START + 140 * MINUTE_MS)
+        assert (2, ((START + 130 * MINUTE_MS, START + 131 * MINUTE_MS),)) == (filled.asked, filled.lacking)
+
+    bench = Bench("binance", tmp_path)
+    bench.clock.minute = 150
+    bench.talk(story)
+
+
 @VENUES
 def test_a_failure_in_the_middle_loses_nothing(tmp_path: Path, venue: str) -> None:
     """What came before it is stored, and the next download goes on behind it."""

@@ -101,6 +101,17 @@ def test_a_difference_is_told_with_its_time_and_both_values() -> None:
     assert [1_000, 1_001, 2_002, 2_003, 1_004, 2_009] == merged.rows.columns[0].tolist()
 
 
+@pytest.mark.parametrize("column", range(5))
+def test_a_difference_in_any_column_is_one(column: int) -> None:
+    """Volumes too."""
+    former, new = candles(range(3)), candles(range(3))
+    new.columns[column][1] += 1
+    merged = merge(former, new, CANDLES)
+    assert (0, 2, 1) == (merged.added, merged.same, merged.differing)
+    assert merged.difference is not None
+    assert CANDLES.columns[column] == merged.difference.column
+
+
 def test_nothing_merged_with_something_is_something() -> None:
     """From either side."""
     rows = candles(range(2))
