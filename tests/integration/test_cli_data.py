@@ -170,6 +170,23 @@ def test_a_check_tells_what_is_broken_and_a_repair_gives_it_up(
     assert 0 == main(["data", "check", "--json"])
 
 
+def test_a_dataset_without_its_manifest_is_not_said_to_be_repaired(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its files can be imported again."""
+    assert 0 == _import(_csv(folder / "a.csv", range(10)))
+    home = folder / "data/binance/BTCUSDT/1m"
+    (home / "manifest.json").unlink()
+    capsys.readouterr()
+    assert 1 == main(["data", "check", "--repair"])
+    told = capsys.readouterr().out
+    assert "has rows and no manifest.json" in told
+    assert told.endswith(" 1 dataset cannot be repaired without a manifest: restore it or import again\n")
+    home.rename(folder / "aside")
+    assert 0 == _import(*(str(path) for path in (folder / "aside").glob("*.parquet")))
+    assert 0 == main(["data", "check"])
+
+
 def test_a_generated_market_is_stored_with_its_funding(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Under a name that tells the seed; more days go on where fewer ended, other regimes lie beside it."""
     make = ["data", "synth", "--seed", "7", "--symbol", "BTCUSDT"]

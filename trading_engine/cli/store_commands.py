@@ -245,10 +245,11 @@ def check(
                 with open_writer(data, name) as writer:
                     lost += writer.rebuild(verdict.lost)
             verdicts.append(verdict)
+    given_up = lost if repair else None
     if as_json:
-        typer.echo(shapes.dump(store_tables.check_shape(data, verdicts)))
+        typer.echo(shapes.dump(store_tables.check_shape(data, verdicts, given_up)))
     else:
-        store_tables.show_check(table.console(), data, verdicts, lost if repair else None)
+        store_tables.show_check(table.console(), data, verdicts, given_up)
     return FINDINGS if any(one.problems for one in verdicts) else DONE
 
 

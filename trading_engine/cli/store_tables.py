@@ -218,17 +218,27 @@ def show_check(out: Console, root: Path, verdicts: "Sequence[Verdict]", lost: in
         if one.strays:
             told = count(len(one.strays), "file")
             table.say(out, f"{one.name}: {told} of an interrupted change; the next one removes them", table.ASIDE)
+    _conclude(out, verdicts, lost)
+
+
+def _conclude(out: Console, verdicts: "Sequence[Verdict]", lost: int | None) -> None:
     broken = sum(1 for one in verdicts if one.problems)
-    if lost is not None and broken:
-        told = f"{count(broken, 'dataset')} repaired: {count(lost, 'row')} given up; import or download them again"
-        table.say(out, told, table.ATTENTION)
-    elif broken:
-        told = f"{broken} of {count(len(verdicts), 'dataset')} broken; `data check --repair` puts broken files aside"
-        table.say(out, told, table.BAD)
-    else:
+    hopeless = sum(1 for one in verdicts if one.manifest is None)
+    if not broken:
         rows = sum(one.manifest.rows for one in verdicts if one.manifest)
         told = f"{count(rows, 'row')} in {count(len(verdicts), 'dataset')} are as they were written"
         table.say(out, told, table.GOOD)
+        return
+    if lost is None:
+        told = f"{broken} of {count(len(verdicts), 'dataset')} broken; `data check --repair` puts broken files aside"
+        table.say(out, told, table.BAD)
+        return
+    if broken > hopeless:
+        told = f"{count(broken - hopeless, 'dataset')} repaired: {count(lost, 'row')} given up"
+        table.say(out, f"{told}; import or download them again", table.ATTENTION)
+    if hopeless:
+        told = f"{count(hopeless, 'dataset')} cannot be repaired without a manifest: restore it or import again"
+        table.say(out, told, table.BAD)
 
 
 def _check_row(one: "Verdict") -> Sequence[Cell | str]:
@@ -248,11 +258,12 @@ def _told_gaps(manifest: Manifest) -> str:
     return ", ".join(told) + (f" and {count(others, 'shorter one')}" if others else "")
 
 
-def check_shape(root: Path, verdicts: "Sequence[Verdict]") -> shapes.Row:
-    """`data check --json`."""
+def check_shape(root: Path, verdicts: "Sequence[Verdict]", lost: int | None) -> shapes.Row:
+    """`data check --json`; `rows_given_up` by a repair, null without one."""
     return {
         "ok": not any(one.problems for one in verdicts),
         "folder": str(root),
+        "rows_given_up": lost,
         "datasets": [
             {
                 "venue": one.name.venue,
