@@ -1,7 +1,7 @@
-"""`data record` and `data replay`: market data as it came, to a file and back.
+"""`data`: the group, and `data record` and `data replay`: market data as it came, to a file and back.
 
 What belongs here: the commands and what they say. What does not: recording (runtime.market_record), playing
-(venue_servers.playback).
+(venue_servers.playback), candles on disk (store_commands, download_command).
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trading_engine.cli import table
+from trading_engine.cli import download_command, store_commands, table
 from trading_engine.cli.arguments import check_symbols, parse_duration, parse_speed
 from trading_engine.cli.failure import DONE, FINDINGS, CommandFailed, usage
 from trading_engine.cli.status_line import StatusLine
@@ -47,10 +47,22 @@ trading-engine data replay btc.jsonl.gz --port 9001 --symbols-to 20 --loop
 
 @data_app.callback()
 def data() -> None:
-    """Market data: record what a venue says, and say it again."""
+    """Market data: candles on disk, and what a venue says, recorded and said again."""
 
 
-@data_app.command(epilog=_RECORD_EPILOG)
+_STORE = "Candles and funding rates on disk"
+_FRAMES = "Everything a venue says, as it came"
+for _name, _epilog, _command in (
+    ("download", download_command.EPILOG, download_command.download),
+    ("import", store_commands.IMPORT_EPILOG, store_commands.import_files),
+    ("synth", store_commands.SYNTH_EPILOG, store_commands.synth),
+    ("list", store_commands.LIST_EPILOG, store_commands.list_datasets),
+    ("check", store_commands.CHECK_EPILOG, store_commands.check),
+):
+    data_app.command(_name, epilog=_epilog, rich_help_panel=_STORE)(_command)
+
+
+@data_app.command(epilog=_RECORD_EPILOG, rich_help_panel=_FRAMES)
 def record(
     *,
     venue: Annotated[str, typer.Option(metavar="NAME", help="Whose streams; they need no key.")],
@@ -139,7 +151,7 @@ def _sum_up(recording: "MarketRecording") -> int:
     return FINDINGS if is_lossy else DONE
 
 
-@data_app.command(epilog=_REPLAY_EPILOG)
+@data_app.command(epilog=_REPLAY_EPILOG, rich_help_panel=_FRAMES)
 def replay(
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Recordings, in any order.", show_default=False)],
     *,

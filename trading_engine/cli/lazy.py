@@ -48,7 +48,7 @@ COMMANDS: dict[str, Entry] = {
         "backtest_command", "backtest_app", STUDY, "What strategies would have made of recorded candles."
     ),
     "config": _entry("config_commands", "config_app", CARE, "Show a configuration, or describe every key."),
-    "data": _entry("data_commands", "data_app", CARE, "Record market data, and play recordings again."),
+    "data": _entry("data_commands", "data_app", CARE, "Keep candles on disk; record markets and play them again."),
     "db": _entry("db_commands", "db_app", CARE, "Migrate, check, back up and restore the database."),
     "strategy": _entry("strategy_command", "strategy_app", CARE, "List, show, begin and check strategies."),
     "simulate": _entry("simulate_command", "simulate_app", CARE, "Prove the engine in worlds where everything fails."),

@@ -15,6 +15,7 @@ books from streams, recording. What does not: the sockets and frames of venues (
     candle_builder  closed candles from trades or from updates of forming ones
     assembly        which closed candles may be handed on, and which must be asked for first
     feed            live candles: a stream, checked and completed by the venue's history
+    candle_store    candles and funding on disk, for research
     recorder        raw frames on disk; `recording` reads them back at any speed
 
 pyarrow (some 50 MB) is imported only when a file is read, so a demo never pays for it.

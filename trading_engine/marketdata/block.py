@@ -5,7 +5,8 @@ from (candle_file, synth) and whether they make sense (candle_file).
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from decimal import Decimal
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,18 @@ from trading_engine.domain.instrument import Instrument
 
 Int64: TypeAlias = NDArray[np.int64]
 Float64: TypeAlias = NDArray[np.float64]
+
+
+class Grid(Protocol):
+    """What integers count: an `Instrument`, or whatever else has a tick and a step."""
+
+    @property
+    def tick(self) -> Decimal:
+        """One of a price."""
+
+    @property
+    def step(self) -> Decimal:
+        """One of a volume."""
 
 
 class CandleBlock(NamedTuple):
@@ -66,9 +79,9 @@ def to_steps(volumes: Float64, instrument: Instrument) -> Int64:
     return np.floor(steps * (1 + 1e-12) + 1e-9).astype(np.int64)
 
 
-def from_units(instrument: Instrument, ts: Int64, ticks: Sequence[Int64], steps: Int64) -> CandleBlock:
+def from_units(grid: Grid, ts: Int64, ticks: Sequence[Int64], steps: Int64) -> CandleBlock:
     """The block of candles with these open, high, low and close in `ticks` and these volumes in `steps`."""
-    tick, step = np.float64(instrument.tick), np.float64(instrument.step)
+    tick, step = np.float64(grid.tick), np.float64(grid.step)
     opens, highs, lows, closes = ticks
     return CandleBlock(
         ts,

@@ -2,7 +2,8 @@
 
 What belongs here: telling the two formats apart, finding columns by name, types and missing values,
 and turning the reader's errors into one line. What does not: what the numbers mean (candle_file,
-funding_file). Rows are counted from 1; the header of a CSV is not counted.
+funding_file). Rows are counted from 1; the header of a CSV is not counted. A CSV
+of candles may have none, as older archives of venues: its first columns are then those of _WITHOUT_HEADER.
 
 Memory: a file of one big row group is still decoded in small batches, on one thread.
 """
@@ -28,9 +29,24 @@ _PARQUET_SUFFIXES = (".parquet", ".pq")
 _HEADER_BYTES = 1 << 16
 _EARLIEST_MS, _LATEST_MS = 10**11, 10**13  # 1973 and 2286: seconds lie below, micro- and nanoseconds above
 
+# What venues' own archives and common tools call these columns; our name goes first where a file has both.
+_OTHER_NAMES = {
+    "ts": ("open_time", "timestamp", "calc_time", "funding_time", "fundingTime"),
+    "rate": ("last_funding_rate", "funding_rate", "fundingRate"),
+}
+
+_WITHOUT_HEADER = ("ts", "open", "high", "low", "close", "volume")
+
 # What pyarrow says about a CSV cell that is not a number, and about a line of the wrong width.
 _CSV_CELL = re.compile(r"In CSV column #(\d+): Row #(\d+): CSV conversion error to \w+: invalid value '(.*)'")
 _CSV_WIDTH = re.compile(r"CSV parse error: Row #(\d+): Expected (\d+) columns, got (\d+)")
+
+
+class _Header(NamedTuple):
+    """What the columns of a CSV are called, and how many lines say so: one or none."""
+
+    names: list[str]
+    lines: int
 
 
 class Columns(NamedTuple):
@@ -47,7 +63,8 @@ class Columns(NamedTuple):
 def read_columns(path: Path, names: Sequence[str]) -> Iterator[Columns]:
     """Yield the columns `ts` and `names` of a Parquet or CSV file in file order, never an empty batch.
 
-    The columns may stand in any order among others. Raises ConfigInvalid where the file cannot be read, is
+    The columns may stand in any order among others; `open_time` or `timestamp` will do for `ts`, `funding_rate` for
+    `rate`, as archives of venues have them. Raises ConfigInvalid where the file cannot be read, is
     neither Parquet nor CSV, lacks a column or holds something other than numbers, has no rows, or has a
     `ts` that cannot be milliseconds.
     """
@@ -67,13 +84,11 @@ def _read(path: Path, wanted: tuple[str, ...], first_row: int) -> Iterator[Colum
     elif path.suffix.lower() in _PARQUET_SUFFIXES:
         raise ConfigInvalid(f"{path}: is not a Parquet file (begins with {head[:4]!r}); expected {_expected(wanted)}")
     else:
-        header = _csv_header(path, head, wanted)
-        _require_columns(path, wanted, header)
-        batches = _csv_batches(path, wanted, header)
+        batches = _csv_batches(path, wanted, _csv_header(path, head, wanted))
     for batch in batches:
-        if batch.num_rows:
-            yield _columns(path, wanted, first_row, batch)
-            first_row += batch.num_rows
+        if len(batch[0]):
+            yield _columns(path, first_row, batch)
+            first_row += len(batch[0])
 
 
 def _head(path: Path) -> bytes:
@@ -93,23 +108,40 @@ def _expected(wanted: Sequence[str]) -> str:
     return f"a Parquet or CSV file with the columns {', '.join(wanted)}"
 
 
-def _csv_header(path: Path, head: bytes, wanted: tuple[str, ...]) -> list[str]:
+def _csv_header(path: Path, head: bytes, wanted: tuple[str, ...]) -> _Header:
     try:
         line = head.split(b"\n", 1)[0].decode("utf-8-sig")
     except UnicodeDecodeError:
         line = "\0"
     if "\0" in line:
         raise ConfigInvalid(f"{path}: is neither Parquet nor CSV text; expected {_expected(wanted)}")
-    return next(csv.reader([line.rstrip("\r")]), [])
+    cells = next(csv.reader([line.rstrip("\r")]), [])
+    first, others = cells[: len(_WITHOUT_HEADER)], cells[len(_WITHOUT_HEADER) :]
+    if set(wanted) != set(_WITHOUT_HEADER) or len(first) < len(wanted) or not all(map(_is_number, first)):
+        return _Header(cells, 1)
+    return _Header([*_WITHOUT_HEADER, *(f"column {number}" for number, _ in enumerate(others, len(first) + 1))], 0)
 
 
-def _require_columns(path: Path, wanted: Sequence[str], present: Sequence[str]) -> None:
-    for name in wanted:
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _present_names(path: Path, wanted: Sequence[str], present: Sequence[str]) -> list[str]:
+    """What the wanted columns are called in this file."""
+    called = []
+    for wish in wanted:
+        name = next((other for other in (wish, *_OTHER_NAMES.get(wish, ())) if other in present), wish)
         count = present.count(name)
         if count != 1:
             problem = f'has no column "{name}"' if count == 0 else f'has the column "{name}" {count} times'
             found = ", ".join(present)[:200]
             raise ConfigInvalid(f"{path}: {problem} (it has: {found}); expected {', '.join(wanted)}")
+        called.append(name)
+    return called
 
 
 def _parquet_batches(path: Path, wanted: tuple[str, ...]) -> Iterator[Any]:
@@ -121,50 +153,55 @@ def _parquet_batches(path: Path, wanted: tuple[str, ...]) -> Iterator[Any]:
         # Buffered, since pre_buffer holds a whole row group; not mapped, since a file that somebody cuts
         # short would then end the process with SIGBUS.
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=_READ_BYTES) as file:
-            _require_columns(path, wanted, file.schema_arrow.names)
-            for name in wanted:
-                _require_numbers(path, name, file.schema_arrow.field(name).type)
-            yield from file.iter_batches(_BATCH_ROWS, columns=list(wanted), use_threads=False)
+            called = _present_names(path, wanted, file.schema_arrow.names)
+            for wish, name in zip(wanted, called, strict=True):
+                _require_numbers(path, wish, name, file.schema_arrow.field(name).type)
+            for batch in file.iter_batches(_BATCH_ROWS, columns=called, use_threads=False):
+                yield [batch.column(name) for name in called]
     except (pa.ArrowException, OSError) as error:
         raise ConfigInvalid(
             f"{path}: is not a readable Parquet file ({_one_line(error)}); expected {_expected(wanted)}"
         ) from error
 
 
-def _require_numbers(path: Path, name: str, kind: Any) -> None:
+def _require_numbers(path: Path, wish: str, name: str, kind: Any) -> None:
     import pyarrow as pa  # noqa: PLC0415
 
-    if name == "ts" and not pa.types.is_integer(kind):
-        raise ConfigInvalid(f'{path}: column "ts" holds {kind}; expected integers, UTC milliseconds')
-    if not pa.types.is_integer(kind) and not pa.types.is_floating(kind):
+    if wish == "ts" and not pa.types.is_integer(kind):
+        raise ConfigInvalid(f'{path}: column "{name}" holds {kind}; expected integers, UTC milliseconds')
+    if not pa.types.is_integer(kind) and not pa.types.is_floating(kind) and not pa.types.is_decimal(kind):
         raise ConfigInvalid(f'{path}: column "{name}" holds {kind}; expected numbers (float64)')
 
 
-def _csv_batches(path: Path, wanted: tuple[str, ...], header: list[str]) -> Iterator[Any]:
+def _csv_batches(path: Path, wanted: tuple[str, ...], header: _Header) -> Iterator[Any]:
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.csv as pc  # noqa: PLC0415
 
-    types = {name: pa.int64() if name == "ts" else pa.float64() for name in wanted}
+    called = _present_names(path, wanted, header.names)
+    types = {name: pa.int64() if wish == "ts" else pa.float64() for wish, name in zip(wanted, called, strict=True)}
     try:
         with pc.open_csv(
             path,
-            read_options=pc.ReadOptions(use_threads=False, block_size=_CSV_BLOCK_BYTES),
-            convert_options=pc.ConvertOptions(include_columns=wanted, column_types=types, null_values=[""]),
+            read_options=pc.ReadOptions(
+                use_threads=False, block_size=_CSV_BLOCK_BYTES, column_names=None if header.lines else header.names
+            ),
+            convert_options=pc.ConvertOptions(include_columns=called, column_types=types, null_values=[""]),
         ) as reader:
-            yield from reader
+            for batch in reader:
+                yield [batch.column(name) for name in called]
     except (pa.ArrowException, OSError) as error:
         raise ConfigInvalid(f"{path}: {_csv_mistake(_one_line(error), wanted, header)}") from error
 
 
-def _csv_mistake(message: str, wanted: tuple[str, ...], header: list[str]) -> str:
+def _csv_mistake(message: str, wanted: tuple[str, ...], header: _Header) -> str:
     """Put pyarrow's message, whose rows count the header, into our words."""
     cell, width = _CSV_CELL.search(message), _CSV_WIDTH.search(message)
     if cell:
-        name, row, value = header[int(cell[1])], int(cell[2]) - 1, cell[3]
-        expected = "an integer, UTC milliseconds" if name == "ts" else "a number"
+        name, row, value = header.names[int(cell[1])], int(cell[2]) - header.lines, cell[3]
+        expected = "an integer, UTC milliseconds" if name in ("ts", *_OTHER_NAMES["ts"]) else "a number"
         return f'row {row}: {name} is "{value}"; expected {expected}'
     if width:
-        return f"row {int(width[1]) - 1}: has {width[3]} values; expected {width[2]}, as in the header"
+        return f"row {int(width[1]) - header.lines}: has {width[3]} values; expected {width[2]}, as in the header"
     return f"is not readable as CSV ({message}); expected {_expected(wanted)}"
 
 
@@ -172,9 +209,8 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _columns(path: Path, wanted: tuple[str, ...], first_row: int, batch: Any) -> Columns:
-    # By name: a Parquet batch comes in the order of the file.
-    arrays = [batch.column(name).to_numpy(zero_copy_only=False) for name in wanted]
+def _columns(path: Path, first_row: int, batch: Sequence[Any]) -> Columns:
+    arrays = [_floats(column).to_numpy(zero_copy_only=False) for column in batch]
     ts = arrays[0]
     if np.issubdtype(ts.dtype, np.floating):  # integers with missing values come as floats with NaN
         row = first_row + int(np.isnan(ts).argmax())
@@ -182,6 +218,13 @@ def _columns(path: Path, wanted: tuple[str, ...], first_row: int, batch: Any) ->
     _require_milliseconds(path, first_row, ts)
     values = tuple(array.astype(np.float64, copy=False) for array in arrays[1:])
     return Columns(first_row, ts.astype(np.int64, copy=False), values)
+
+
+def _floats(column: Any) -> Any:
+    """Decimals as floats, everything else as it is."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    return column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column
 
 
 def _require_milliseconds(path: Path, first_row: int, ts: "Int64") -> None:

@@ -6,13 +6,15 @@ claim that profits made on them mean something, and the interface of a market (r
 Equal arguments give equal candles. What a symbol does depends on the seed and its own name only, and a
 longer market begins with the shorter one: all chance is drawn a day at a time, from a generator seeded by
 (seed, symbol, day), so neither other symbols nor the length shift it.
+
+A market has a character: the usual mixture, or one that a strategy should be seen in by itself.
 """
 
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +51,48 @@ _JUMP_WITH_TREND = 0.85
 
 _USUAL_FUNDING, _MAX_FUNDING = 0.0001, 0.003
 
+_MOST_GAPS = 4  # a day
+_USUAL_GAP, _LONGEST_GAP = 12.0, 240  # minutes
+_CRASH_EVERY_DAYS = 7
+_CRASH_FALL = (0.15, 0.35)  # of the price's logarithm: 14 to 30 %
+_CRASH_MINUTES = (15, 90)
+_CRASH_RETURN = (0.3, 0.7)  # the share of the fall that comes back within the hours after it
+_CRASH_RETURN_MINUTES = 240.0
+_CRASH_WICKS = 4.0
+
+
+class Character(StrEnum):
+    """What kind of market it is.
+
+    MIXED   trends and ranges in turn, jumps on heavy volume: the demo's
+    TREND   trends that last for a day and more, hardly a pause between them
+    RANGE   one range for ever, no jumps
+    GAPS    as MIXED, with stretches of missing candles after which the price is elsewhere
+    CRASH   as MIXED, and on the first day and once a week a fall of 14 to 30 % within an hour or so, half undone
+            within hours
+    """
+
+    MIXED = "mixed"
+    TREND = "trend"
+    RANGE = "range"
+    GAPS = "gaps"
+    CRASH = "crash"
+
+
+class _Habits(NamedTuple):
+    """Chances of a minute, and the drift of a trend in shares of the usual volatility."""
+
+    leave_trend: float = _LEAVE_TREND
+    leave_range: float = _LEAVE_RANGE
+    jump: float = _JUMP_CHANCE
+    drift: float = _TREND_DRIFT
+
+
+_HABITS: Mapping[Character, _Habits] = {
+    Character.TREND: _Habits(leave_trend=1 / 2_000, leave_range=1 / 20, drift=0.05),
+    Character.RANGE: _Habits(leave_range=0.0, jump=0.0),
+}
+
 
 class _Regime(IntEnum):
     """What the market does; the value is the sign of its drift."""
@@ -81,16 +125,24 @@ class _Path(NamedTuple):
 
 
 class SyntheticMarket(Replay):
-    """A generated market with the interface of `Replay` (a `CandleSource`): 1-minute candles, no gaps.
+    """A generated market with the interface of `Replay` (a `CandleSource`): 1-minute candles, no gaps but in GAPS.
 
     Everything is generated at construction, some 50 bytes and 2 µs a candle.
     """
 
-    def __init__(self, seed: int, symbols: Mapping[str, Instrument], start_ts_ms: int, candles: int) -> None:
+    def __init__(
+        self,
+        seed: int,
+        symbols: Mapping[str, Instrument],
+        start_ts_ms: int,
+        candles: int,
+        character: Character = Character.MIXED,
+    ) -> None:
         """Generate `candles` minutes of every symbol from the minute of `start_ts_ms` on.
 
-        seed      0 or more; equal seeds give equal markets
-        symbols   the instruments by name; prices lie on their ticks and volumes on their steps
+        seed        0 or more; equal seeds give equal markets
+        symbols     the instruments by name; prices lie on their ticks and volumes on their steps
+        character   what kind of market it is
 
         Raises ConfigInvalid where the seed is negative or there is nothing to generate.
         """
@@ -99,8 +151,9 @@ class SyntheticMarket(Replay):
         if candles < 1:
             raise ConfigInvalid(f"a market of {candles} candles cannot be traded; expected at least 1")
         start_ts = floor_to(start_ts_ms, MINUTE_MS)
-        series = [_generate(seed, name, symbols[name], start_ts, candles) for name in symbols]
-        super().__init__(series, [rate for one in series for rate in _funding(seed, one)])
+        whole = [_generate(seed, name, symbols[name], start_ts, candles, character) for name in symbols]
+        rates = [rate for one in whole for rate in _funding(seed, one)]
+        super().__init__([_thinned(seed, one) for one in whole] if character is Character.GAPS else whole, rates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +191,14 @@ def _generator(seed: int, symbol: str, purpose: int, number: int) -> np.random.G
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
 
 
-def _generate(seed: int, symbol: str, instrument: Instrument, start_ts: int, candles: int) -> _Series:
+def _generate(
+    seed: int, symbol: str, instrument: Instrument, start_ts: int, candles: int, character: Character
+) -> _Series:
     usual_sigma = float(_generator(seed, symbol, 0, 0).uniform(_CALM_SIGMA, _WILD_SIGMA))
     chance = _draw(seed, symbol, candles)
-    path = _walk(chance, usual_sigma)
+    path = _walk(chance, usual_sigma, _HABITS.get(character, _Habits()))
+    if character is Character.CRASH:
+        path = _crashed(seed, symbol, path)
     ts = start_ts + MINUTE_MS * np.arange(candles, dtype=np.int64)
     first_price = _first_price(instrument)
     ticks = _ticks(path, chance, first_price / float(instrument.tick))
@@ -165,19 +222,47 @@ def _first_price(instrument: Instrument) -> float:
     return _START_PRICES.get(coin, _START_TICKS * float(instrument.tick))
 
 
-def _walk(chance: _Chance, usual_sigma: float) -> _Path:
+def _crashed(seed: int, symbol: str, path: _Path) -> _Path:
+    """The path with its crashes; each is over when the next one comes."""
+    log_close, sigma = path.log_close.copy(), path.sigma.copy()
+    every = _CRASH_EVERY_DAYS * _DAY_CANDLES
+    for number in range(-(-log_close.size // every)):
+        generator = _generator(seed, symbol, 3, number)
+        depth, returned = generator.uniform(*_CRASH_FALL), generator.uniform(*_CRASH_RETURN)
+        length, begin = int(generator.integers(*_CRASH_MINUTES)), number * every + int(generator.integers(360, 1_080))
+        after = np.arange(log_close[begin : begin + every].size, dtype=np.float64)
+        fallen = depth * np.minimum(after / length, 1.0) ** 1.5
+        quickly = 1 - returned * (1 - np.exp(-np.maximum(after - length, 0) / _CRASH_RETURN_MINUTES))
+        log_close[begin : begin + every] -= fallen * quickly * (1 - after / every)
+        sigma[begin : begin + 2 * length] *= _CRASH_WICKS
+    return _Path(log_close, sigma, path.jumped)
+
+
+def _thinned(seed: int, series: _Series) -> _Series:
+    """Without some stretches; the first candle stays."""
+    kept = np.ones(series.ts.size, np.bool_)
+    for day in range(-(-series.ts.size // _DAY_CANDLES)):
+        generator = _generator(seed, series.symbol, 4, day)
+        for _ in range(int(generator.integers(1, _MOST_GAPS + 1))):
+            begin = day * _DAY_CANDLES + int(generator.integers(1, _DAY_CANDLES))
+            kept[begin : begin + 1 + min(int(generator.exponential(_USUAL_GAP)), _LONGEST_GAP)] = False
+    ticks = tuple(column[kept] for column in series.ticks)
+    return _Series(series.symbol, series.instrument, series.ts[kept], ticks, series.steps[kept])
+
+
+def _walk(chance: _Chance, usual_sigma: float, habits: _Habits) -> _Path:
     """Follow regimes, volatility and price candle by candle, beginning with a range at log price 0."""
     usual_variance = usual_sigma**2
     regime, variance, middle, price = _Regime.RANGE, usual_variance, 0.0, 0.0
     closes, sigmas, jumped = [], [], []
     draws = (chance.shock, chance.turn, chance.direction, chance.jump, chance.side, chance.tail)
     for shock, turn, direction, jump, side, tail in zip(*(draw.tolist() for draw in draws), strict=True):
-        turned = _next_regime(regime, turn, direction)
+        turned = _next_regime(regime, turn, direction, habits)
         if turned is not regime:
             regime, middle = turned, price
         sigma = math.sqrt(variance)
-        change = sigma * shock + _drift(regime, price, middle, usual_sigma)
-        jumps = jump < _JUMP_CHANCE
+        change = sigma * shock + _drift(regime, price, middle, habits.drift * usual_sigma)
+        jumps = jump < habits.jump
         if jumps:
             change = sigma * (_JUMP_SIGMAS + _JUMP_TAIL_SIGMAS * tail) * _jump_sign(regime, side)
         variance = min(
@@ -193,21 +278,21 @@ def _walk(chance: _Chance, usual_sigma: float) -> _Path:
     return _Path(np.array(closes), np.array(sigmas), np.array(jumped))
 
 
-def _next_regime(regime: _Regime, turn: float, direction: float) -> _Regime:
+def _next_regime(regime: _Regime, turn: float, direction: float, habits: _Habits) -> _Regime:
     if regime is _Regime.RANGE:
-        if turn >= _LEAVE_RANGE:
+        if turn >= habits.leave_range:
             return regime
         return _Regime.UP if direction < 0.5 else _Regime.DOWN
-    if turn >= _LEAVE_TREND:
+    if turn >= habits.leave_trend:
         return regime
     return _Regime(-regime) if direction < _TURN_OVER else _Regime.RANGE
 
 
-def _drift(regime: _Regime, price: float, middle: float, usual_sigma: float) -> float:
+def _drift(regime: _Regime, price: float, middle: float, trend: float) -> float:
     home = -_HOME_PULL * price
     if regime is _Regime.RANGE:
         return home - _RANGE_PULL * (price - middle)
-    return home + regime * _TREND_DRIFT * usual_sigma
+    return home + regime * trend
 
 
 def _jump_sign(regime: _Regime, side: float) -> int:

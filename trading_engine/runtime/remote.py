@@ -69,6 +69,9 @@ _KNOWN: Mapping[str, _Known] = {
 }
 
 
+VENUES = tuple(_KNOWN)
+
+
 def venue_config(config: Config) -> VenueConfig:
     """The section of the configured venue."""
     section: VenueConfig = getattr(config.venues, config.venue)
@@ -115,8 +118,17 @@ def settings_of(config: Config, mode: PositionMode | None = None) -> AccountSett
 
 def make_public(config: Config, clock: Clock) -> PublicMarket:
     """What the venue tells anybody; nothing is sent yet. The account of the configuration plays no part in it."""
-    settings = settings_of(config)
-    match config.venue:
+    return public_of(config.venue, settings_of(config), clock)
+
+
+def live_hosts(venue: str) -> Hosts:
+    """The addresses of a venue of `VENUES`, where real money is traded."""
+    return _KNOWN[venue].live
+
+
+def public_of(venue: str, settings: AccountSettings, clock: Clock) -> PublicMarket:
+    """As `make_public`, of a venue of `VENUES`, without a configuration."""
+    match venue:
         case "binance":
             return BinancePublic(settings, clock)
         case "bingx":

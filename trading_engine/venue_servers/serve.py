@@ -126,7 +126,9 @@ class VenueServer:
         return (self._source.last_ts - self._source.first_ts) // MINUTE_MS + 1
 
     def _remember(self, exchange: LocalExchange, start_ms: int) -> None:
-        """The candles before the start, for those who ask for history."""
+        """The candles and settlements before the start, for those who ask for history."""
+        for rate in self._source.funding_between(start_ms - CANDLES_KEPT * MINUTE_MS - 1, start_ms - 1):
+            exchange.markets[rate.symbol].funding.append(rate)
         for batch in self._source.batches(start_ms - CANDLES_KEPT * MINUTE_MS):
             if batch.open_time_ms >= start_ms:
                 return

@@ -109,6 +109,43 @@ def test_columns_may_stand_in_any_order_among_others(tmp_path: Path) -> None:
         assert [1000, 1010, 1020, 1030, 1040] == next(_open(path).blocks()).open.tolist()
 
 
+@pytest.mark.parametrize("write", [_parquet, _csv])
+@pytest.mark.parametrize("name", ["open_time", "timestamp"])
+def test_times_may_have_the_name_they_have_in_archives_of_venues(tmp_path: Path, write: Write, name: str) -> None:
+    """A close time beside them is not read; where there is a `ts` as well, that one is."""
+    table = _table()
+    ts = table.pop("ts")
+    close = [one + MINUTE - 1 for one in ts]
+    assert ts == next(_open(write(tmp_path, {**table, "close_time": close, name: ts})).blocks()).ts.tolist()
+    assert ts == next(_open(write(tmp_path, {**table, name: close, "ts": ts})).blocks()).ts.tolist()
+
+
+def test_a_csv_of_candles_may_have_no_header(tmp_path: Path) -> None:
+    """As older archives of venues: time, open, high, low, close, volume, and what does no harm."""
+    lines = _csv(tmp_path, _table()).read_text().splitlines()[1:]
+    path = tmp_path / "candles.csv"
+    path.write_text("\n".join(f"{line},17,0" for line in lines) + "\n")
+    (block,) = _open(path).blocks()
+    assert [START + MINUTE * row for row in range(5)] == block.ts.tolist()
+    assert ([1000, 1010, 1020, 1030, 1040], [1010, 1020, 1030, 1040, 1050]) == (
+        block.open.tolist(),
+        block.close.tolist(),
+    )
+    path.write_text("\n".join([*(f"{line},17,0" for line in lines[:-1]), f"{START + 4 * MINUTE},x,1,1,1,1,17,0"]))
+    assert 'row 5: open is "x"; expected a number' == _refusal(path)
+    path.write_text("\n".join([*lines[:-1], "1,2,3"]))
+    assert "row 5: has 3 values; expected 6, as in the header" == _refusal(path)
+
+
+def test_decimals_are_read_as_the_numbers_they_are(tmp_path: Path) -> None:
+    """As the candle store keeps them."""
+    table = _table()
+    decimals = {name: pa.array([Decimal(str(one)) for one in column]) for name, column in table.items() if name != "ts"}
+    (block,) = _open(_parquet(tmp_path, {"ts": table["ts"], **decimals})).blocks()
+    (expected,) = _open(_csv(tmp_path, table)).blocks()
+    assert [column.tolist() for column in expected] == [column.tolist() for column in block]
+
+
 def test_a_parquet_file_is_known_by_its_content(tmp_path: Path) -> None:
     """The extension does not matter where the content is clear."""
     path = _parquet(tmp_path, _table()).rename(tmp_path / "candles.csv")

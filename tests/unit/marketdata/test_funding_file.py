@@ -31,6 +31,13 @@ def _csv(tmp_path: Path, times: list[int], rates: list[float]) -> Path:
     return path
 
 
+def test_columns_may_have_the_names_of_archives_of_venues(tmp_path: Path) -> None:
+    """As Binance's files of funding rates have them."""
+    path = tmp_path / "funding.csv"
+    path.write_text(f"calc_time,funding_interval_hours,last_funding_rate\n{START + 3},8,0.00010000\n")
+    assert (FundingRate("BTCUSDT", START, Decimal("0.0001")),) == read_funding("BTCUSDT", path)
+
+
 def test_rates_become_exact_decimals_of_eight_places(tmp_path: Path) -> None:
     """The float's shortest text is what was meant; the ninth place is rounded half-even."""
     expected = tuple(

@@ -12,7 +12,7 @@ from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.marketdata.block import CandleBlock
 from trading_engine.marketdata.replay import CandleSource
-from trading_engine.marketdata.synth import SyntheticMarket
+from trading_engine.marketdata.synth import Character, SyntheticMarket
 
 START = 1_746_316_800_000  # 2025-05-04T00:00Z
 MINUTE = 60_000
@@ -46,7 +46,7 @@ def market() -> SyntheticMarket:
 
 
 def _all(source: CandleSource, symbol: str) -> CandleBlock:
-    return source.history(symbol, source.last_ts + MINUTE, CANDLES * 2)
+    return source.history(symbol, source.last_ts + MINUTE, 10**6)
 
 
 def _same(left: CandleBlock, right: CandleBlock) -> bool:
@@ -186,3 +186,49 @@ def test_a_generated_market_does_not_load_pyarrow() -> None:
         "sys.exit('pyarrow' in sys.modules or 'pandas' in sys.modules)"
     )
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
+
+
+def _character(character: Character, days: int = 10) -> CandleBlock:
+    return _all(SyntheticMarket(7, BTC, START, days * 1_440, character), "BTCUSDT")
+
+
+def test_a_character_is_the_same_each_time_and_longer_when_longer() -> None:
+    """As the mixed market: the first days of ten are those of three."""
+    for character in Character:
+        short, long = _character(character, 3), _character(character, 4)
+        assert _same(short, long.part(0, short.rows)), character
+
+
+def test_the_mixed_market_is_the_one_without_a_character() -> None:
+    """The demo's."""
+    assert _same(_all(SyntheticMarket(7, BTC, START, 1_000), "BTCUSDT"), _character(Character.MIXED, 1).part(0, 1_000))
+
+
+def test_a_trending_market_goes_further_than_one_in_a_range() -> None:
+    """Ten days of each: the way made good, and the most that a range leaves its middle."""
+    trend, flat = _character(Character.TREND), _character(Character.RANGE)
+    assert np.ptp(np.log(trend.close_price)) > 3 * np.ptp(np.log(flat.close_price))
+    assert np.abs(np.log(flat.close_price / flat.close_price[0])).max() < 0.1
+
+
+def test_a_market_with_gaps_lacks_candles_and_nothing_else() -> None:
+    """What is left are the candles of the mixed market; its funding is that of the whole."""
+    gappy = SyntheticMarket(7, BTC, START, 10 * 1_440, Character.GAPS)
+    block, whole = _all(gappy, "BTCUSDT"), _character(Character.MIXED)
+    at = np.searchsorted(whole.ts, block.ts)
+    assert 50 < whole.rows - block.rows < 2_000
+    assert START == block.ts[0]
+    assert block.close.tolist() == whole.close[at].tolist()
+    mixed = SyntheticMarket(7, BTC, START, 10 * 1_440)
+    assert mixed.funding_between(0, mixed.last_ts) == gappy.funding_between(0, mixed.last_ts)
+
+
+def test_a_crash_takes_a_seventh_within_two_hours_and_gives_half_back() -> None:
+    """On the first day, and again every week; candles stay sound."""
+    block = _character(Character.CRASH, 14)
+    for week in (0, 7):
+        log_close = np.log(block.close_price[week * 1_440 : (week + 7) * 1_440])
+        fall = log_close[120:] - log_close[:-120]
+        assert fall.min() < np.log(1 - 0.12)
+    assert (block.low <= np.minimum(block.open, block.close)).all()
+    assert (block.high >= np.maximum(block.open, block.close)).all()

@@ -113,3 +113,28 @@ def test_a_server_has_matched_what_it_missed_before_it_listens(tmp_path: Path) -
     assert (["stop"], 900) == asyncio.run(served(0))
     assert time.monotonic() - begun < MINUTE / 1000
     assert ([], 850) == asyncio.run(served(5 * MINUTE))
+
+
+def test_a_server_tells_the_settlements_of_its_history(tmp_path: Path) -> None:
+    """As it tells the candles before its start; each once."""
+    replay, funding = tmp_path / "market.csv", tmp_path / "funding.csv"
+    rows = [f"{T0 + row * MINUTE},100,101,99,100,50" for row in range(ROWS)]
+    replay.write_text("\n".join(["ts,open,high,low,close,volume", *rows]) + "\n", encoding="utf-8")
+    due = [T0, T0 + 3 * MINUTE, T0 + ROWS * MINUTE // 2]
+    funding.write_text("\n".join(["ts,rate", *(f"{ts},0.0001" for ts in due)]) + "\n", encoding="utf-8")
+    options = ServeOptions("binance", 0, Credentials("key", "secret"), {BTC: replay}, {BTC: funding})
+
+    async def told() -> list[int]:
+        server, ready = VenueServer(options), asyncio.Event()
+        running = asyncio.create_task(server.run(ready))
+        async with asyncio.timeout(30):
+            await ready.wait()
+            assert server.exchange is not None
+            known = server.exchange.markets[BTC].funding
+            while len(known) < len(due):  # noqa: ASYNC110 - the last one is due with the first live minute
+                await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return [rate.ts_ms for rate in known]
+
+    assert due == asyncio.run(told())
