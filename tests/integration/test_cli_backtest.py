@@ -137,6 +137,17 @@ def test_the_result_is_written_as_files_and_as_a_page(folder: Path, capsys: pyte
 
 
 @pytest.mark.usefixtures("folder")
+def test_stored_candles_give_what_the_files_give(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --data every symbol comes from the store, with its funding; equal candles, equal trades and hash."""
+    for symbol in SYMBOLS:
+        assert 0 == main(["data", "import", f"{symbol}.csv", "--venue", "binance", "--symbol", symbol])
+    funding = ["--venue", "binance", "--symbol", "BTCUSDT", "--funding"]
+    assert 0 == main(["data", "import", "funding.csv", *funding])
+    stored, of_files = told(capsys), told(capsys, *files(), "--funding", "BTCUSDT=funding.csv")
+    assert {**of_files, "timing": None} == {**stored, "timing": None}
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_strategy_that_trades_more_than_the_candles_hold_runs_on_the_full_engine(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -167,6 +178,8 @@ def test_a_strategy_that_trades_more_than_the_candles_hold_runs_on_the_full_engi
         (["--data", "BTCUSDT=BTCUSDT.csv", "ETHUSDT=hours.csv"], 78, "expected one interval in all files"),
         (["--data", "BTCUSDT=broken.csv"], 78, "broken.csv: row 3"),
         ([*files(), "--leverage", "much"], 2, "--leverage much is not a number"),
+        ([], 78, "data: there are no candles of BTCUSDT at binance; name files with --data BTCUSDT=FILE"),
+        (["--venue", "zoomex"], 78, "there are no candles of BTCUSDT at zoomex"),
     ],
 )
 def test_bad_input_has_one_line_with_the_value_and_what_was_expected(

@@ -19,6 +19,7 @@ from trading_engine.backtest import compiled
 from trading_engine.backtest.fast import NeedsFullEngine, run_fast
 from trading_engine.backtest.full import run_full
 from trading_engine.backtest.market import Market, make_market
+from trading_engine.backtest.past import Past, read_files, read_store
 from trading_engine.backtest.result import Difference, Outcome, compare
 from trading_engine.backtest.run import Run, make_run
 from trading_engine.backtest.signals import Spoken, speak
@@ -30,14 +31,15 @@ from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import FundingRate
 from trading_engine.domain.time import iso
 from trading_engine.marketdata.block import CandleBlock
-from trading_engine.marketdata.candle_file import CandleFile, Gap, load_candles
-from trading_engine.marketdata.funding_file import read_funding
+from trading_engine.marketdata.candle_file import Gap
+from trading_engine.marketdata.candle_store.name import DEFAULT_FOLDER
 from trading_engine.runtime import bootstrap, strategy_setup
 from trading_engine.runtime.bootstrap import RunOptions
 from trading_engine.venues.embedded.account import Terms
 
 _SOURCES = ("backtest", "core", "domain", "marketdata", "rules", "strategy", "venues/embedded")
 _FOREVER_MS = 1 << 60
+_NO_VENUE = "embedded"
 
 OnProgress = Callable[[int, int], None]
 
@@ -54,15 +56,18 @@ class Engine(StrEnum):
 class Job:
     """What is asked for.
 
-    data, funding    files by symbol
+    data, funding    files by symbol; without any, candles and funding of all symbols come from the store
+    store, venue     the candle store, and whose candles of it: the configuration's where it is empty
     strategy         only this one of the configuration's, all where it is empty
     from_ms, to_ms   candles that open in [from_ms, to_ms) are traded; what lies before warms the strategies up
     overrides        values of the configuration by their dotted keys
     """
 
     config_path: Path
-    data: Mapping[str, Path]
+    data: Mapping[str, Path] = field(default_factory=dict)
     funding: Mapping[str, Path] = field(default_factory=dict)
+    store: Path = DEFAULT_FOLDER
+    venue: str = ""
     strategy: str = ""
     from_ms: int = 0
     to_ms: int = _FOREVER_MS
@@ -142,6 +147,7 @@ def run_job(job: Job, environ: Mapping[str, str], on_progress: OnProgress | None
         ground.spoken.strategies,
         config_hash(ground.config),
         code_version(),
+        [f"the full engine ran in place of the fast one: {handed_over}"] if handed_over else [],
     )
     timing = Timing(ground.load_s, ground.indicators_s, compile_s, run_s)
     return Finished(run, parity, handed_over, ground.gaps, timing)
@@ -154,20 +160,21 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     config = _only(bootstrap.configuration(options, environ), job)
     symbols = _symbols(config, job)
     instruments = {symbol: bootstrap.instrument_of(config, symbol) for symbol in symbols}
-    files, whole = _read(job, symbols, instruments)
-    interval_ms = _interval(files)
+    pasts = _read(job, config, symbols, instruments)
+    interval_ms = _interval(pasts)
     strategies = strategy_setup.strategies_of(config, symbols)
     settings = bootstrap.engine_settings(config, instruments)
     filters = strategy_setup.filters_of(config, strategies)
     bootstrap.check_intervals(strategies, instruments, interval_ms, filters)
-    traded = {symbol: _part(block, job, interval_ms) for symbol, block in whole.items()}
-    _require_candles(traded, files, job)
-    rates = _rates(job, traded, interval_ms)
+    traded = {symbol: _part(past, job) for symbol, past in pasts.items()}
+    rates = _rates(pasts, traded)
     market = make_market(traded, rates, interval_ms)
     loaded = time.perf_counter()
-    spoken = speak(make_market(whole, (), interval_ms), strategies, instruments, filters).within(market)
+    is_whole = all(traded[symbol].rows == past.block.rows for symbol, past in pasts.items())
+    known = market if is_whole else make_market({name: past.block for name, past in pasts.items()}, (), interval_ms)
+    spoken = speak(known, strategies, instruments, filters).within(market)
     told = time.perf_counter()
-    gaps = {file.symbol: _within(file.report.gaps, traded[file.symbol]) for file in files}
+    gaps = {symbol: _within(past.gaps, traded[symbol]) for symbol, past in pasts.items()}
     terms = bootstrap.terms_of(config)
     return Ground(config, settings, terms, market, rates, spoken, gaps, loaded - began, told - loaded)
 
@@ -225,34 +232,42 @@ def _symbols(config: Config, job: Job) -> tuple[str, ...]:
     lonely = sorted(set(job.funding) - set(job.data))
     if lonely:
         raise ConfigInvalid(f"--funding {lonely[0]}=…: there is no --data {lonely[0]}=FILE for it", exit_code=2)
-    return tuple(symbol for symbol in config.symbols if symbol in job.data)
+    return tuple(symbol for symbol in config.symbols if symbol in job.data or not job.data)
 
 
-def _read(
-    job: Job, symbols: Sequence[str], instruments: Mapping[str, Instrument]
-) -> tuple[list[CandleFile], dict[str, CandleBlock]]:
-    files, whole = [], {}
-    for symbol in symbols:
-        file, whole[symbol] = load_candles(symbol, job.data[symbol], instruments[symbol])
-        files.append(file)
-    return files, whole
+def _read(job: Job, config: Config, symbols: Sequence[str], instruments: Mapping[str, Instrument]) -> dict[str, Past]:
+    if job.data:
+        return {each: read_files(each, job.data[each], job.funding.get(each), instruments[each]) for each in symbols}
+    venue = job.venue or config.venue
+    if venue == _NO_VENUE:
+        raise ConfigInvalid(
+            f"{job.config_path} names no venue whose candles are meant; give --venue NAME for stored ones, or"
+            f" --data {symbols[0]}=FILE",
+            exit_code=2,
+        )
+    return {each: read_store(job.store, venue, each, instruments[each]) for each in symbols}
 
 
-def _interval(files: Sequence[CandleFile]) -> int:
-    first = files[0]
-    for other in files[1:]:
+def _interval(pasts: Mapping[str, Past]) -> int:
+    first, *others = pasts.values()
+    for other in others:
         if other.interval_ms != first.interval_ms:
             raise ConfigInvalid(
-                f"{other.path}: candles of {other.interval_ms} ms beside {first.path} with {first.interval_ms} ms;"
+                f"{other.source}: candles of {other.interval_ms} ms beside {first.source} with {first.interval_ms} ms;"
                 " expected one interval in all files"
             )
     return first.interval_ms
 
 
-def _part(block: CandleBlock, job: Job, interval_ms: int) -> CandleBlock:
+def _part(past: Past, job: Job) -> CandleBlock:
     """The candles that are traded: from the first one that opens in the span to the last that has closed in it."""
-    start, stop = block.ts.searchsorted((job.from_ms, job.to_ms - interval_ms + 1))
-    return block.part(int(start), int(max(start, stop)))
+    block = past.block
+    start, stop = block.ts.searchsorted((job.from_ms, job.to_ms - past.interval_ms + 1))
+    if start >= stop:
+        span = f"{iso(int(block.ts[0]))} to {iso(int(block.ts[-1]) + past.interval_ms)}"
+        until = "" if job.to_ms >= _FOREVER_MS else f" before {iso(job.to_ms)}"
+        raise ConfigInvalid(f"{past.source}: no candle from {iso(job.from_ms)} on{until}; it holds {span}", exit_code=2)
+    return block.part(int(start), int(stop))
 
 
 def _within(gaps: Sequence[Gap], traded: CandleBlock) -> tuple[Gap, ...]:
@@ -260,20 +275,10 @@ def _within(gaps: Sequence[Gap], traded: CandleBlock) -> tuple[Gap, ...]:
     return tuple(gap for gap in gaps if first < gap.from_ts < last)
 
 
-def _require_candles(traded: Mapping[str, CandleBlock], files: Sequence[CandleFile], job: Job) -> None:
-    for file in files:
-        if not traded[file.symbol].rows:
-            span = f"{iso(file.first_ts)} to {iso(file.last_ts + file.interval_ms)}"
-            until = "" if job.to_ms >= _FOREVER_MS else f" before {iso(job.to_ms)}"
-            raise ConfigInvalid(
-                f"{file.path}: no candle from {iso(job.from_ms)} on{until}; it holds {span}", exit_code=2
-            )
-
-
-def _rates(job: Job, traded: Mapping[str, CandleBlock], interval_ms: int) -> tuple[FundingRate, ...]:
+def _rates(pasts: Mapping[str, Past], traded: Mapping[str, CandleBlock]) -> tuple[FundingRate, ...]:
     """The settlements within the candles of each symbol."""
     return tuple(
         rate
-        for symbol, path in job.funding.items()
-        for rate in read_funding(symbol, path, int(traded[symbol].ts[0]), int(traded[symbol].ts[-1]) + interval_ms)
+        for symbol, block in traded.items()
+        for rate in pasts[symbol].rates(int(block.ts[0]), int(block.ts[-1]) + pasts[symbol].interval_ms)
     )

@@ -27,6 +27,7 @@ from trading_engine.cli.text import DASH, count
 from trading_engine.domain import money
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.time import HOUR_MS
+from trading_engine.marketdata.candle_store.name import DEFAULT_FOLDER
 
 backtest_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
@@ -39,6 +40,8 @@ trading-engine backtest --config configs/paper.yaml --data BTCUSDT=btc.parquet E
 --funding BTCUSDT=funding.parquet --from 2025-05-10 --to 2025-06-10
 
 trading-engine backtest --config configs/paper.yaml --data BTCUSDT=btc.parquet --engine both
+
+trading-engine backtest --config configs/binance.yaml --report
 
 What lies before --from warms the strategies up. --engine both compares every
 trade of the two engines; a difference is exit code 1.
@@ -61,13 +64,19 @@ _FOLDER = Path("backtest")
 
 
 _DataOption = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--data",
         metavar="SYMBOL=FILE",
-        help="Recorded candles (Parquet or CSV: ts open high low close volume). Once for each symbol.",
+        help="Recorded candles (Parquet or CSV: ts open high low close volume). Once for each symbol; without any,"
+        " all symbols of the configuration from the candle store.",
         show_default=False,
     ),
+]
+_StoreOption = Annotated[Path, typer.Option("--store", metavar="DIR", help="The candle store (see `data`).")]
+_VenueOption = Annotated[
+    str,
+    typer.Option("--venue", metavar="NAME", help="Whose stored candles; the configuration's.", show_default=False),
 ]
 _StrategyOption = Annotated[
     str, typer.Option("--strategy", metavar="NAME", help="Only this one of the configuration's.", show_default=False)
@@ -102,8 +111,10 @@ _ReportOption = Annotated[
 def backtest(
     *,
     config: ConfigOption,
-    data: _DataOption,
+    data: _DataOption = None,
     funding: FundingOption = None,
+    store: _StoreOption = DEFAULT_FOLDER,
+    venue: _VenueOption = "",
     strategy: _StrategyOption = "",
     from_time: _FromOption = "",
     to_time: _ToOption = "",
@@ -121,7 +132,7 @@ def backtest(
     """
     changes = overrides(mode=None, symbols=None, leverage=leverage, risk_pct=risk_pct)
     files, rates = parse_pairs("--data", data), parse_pairs("--funding", funding)
-    job = Job(config, files, rates, strategy, *_span(from_time, to_time), engine, changes)
+    job = Job(config, files, rates, store, venue, strategy, *_span(from_time, to_time), engine, changes)
     with _bar(engine) as progress:
         done = run_job(job, os.environ, progress)
     if done.handed_over:

@@ -1,0 +1,63 @@
+"""Where a backtest's candles come from: files that are named, or the candle store.
+
+What belongs here: one symbol's whole history, checked, and its funding. What does not: file formats and the store
+(marketdata), which part of it is traded (job).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.domain.instrument import Instrument
+from trading_engine.domain.market import FundingRate
+from trading_engine.marketdata.block import CandleBlock
+from trading_engine.marketdata.candle_file import Gap, load_candles
+from trading_engine.marketdata.candle_store.dataset import open_dataset
+from trading_engine.marketdata.candle_store.name import names_below
+from trading_engine.marketdata.funding_file import read_funding
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """One symbol's history.
+
+    source   what an error names: a file, or a place in the store
+    rates    settlements from one instant to another, both included; none where no funding is known
+    """
+
+    symbol: str
+    source: str
+    block: CandleBlock
+    interval_ms: int
+    gaps: tuple[Gap, ...]
+    rates: Callable[[int, int], Sequence[FundingRate]]
+
+
+def read_files(symbol: str, path: Path, funding: Path | None, instrument: Instrument) -> Past:
+    """Candles and funding rates of files; ConfigInvalid as `open_candles` and `read_funding` raise it."""
+    file, block = load_candles(symbol, path, instrument)
+
+    def rates(from_ms: int, to_ms: int) -> Sequence[FundingRate]:
+        return () if funding is None else read_funding(symbol, funding, from_ms, to_ms)
+
+    return Past(symbol, str(path), block, file.interval_ms, file.report.gaps, rates)
+
+
+def read_store(root: Path, venue: str, symbol: str, instrument: Instrument) -> Past:
+    """The finest candles of a symbol that are stored, and its funding rates; ConfigInvalid where there are none."""
+    stored = [name for name in names_below(root) if (name.venue, name.symbol) == (venue, symbol)]
+    intervals = [name.interval_ms for name in stored if not name.is_funding]
+    if not intervals:
+        raise ConfigInvalid(
+            f"{root}: there are no candles of {symbol} at {venue}; name files with --data {symbol}=FILE, or bring them"
+            f" in with `data download --venue {venue} --symbol {symbol} …` or `data import`"
+        )
+    dataset = open_dataset(root, venue, symbol, min(intervals))
+
+    def rates(from_ms: int, to_ms: int) -> Sequence[FundingRate]:
+        return () if dataset.funding_manifest is None else dataset.funding(from_ms, to_ms)
+
+    gaps = dataset.report(instrument).gaps
+    where = f"{root} ({venue} {symbol})"
+    return Past(symbol, where, dataset.block(instrument=instrument), dataset.interval_ms, tuple(gaps), rates)
