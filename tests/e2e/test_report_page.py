@@ -193,6 +193,40 @@ def test_the_chart_shows_the_very_candles_and_moves_by_keyboard_and_mouse(tmp_pa
     look(tmp_path, 120, what)
 
 
+def test_fingers_move_and_zoom_the_chart_and_a_tap_stays_readable(tmp_path: Path) -> None:
+    """On a phone: one finger moves, two zoom, and what was tapped is still told when the finger is gone."""
+
+    async def what(tab: Tab, page: Path) -> None:
+        await tab.open(page, 390)
+        await tab.evaluate("document.getElementById('chart').scrollIntoView()")
+        box = await tab.evaluate(
+            "(({left, top}) => [left, top])(document.getElementById('candle-chart').getBoundingClientRect())"
+        )
+        x, y = box[0], box[1] + 100
+
+        async def tapped() -> str:
+            await tab.touch("touchStart", (x + 150, y))
+            await tab.touch("touchEnd")
+            return await text(tab, "candle-told")
+
+        assert ", 2 h 0 min · open " in await tapped()
+        await tab.touch("touchStart", (x + 130, y), (x + 170, y))
+        for by in (20, 40, 60):
+            await tab.touch("touchMove", (x + 130 - by, y), (x + 170 + by, y))
+        await tab.touch("touchEnd")
+        closer = await tapped()
+        assert ", 30 min · open " in closer
+        await tab.touch("touchStart", (x + 200, y))
+        for by in (20, 60, 100):
+            await tab.touch("touchMove", (x + 200 - by, y))
+        await tab.touch("touchEnd")
+        moved = await tapped()
+        assert ", 30 min · open " in moved
+        assert closer != moved
+
+    look(tmp_path, 10, what)
+
+
 async def picture(tab: Tab) -> str:
     """What the chart of candles shows, to be compared."""
     return str(await tab.evaluate("document.getElementById('candle-chart').toDataURL()"))

@@ -63,6 +63,7 @@ class Tab:
         await self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
         )
+        await self.call("Emulation.setTouchEmulationEnabled", enabled=phone, maxTouchPoints=2)
         await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.events.clear()
         await self.call("Page.navigate", url=path.as_uri())
@@ -89,6 +90,12 @@ class Tab:
     async def mouse(self, kind: str, x: float, y: float, **more: object) -> None:
         """`mouseMoved`, `mousePressed`, `mouseReleased` at a place of the window."""
         await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
+        await self.drawn()
+
+    async def touch(self, kind: str, *places: tuple[float, float]) -> None:
+        """`touchStart`, `touchMove`, `touchEnd` with fingers at these places."""
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+        await self.call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
         await self.drawn()
 
     def complaints(self) -> list[str]:

@@ -53,7 +53,7 @@ class Chart {
     on("pointerdown", (event) => this.press(event));
     on("pointermove", (event) => this.move(event));
     for (const name of ["pointerup", "pointercancel"]) on(name, (event) => this.touches.delete(event.pointerId));
-    on("pointerleave", () => this.look(null));
+    on("pointerleave", (event) => event.pointerType === "mouse" && this.look(null)); // a lifted finger still reads
     on("wheel", (event) => this.wheel(event));
     on("keydown", (event) => this.key(event));
     on("dblclick", () => this.show(this.first, this.last));
