@@ -1,4 +1,4 @@
-"""Five SIGKILLs on a small market; `kill_loop.py --kills 100` is the long form."""
+"""Three SIGKILLs on a small market; `kill_loop.py --kills 100` is the long form."""
 
 import importlib.util
 import sys
@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 from e2e_tools import NO_LIMITS, write_config, write_market
 
-KILLS = 5
+KILLS = 3
 MARKETS = {"SOLUSDT": "wlhv" * 15, "ETHUSDT": "lwvh" * 15}  # dense with trades, so that kills meet them
 
 

@@ -125,10 +125,10 @@ def hunt(jobs: int = 1, limit: int = SEEDS_TO_FIND, on_progress: Progress | None
     return found
 
 
-def hunt_one(index: int, limit: int = SEEDS_TO_FIND) -> Hunt:
-    """The same for the mutant at one place of the table."""
+def hunt_one(index: int, limit: int = SEEDS_TO_FIND, first: int = 1) -> Hunt:
+    """The same for the mutant at one place of the table, in the worlds from `first` on."""
     with _workshop() as shop:
-        return _hunt_in(shop, limit, index)
+        return _hunt_in(shop, limit, index, first)
 
 
 def _require_profile(profile: str) -> None:
@@ -191,13 +191,13 @@ def _run_sequence(shop: Path, sequence: Sequence_) -> Result:
     return _trim(_live(shop, SCENARIO, plan_of(sequence)))
 
 
-def _hunt_in(shop: Path, limit: int, index: int) -> Hunt:
+def _hunt_in(shop: Path, limit: int, index: int, first: int = 1) -> Hunt:
     mutant = MUTANTS[index]
     with mutated(mutant):
-        for seed in range(1, limit + 1):
+        for lived, seed in enumerate(range(first, first + limit), 1):
             result = _live(shop, scenario_of(seed), _seeded(seed, mutant.profile))
             if result.violations:
-                return Hunt(mutant.name, found=True, seeds_to_find=seed, invariant=result.violations[0].invariant)
+                return Hunt(mutant.name, found=True, seeds_to_find=lived, invariant=result.violations[0].invariant)
     return Hunt(mutant.name, found=False, seeds_to_find=limit, invariant="")
 
 
