@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +49,7 @@ class Replayed(NamedTuple):
     trades: CandleTrades
 
 
+@cache
 def replay(path: Path) -> Replayed:
     """Decode every frame and build everything from it; a frame that is not understood raises."""
     decoder = MarketDecoder([make_instrument(BTC, tick=Decimal("0.1"), step=Decimal("0.001"))])

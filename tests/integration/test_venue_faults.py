@@ -331,10 +331,10 @@ PROFILES = (
     ),
     Profile(
         "no user stream at the start",
-        "the stream cannot be opened for the first 40 s",
+        "the stream cannot be opened for the first 15 s",
         "No entries before the stream is there and the account was read; at Binance the start waits for it.",
         late_stream,
-        lambda *_: [Rule(site="CONNECT ", fault=Mishap.STATUS, until_ms=40_000)],
+        lambda *_: [Rule(site="CONNECT ", fault=Mishap.STATUS, until_ms=15_000)],
         kinds("venue:lost"),
         {"binance": kinds()},
     ),

@@ -6,6 +6,7 @@ There are two generations of accounts, unified and classic, with the wallet unde
 belongs to is found out by asking, and kept.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from trading_engine.domain import money
@@ -21,6 +22,7 @@ from trading_engine.venues.zoomex.rest import Declined, Rest, Written
 from trading_engine.venues.zoomex.shapes import AccountRow, CoinRow, PositionRow
 
 _UNIFIED, _CLASSIC = "UNIFIED", "CONTRACT"
+_SETTING_PATIENCE_MS = 10_000
 _MODES = {PositionMode.ONE_WAY: 0, PositionMode.HEDGE: 3}
 
 
@@ -91,14 +93,14 @@ class AccountSide:
         """The same for both sides."""
         text = money.text(leverage)
         body = {"category": facts.CATEGORY, "symbol": symbol, "buyLeverage": text, "sellLeverage": text}
-        return self._settled(symbol, await self._rest.write(facts.LEVERAGE, body))
+        return self._settled(symbol, await self._set(facts.LEVERAGE, body))
 
     async def set_position_mode(self, mode: PositionMode) -> Outcome:
         """Symbol by symbol: by coin the venue would pass over symbols with positions or orders in silence."""
         outcome: Outcome = Rejected("symbol", "no symbol is configured")
         for symbol in self._settings.symbols:
             body = {"category": facts.CATEGORY, "symbol": symbol, "mode": _MODES[mode]}
-            outcome = self._settled(symbol, await self._rest.write(facts.SWITCH_MODE, body))
+            outcome = self._settled(symbol, await self._set(facts.SWITCH_MODE, body))
             if not isinstance(outcome, Accepted):
                 return outcome
         return outcome
@@ -130,7 +132,11 @@ class AccountSide:
             "buyLeverage": str(long_side.leverage),
             "sellLeverage": str(short_side.leverage),
         }
-        return self._settled(symbol, await self._rest.write(facts.SWITCH_ISOLATED, body))
+        return self._settled(symbol, await self._set(facts.SWITCH_ISOLATED, body))
+
+    async def _set(self, path: str, body: Mapping[str, object]) -> Written:
+        """One request a symbol is more than the venue takes in a second: these wait for their turn."""
+        return await self._rest.write(path, body, patience_ms=_SETTING_PATIENCE_MS)
 
     def _compare_margin(self, symbol: str, account: AccountRow, mode: MarginMode) -> Outcome:
         """A unified account with isolated margin has no available balance of the whole account."""

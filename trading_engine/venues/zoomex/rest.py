@@ -121,13 +121,17 @@ class Rest:
 
     # ── orders and settings ─────────────────────────────────────────────────
 
-    async def write(self, path: str, body: Mapping[str, object], *, is_protective: bool = False) -> Written:
+    async def write(
+        self, path: str, body: Mapping[str, object], *, is_protective: bool = False, patience_ms: int = 0
+    ) -> Written:
         """Send once and classify. Told where the venue took it or it was so already.
+
+        patience_ms   how long to wait for the budget first: settings have time, orders have none
 
         Raises nothing but a cancellation of the caller, after which the request may have been sent.
         """
         try:
-            self.limiter.spend(facts.costs_of(path), is_protective=is_protective)
+            await self.limiter.wait(facts.costs_of(path), longest_ms=patience_ms, is_protective=is_protective)
         except RateLimited as error:
             return Rejected("rate_limited", str(error), error.retry_after_ms)
         try:

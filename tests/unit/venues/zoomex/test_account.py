@@ -172,6 +172,20 @@ def test_the_position_mode_is_set_symbol_by_symbol(mode: PositionMode, number: i
     assert isinstance(run(story, symbols=(BTC, ETH), reads_instruments=False), Accepted)
 
 
+def test_more_symbols_than_the_venue_takes_in_a_second_wait_for_their_turn() -> None:
+    """Twelve settings, eight a second: none is refused by our own budget, and no order would have waited."""
+
+    async def story(bench: Bench) -> tuple[Outcome, int]:
+        bench.server.script[facts.SWITCH_MODE] = Answer({})
+        outcome = await bench.venue.set_position_mode(PositionMode.ONE_WAY)
+        return outcome, len(bench.server.asked)
+
+    symbols = tuple(f"C{number:02d}USDT" for number in range(12))
+    outcome, asked = run(story, symbols=symbols, reads_instruments=False)
+    assert isinstance(outcome, Accepted)
+    assert len(symbols) == asked
+
+
 def test_a_mode_that_an_open_position_blocks_is_rejected() -> None:
     """At the first symbol."""
 
