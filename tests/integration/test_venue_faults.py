@@ -193,7 +193,7 @@ async def silent_stream(rig: VenueRig) -> None:
 
 async def late_stream(rig: VenueRig) -> None:
     """Nothing is entered before the stream is there."""
-    assert rig.seconds > 40
+    assert rig.seconds > 15
     await round_trip(rig)
 
 
