@@ -1,0 +1,102 @@
+"""The keys that say how positions are left other than by stop and target.
+
+What belongs here: the section `exits` and its checks. What does not: the levels themselves (rules.exits).
+"""
+
+from decimal import Decimal
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from trading_engine.config import fields
+from trading_engine.config.fields import Flag, Multiple, Percent, mistake
+from trading_engine.config.section import Section
+
+_ALL_PERCENT = 100
+
+
+def _not_ascending(levels: list[Decimal]) -> list[str]:
+    if any(later <= earlier for earlier, later in pairwise(levels)):
+        return ["does not climb in at_r (each must be above the one before)"]
+    return []
+
+
+class PartialConfig(Section):
+    """One step of the ladder of partial profits."""
+
+    at_r: Annotated[Multiple, Field(description="Distance from entry, in multiples of the initial risk (R).")]
+    share_pct: Annotated[Percent, Field(description="Share of the position's full size to close, percent.")]
+
+
+class TrailingConfig(Section):
+    """One step of the ladder of stop moves."""
+
+    at_r: Annotated[Multiple, Field(description="Once the price has gone this far in favour, multiples of R.")]
+    to_r: Annotated[
+        Annotated[Decimal, fields.Within("a number from 0 (break-even) to below its at_r", least=0, most=1_000)],
+        Field(description="… the stop moves here, multiples of R from entry; 0 is break-even."),
+    ]
+
+    @field_validator("to_r")
+    @classmethod
+    def _behind_the_price(cls, value: Decimal, info: ValidationInfo) -> Decimal:
+        at_r = info.data.get("at_r")
+        if at_r is not None and value >= at_r:
+            raise mistake(f"is not below its at_r = {at_r}; the stop would be at or beyond the price")
+        return value
+
+
+class ExitsConfig(Section):
+    """How positions are left other than by stop and target."""
+
+    partials: Annotated[
+        tuple[PartialConfig, ...],
+        Field(description="Partial profits, by ascending at_r; the rest leaves at the target."),
+    ] = (
+        PartialConfig(at_r=Decimal(2), share_pct=Decimal(30)),
+        PartialConfig(at_r=Decimal(4), share_pct=Decimal(40)),
+    )
+    trailing: Annotated[
+        tuple[TrailingConfig, ...],
+        Field(description="Moves of the stop, by ascending at_r; it never moves away from the price."),
+    ] = (
+        TrailingConfig(at_r=Decimal(3), to_r=Decimal(1)),
+        TrailingConfig(at_r=Decimal(5), to_r=Decimal(3)),
+    )
+    target_order: Annotated[
+        Literal["limit", "take_profit_market"],
+        Field(description="Order that rests at the target: limit (maker fee) or take_profit_market."),
+    ] = "limit"
+    max_age_hours: Annotated[
+        Annotated[int, fields.count(0, 8_760, "hours", " (0 for no limit)")],
+        Field(description="Age at which a position is treated by on_max_age, hours; 0 for no limit."),
+    ] = 24
+    on_max_age: Annotated[
+        Literal["alert", "close"], Field(description="What happens to a position older than max_age_hours.")
+    ] = "alert"
+    exit_on_opposite: Annotated[
+        Flag,
+        Field(description="Close a position on a signal for the other side; it is never reversed."),
+    ] = False
+
+    @field_validator("partials")
+    @classmethod
+    def _partials_climb(cls, value: tuple[PartialConfig, ...]) -> tuple[PartialConfig, ...]:
+        wrong = _not_ascending([step.at_r for step in value])
+        total = sum(step.share_pct for step in value)
+        if total >= _ALL_PERCENT:
+            wrong.append(f"closes {total} % in all (keep the sum of share_pct below 100, the rest is the target's)")
+        if wrong:
+            raise mistake(" and ".join(wrong))
+        return value
+
+    @field_validator("trailing")
+    @classmethod
+    def _trailing_climbs(cls, value: tuple[TrailingConfig, ...]) -> tuple[TrailingConfig, ...]:
+        wrong = _not_ascending([step.at_r for step in value])
+        if any(later.to_r <= earlier.to_r for earlier, later in pairwise(value)):
+            wrong.append("does not climb in to_r (each must be above the one before)")
+        if wrong:
+            raise mistake(" and ".join(wrong))
+        return value

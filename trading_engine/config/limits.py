@@ -1,0 +1,71 @@
+"""The keys of the limits that stop entries.
+
+What belongs here: the section `risk` and its checks. What does not: the arithmetic (rules.limits).
+"""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from trading_engine.config import fields
+from trading_engine.config.fields import Leverage, Money, Percent, PercentOrZero, TimeOfDay
+from trading_engine.config.section import Section
+from trading_engine.domain.time import HOUR_MS, MINUTE_MS
+
+
+class RiskConfig(Section):
+    """Limits that stop entries; counted from realized PnL, net of fees and funding."""
+
+    max_daily_loss_pct: Annotated[
+        Percent,
+        Field(description="Loss of a day, percent of its starting balance, that ends entries for that day."),
+    ] = Decimal(5)
+    max_daily_loss_money: Annotated[
+        Money | None, Field(description="The same as an amount; null for none. The tighter one counts.")
+    ] = None
+    day_start: Annotated[TimeOfDay, Field(description='When a trading day begins, UTC, as "HH:MM".')] = "00:00"
+    max_drawdown_pct: Annotated[
+        Percent,
+        Field(description="Fall of realized equity from its peak, percent, that stops until resumed."),
+    ] = Decimal(10)
+    on_drawdown: Annotated[
+        Literal["keep", "flatten"],
+        Field(description="At the drawdown limit: keep positions behind their stops, or close all."),
+    ] = "keep"
+    max_consecutive_losses: Annotated[
+        Annotated[int, fields.count(0, 1_000, "losses", " (0 for no limit)")],
+        Field(description="Losses in a row that pause entries; 0 for no limit."),
+    ] = 3
+    streak_pause_hours: Annotated[
+        Annotated[int, fields.count(1, 8_760, "hours", " (max_consecutive_losses: 0 switches it off)")],
+        Field(description="Length of that pause, hours."),
+    ] = 12
+    cooldown_minutes: Annotated[
+        Annotated[int, fields.count(0, 525_600, "minutes", " (0 for no cooldown)")],
+        Field(description="Pause of entries after a losing position, minutes; 0 for none."),
+    ] = 60
+    cooldown_scope: Annotated[
+        Literal["global", "symbol"], Field(description="Whether that pause holds for all symbols or its own.")
+    ] = "global"
+    max_portfolio_risk_pct: Annotated[
+        Percent, Field(description="Open risk to all stops together, percent of equity.")
+    ] = Decimal(5)
+    max_positions: Annotated[
+        Annotated[int, fields.count(1, 1_000, "positions")],
+        Field(description="Positions at a time, pending ones included."),
+    ] = 3
+    max_position_pct: Annotated[
+        Percent, Field(description="Notional of one position, percent of equity; an entry above is refused.")
+    ] = Decimal(40)
+    min_balance_pct: Annotated[
+        PercentOrZero,
+        Field(description="Balance below which no entry is made, percent of the starting balance; 0: off."),
+    ] = Decimal(10)
+    max_leverage: Annotated[Leverage, Field(description="The most that `leverage` may ask for.")] = Decimal(5)
+
+    @property
+    def day_start_ms(self) -> int:
+        """How long after midnight UTC a trading day begins, ms."""
+        hours, minutes = self.day_start.split(":")
+        return int(hours) * HOUR_MS + int(minutes) * MINUTE_MS
