@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import trading_engine.rules
 from trading_engine.rules import exits, fills, integers, limits, margin, sizing
-from trading_engine.rules.exits import TrailStep
+from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.rules.margin import Tier
 from trading_engine.rules.sizing import Bound, SizingInput
 
@@ -285,6 +285,50 @@ def test_a_trailed_stop_gives_back_no_more_than_asked(sign: int, entry: int, ris
     assert 0 <= sign * (stop - exact) < 1 or stop == best
 
 
+follows = st.builds(
+    Follow,
+    st.sampled_from([0, 1, 10_000]) | st.integers(0, 500_000),
+    st.sampled_from([0, 1_000]) | st.integers(0, 10_000),
+    st.sampled_from([0, 500]) | st.integers(0, 5_000),
+    st.sampled_from([0, 0, 1_000]),
+)
+
+
+@quick
+@given(
+    sign=signs,
+    entry=st.integers(500_000, 1_500_000),
+    distance=st.integers(0, 100),
+    atr=st.integers(0, 50_000),
+    prices=st.lists(st.integers(1, 2_000), min_size=1, max_size=12),
+    steps=trail_steps,
+    follow=follows,
+    aged=follows,
+)
+def test_a_following_stop_never_moves_away_and_never_reaches_the_close(
+    sign: int,
+    entry: int,
+    distance: int,
+    atr: int,
+    prices: list[int],
+    steps: tuple[TrailStep, ...],
+    follow: Follow,
+    aged: Follow,
+) -> None:
+    """Along any path of closes; and closes short of the bound move nothing."""
+    stop = exits.stop_level(sign, entry // 1_000, distance)
+    risk = exits.initial_risk_mticks(entry, stop)
+    for price in prices:
+        followed = exits.followed_stop(sign, entry, risk, atr, price, stop, follow)
+        bound = exits.follow_bound(sign, entry, risk, atr, stop, follow)
+        assert followed == stop or (bound > 0 and sign * price >= sign * bound)
+        assert followed == stop or sign * followed < sign * price
+        moved = exits.moved_stop(sign, entry, risk, atr, price, stop, steps, follow, aged)
+        assert sign * moved >= sign * followed
+        assert moved == stop or sign * moved <= sign * price
+        stop = moved
+
+
 @quick
 @given(
     total=st.integers(0, 10_000) | st.integers(0, 10**15),
@@ -471,6 +515,9 @@ def test_prices_stay_within_64_bits(
     exits.r_level(sign, entry, risk, Wide(r_milli))
     trail = (TrailStep(Wide(1_000), Wide(r_milli)),)
     exits.trailed_stop(sign, entry, risk, Wide(price), Wide(price), trail)
+    follow = Follow(Wide(500_000), Wide(10**6), Wide(10**6), Wide(1_000))
+    exits.followed_stop(sign, entry, risk, Wide(10**13), Wide(price), Wide(price), follow)
+    exits.follow_bound(sign, entry, risk, Wide(10**13), Wide(price), follow)
     exits.distance_from_percent(Wide(price), Wide(PPM))
     exits.split_partials(steps, (Wide(300_000), Wide(400_000)), Wide(1))
     fills.slipped(sign, Wide(price), Wide(PPM))

@@ -22,7 +22,16 @@ from trading_engine.backtest.ledger import (
     may_add,
     unrealized_e8,
 )
-from trading_engine.backtest.matching import begin_close, forget, place_stop, set_trail_level, stop_trading, walk
+from trading_engine.backtest.matching import (
+    aged_of,
+    begin_close,
+    follow_of,
+    forget,
+    place_stop,
+    set_trail_level,
+    stop_trading,
+    walk,
+)
 from trading_engine.backtest.tables import (
     LEG_PRICE,
     LEG_STEPS,
@@ -212,7 +221,7 @@ def _quiet_until(
             continue
         if desk.funded < desk.funded_end:
             until_ms = min(until_ms, funded_ts[desk.funded])
-        if settings.close_on_max_age and settings.max_age_ms > 0:
+        if settings.max_age_ms > 0 and (settings.close_on_max_age or (settings.tighten_milli > 0 and not desk.is_aged)):
             until_ms = min(until_ms, desk.opened_ms + settings.max_age_ms - HOUR_MS)
         bottom, top = _bounds(desk)
         row = desk.at
@@ -355,13 +364,17 @@ def _fund(ts: Ints, rate_e8: Ints, desks: Records, account: Account, settings: S
 
 def _manage_exit(desk: Desk, plans: Records, settings: Settings, closed_ms: int) -> None:
     """Age and trailing, judged on the close."""
-    if settings.close_on_max_age and exits.time_exit_due(desk.opened_ms, closed_ms, settings.max_age_ms):
-        begin_close(desk, Reason.TIME)
-        return
+    if exits.time_exit_due(desk.opened_ms, closed_ms, settings.max_age_ms):
+        desk.is_aged = 1
+        if settings.close_on_max_age:
+            begin_close(desk, Reason.TIME)
+            return
     plan = plans[desk.strategy]
     at = plan.trail_at_milli
     to = plan.trail_to_milli
-    if at[0] == NEVER:
+    follow = follow_of(plan)
+    aged = aged_of(desk, settings)
+    if at[0] == NEVER and follow.percent_ppm + follow.atr_milli + follow.risk_milli + aged.risk_milli == 0:
         return
     steps = (
         TrailStep(at[0], to[0]),
@@ -375,10 +388,13 @@ def _manage_exit(desk: Desk, plans: Records, settings: Settings, closed_ms: int)
     )
     entry_mticks = desk.entry * MILLI
     risk_mticks = exits.initial_risk_mticks(entry_mticks, desk.initial_stop)
-    set_trail_level(desk, plans, exits.r_reached_milli(desk.sign, entry_mticks, risk_mticks, desk.last))
-    moved = exits.trailed_stop(desk.sign, entry_mticks, risk_mticks, desk.last, desk.stop, steps)
-    if moved != desk.stop:
-        desk.stop = moved
+    moved = exits.moved_stop(
+        desk.sign, entry_mticks, risk_mticks, desk.atr_mticks, desk.last, desk.stop, steps, follow, aged
+    )
+    is_moved = moved != desk.stop
+    desk.stop = moved
+    set_trail_level(desk, plans, settings, exits.r_reached_milli(desk.sign, entry_mticks, risk_mticks, desk.last))
+    if is_moved:
         place_stop(desk, moved)
 
 
@@ -405,8 +421,7 @@ def _decide(
         is_left[best - first] = False
         s = signals.symbol[best]
         if _may_enter(desks[s], s, account, settings, now_ms):
-            sign, stop, target = signals.side[best], signals.stop_ticks[best], signals.target_ticks[best]
-            _consider(desks, s, account, settings, signals.strategy[best], sign, stop, target, now_ms)
+            _consider(signals, best, desks, account, settings, now_ms)
     _submit(desks, account, settings)
 
 
@@ -452,19 +467,10 @@ def _may_enter(desk: Desk, s: int, account: Account, settings: Settings, now_ms:
     return not entries_are_stopped(account, settings, s, now_ms)
 
 
-def _consider(
-    desks: Records,
-    s: int,
-    account: Account,
-    settings: Settings,
-    strategy: int,
-    sign: int,
-    stop_ticks: int,
-    target_ticks: int,
-    now_ms: int,
-) -> None:
+def _consider(signals: Signals, row: int, desks: Records, account: Account, settings: Settings, now_ms: int) -> None:
     """Size an entry and make it, where every limit allows it."""
-    desk = desks[s]
+    desk = desks[signals.symbol[row]]
+    sign, stop_ticks, target_ticks = signals.side[row], signals.stop_ticks[row], signals.target_ticks[row]
     size = sizing.fixed_fraction(
         SizingInput(
             max(account.balance_e8, 0),
@@ -486,7 +492,8 @@ def _consider(
     if size.steps == 0 or not may_add(desks, account, settings, desk, size.steps, stop):
         return
     desk.stage = Stage.PENDING
-    desk.strategy = strategy
+    desk.strategy = signals.strategy[row]
+    desk.atr_mticks = signals.atr_mticks[row]
     desk.sign = sign
     desk.number = account.next_number
     account.next_number += 1

@@ -23,6 +23,7 @@ from trading_engine.backtest.tables import (
     Desk,
     Handover,
     Ints,
+    Plan,
     Reason,
     Records,
     Settings,
@@ -30,6 +31,7 @@ from trading_engine.backtest.tables import (
     T,
 )
 from trading_engine.rules import exits, fills, margin, sizing
+from trading_engine.rules.exits import Follow
 from trading_engine.rules.integers import MILLI, ratio_floor, scale_floor, share_half_even
 from trading_engine.rules.margin import Tier
 
@@ -149,23 +151,40 @@ def _enter(desk: Desk, plans: Records, account: Account, settings: Settings, at:
         begin_close(desk, Reason.STOP)
     if desk.stage == Stage.OPEN:
         _place_targets(desk, plans, account, settings)
-        set_trail_level(desk, plans, 0)
+        set_trail_level(desk, plans, settings, 0)
     place_stop(desk, desk.stop)
     return has_tripped
 
 
-def set_trail_level(desk: Desk, plans: Records, reached_milli: int) -> None:
+def set_trail_level(desk: Desk, plans: Records, settings: Settings, reached_milli: int) -> None:
     """Where the next move of the stop may come, after `reached_milli` thousandths of R were reached."""
-    at_milli = plans[desk.strategy].trail_at_milli
+    plan = plans[desk.strategy]
+    at_milli = plan.trail_at_milli
+    sign = desk.sign
+    entry_mticks = desk.entry * MILLI
+    risk_mticks = exits.initial_risk_mticks(entry_mticks, desk.initial_stop)
     following = NEVER
     for step in range(MOST_STEPS):
         if at_milli[step] > reached_milli:
             following = min(following, at_milli[step])
-    desk.trail_level = 0
+    level = 0
     if following < NEVER:
-        entry_mticks = desk.entry * MILLI
-        risk_mticks = exits.initial_risk_mticks(entry_mticks, desk.initial_stop)
-        desk.trail_level = exits.r_level(desk.sign, entry_mticks, risk_mticks, following)
+        level = exits.r_level(sign, entry_mticks, risk_mticks, following)
+    for follow in (follow_of(plan), aged_of(desk, settings)):
+        bound = exits.follow_bound(sign, entry_mticks, risk_mticks, desk.atr_mticks, desk.stop, follow)
+        if bound > 0 and (level == 0 or sign * bound < sign * level):
+            level = bound
+    desk.trail_level = level
+
+
+def follow_of(plan: Plan) -> Follow:
+    """The following stop of a plan."""
+    return Follow(plan.follow_percent_ppm, plan.follow_atr_milli, plan.follow_risk_milli, plan.follow_from_milli)
+
+
+def aged_of(desk: Desk, settings: Settings) -> Follow:
+    """The following stop that a position's age asks for, without a distance before it is old."""
+    return Follow(0, 0, settings.tighten_milli if desk.is_aged else 0, 0)
 
 
 def _takes_volume(desk: Desk, account: Account, steps: int, now_ms: int) -> bool:
@@ -337,6 +356,7 @@ def forget(desk: Desk) -> None:
     desk.target = 0
     desk.resting_stop = 0
     desk.exits = 0
+    desk.is_aged = 0
     desk.is_at_exchange = 0
     desk.steps = 0
     desk.cost_e8 = 0

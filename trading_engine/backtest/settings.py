@@ -22,6 +22,7 @@ from trading_engine.core.settings import CooldownScope, EngineSettings
 from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.orders import OrderType
+from trading_engine.rules.exits import Follow
 from trading_engine.venues.embedded.account import Contract, Terms
 
 
@@ -42,6 +43,7 @@ def loop_rules(settings: EngineSettings, terms: Terms, deposit: Decimal) -> Reco
         "target_is_limit": exits.target_order is OrderType.LIMIT,
         "max_age_ms": exits.max_age_ms,
         "close_on_max_age": exits.close_on_max_age,
+        "tighten_milli": exits.tighten_milli,
         "exit_on_opposite": exits.exit_on_opposite,
         "entry_ttl_ms": settings.execution.entry_ttl_ms,
         "rejects_to_freeze": limits.rejects_to_freeze,
@@ -95,4 +97,6 @@ def loop_plans(settings: EngineSettings, strategies: Sequence[str]) -> Records:
         for at, step in enumerate(plan.trailing):
             plans["trail_at_milli"][row, at] = step.at_milli
             plans["trail_to_milli"][row, at] = step.to_milli
+        for field, value in zip(Follow._fields, plan.follow, strict=True):
+            plans[f"follow_{field}"][row] = value
     return plans

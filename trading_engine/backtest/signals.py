@@ -6,6 +6,7 @@ and which rows may speak (strategy.evaluate).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -13,9 +14,9 @@ from trading_engine.backtest import tables
 from trading_engine.backtest.market import Market
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Side, Signal
-from trading_engine.strategy.api import FloatArray, Series, Signals, Strategy
-from trading_engine.strategy.evaluate import whole_history
-from trading_engine.strategy.indicators import TOLERANCE
+from trading_engine.strategy.api import FloatArray, Series, SideArray, Signals, Strategy
+from trading_engine.strategy.evaluate import in_mticks, whole_history
+from trading_engine.strategy.indicators import TOLERANCE, atr
 from trading_engine.strategy.timeframes import resample
 
 _SIDES: Mapping[int, Side | None] = {1: Side.LONG, -1: Side.SHORT, 0: None}
@@ -59,16 +60,30 @@ class Spoken:
             tag=source.tag,
             exit_side=_SIDES[int(table.exit_side[row])],
             explanation=tuple((name, f"{values[at]:.10g}") for name, values in source.explain.items()),
+            atr_mticks=int(table.atr_mticks[row]),
         )
 
 
 def speak(
-    market: Market, strategies: Mapping[str, Sequence[Strategy]], instruments: Mapping[str, Instrument]
+    market: Market,
+    strategies: Mapping[str, Sequence[Strategy]],
+    instruments: Mapping[str, Instrument],
+    atr_periods: Mapping[str, int] = MappingProxyType({}),
 ) -> Spoken:
-    """Ask every strategy of every symbol once. ValueError for a distance that is not a number of ticks."""
+    """Ask every strategy of every symbol once. ValueError for a distance that is not a number of ticks.
+
+    atr_periods   strategy → period of the average true range that its entries come with
+    """
     names = tuple(sorted({strategy.name for chosen in strategies.values() for strategy in chosen}))
     said = [
-        _ask(strategy, market.series(symbol), symbol, names.index(strategy.name), float(instruments[name].tick))
+        _ask(
+            strategy,
+            market.series(symbol),
+            symbol,
+            names.index(strategy.name),
+            float(instruments[name].tick),
+            atr_periods.get(strategy.name, 0),
+        )
         for symbol, name in enumerate(market.symbols)
         for strategy in strategies[name]
     ]
@@ -85,11 +100,11 @@ class _Said:
     primary_ms: int
 
 
-def _ask(strategy: Strategy, series: Series, symbol: int, number: int, tick: float) -> _Said:
-    said = whole_history(strategy, series)
+def _ask(strategy: Strategy, series: Series, symbol: int, number: int, tick: float, atr_period: int) -> _Said:
+    said, candles = whole_history(strategy, series), resample(series, strategy.primary_interval_ms)
     rows = np.flatnonzero((said.side != 0) | (said.exit_side != 0))
     table = tables.Signals(
-        closed_ms=resample(series, strategy.primary_interval_ms).close_times[rows],
+        closed_ms=candles.close_times[rows],
         symbol=np.full(len(rows), symbol, np.int64),
         strategy=np.full(len(rows), number, np.int64),
         side=said.side[rows].astype(np.int64),
@@ -97,8 +112,16 @@ def _ask(strategy: Strategy, series: Series, symbol: int, number: int, tick: flo
         confidence=said.confidence[rows],
         stop_ticks=_in_ticks(said.stop_distance[rows], tick),
         target_ticks=_in_ticks(said.target_distance[rows], tick),
+        atr_mticks=_atr_mticks(candles, atr_period, said.side, tick)[rows],
     )
     return _Said(table, said, rows, strategy.primary_interval_ms)
+
+
+def _atr_mticks(candles: Series, period: int, side: SideArray, tick: float) -> tables.Ints:
+    """The average true range of each candle that enters, thousandths of a tick; 0 everywhere without a period."""
+    if not period:
+        return np.zeros(len(candles), np.int64)
+    return np.where(side != 0, in_mticks(atr(candles, period), tick), 0)
 
 
 def _in_ticks(distances: FloatArray, tick: float) -> tables.Ints:
@@ -113,7 +136,7 @@ def _sorted(said: Sequence[_Said], names: tuple[str, ...]) -> Spoken:
     """Everything by time, then symbol, then strategy."""
     if not said:
         none = np.empty(0, np.int64)
-        return Spoken(tables.Signals(none, none, none, none, none, np.empty(0), none, none), names, (), ())
+        return Spoken(tables.Signals(none, none, none, none, none, np.empty(0), none, none, none), names, (), ())
     joined = [np.concatenate(columns) for columns in zip(*(one.table for one in said), strict=True)]
     order = np.lexsort((joined[2], joined[1], joined[0]))
     table = tables.Signals._make(column[order] for column in joined)

@@ -58,6 +58,7 @@ class Signals(NamedTuple):
     confidence: Floats
     stop_ticks: Ints
     target_ticks: Ints
+    atr_mticks: Ints
 
 
 LEG_STEPS, LEG_PRICE, LEG_TAKES = 0, 1, 2  # columns of a leg; TAKES: it was beyond the price when it came
@@ -74,7 +75,8 @@ class Desk(Protocol):
     rejects        entries refused in a row; is_frozen where there were too many
     stop           where the stop should be; resting_stop where the order at the exchange is, 0 for none
     exits          a market exit is at work
-    trail_level    price below which no close moves the stop, 0 where none does any more
+    trail_level    price short of which no close moves the stop, 0 where none does any more
+    is_aged        it has reached its greatest age
     legs           partial exits and the target, at rest
     """
 
@@ -102,8 +104,10 @@ class Desk(Protocol):
     stop: int
     resting_stop: int
     target: int
+    atr_mticks: int
     exits: int
     trail_level: int
+    is_aged: int
     deadline_ms: int
     is_at_exchange: int
     entry: int
@@ -125,12 +129,16 @@ class Desk(Protocol):
 
 
 class Plan(Protocol):
-    """One strategy's ladders: unused partials have share 0, unused moves of the stop are never reached."""
+    """One strategy's ladders and following stop: unused partials have share 0, unused moves are never reached."""
 
     partial_at_milli: Ints
     partial_share_ppm: Ints
     trail_at_milli: Ints
     trail_to_milli: Ints
+    follow_percent_ppm: int
+    follow_atr_milli: int
+    follow_risk_milli: int
+    follow_from_milli: int
 
 
 class Account(Protocol):
@@ -167,6 +175,7 @@ class Settings(Protocol):
     target_is_limit: int
     max_age_ms: int
     close_on_max_age: int
+    tighten_milli: int
     exit_on_opposite: int
     entry_ttl_ms: int
     rejects_to_freeze: int

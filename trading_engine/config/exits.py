@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from trading_engine.config import fields
-from trading_engine.config.fields import Flag, Multiple, Percent, mistake
+from trading_engine.config.fields import Flag, Percent, Times, TimesOrZero, mistake
 from trading_engine.config.section import Section
 
 _ALL_PERCENT = 100
@@ -25,16 +25,21 @@ def _not_ascending(levels: list[Decimal]) -> list[str]:
 class PartialConfig(Section):
     """One step of the ladder of partial profits."""
 
-    at_r: Annotated[Multiple, Field(description="Distance from entry, in multiples of the initial risk (R).")]
+    at_r: Annotated[Times, Field(description="Distance from entry, in multiples of the initial risk (R).")]
     share_pct: Annotated[Percent, Field(description="Share of the position's full size to close, percent.")]
 
 
 class TrailingConfig(Section):
     """One step of the ladder of stop moves."""
 
-    at_r: Annotated[Multiple, Field(description="Once the price has gone this far in favour, multiples of R.")]
+    at_r: Annotated[Times, Field(description="Once the price has gone this far in favour, multiples of R.")]
     to_r: Annotated[
-        Annotated[Decimal, fields.Within("a number from 0 (break-even) to below its at_r", least=0, most=1_000)],
+        Annotated[
+            Decimal,
+            fields.Within(
+                "a number from 0 (break-even) to below its at_r", least=0, most=1_000, finest=fields.THOUSANDTH
+            ),
+        ],
         Field(description="… the stop moves here, multiples of R from entry; 0 is break-even."),
     ]
 
@@ -64,6 +69,29 @@ class ExitsConfig(Section):
         TrailingConfig(at_r=Decimal(3), to_r=Decimal(1)),
         TrailingConfig(at_r=Decimal(5), to_r=Decimal(3)),
     )
+    break_even_at_r: Annotated[
+        Times | None,
+        Field(description="Once the price has gone this far in favour the stop moves to the entry; null for off."),
+    ] = None
+    trail_pct: Annotated[
+        Annotated[Decimal, fields.percent(50)] | None,
+        Field(description="The stop follows each close at this distance, percent of it; null for off."),
+    ] = None
+    trail_atr: Annotated[
+        Times | None,
+        Field(
+            description="The stop follows each close at so many average true ranges, as they were at the signal; "
+            "null for off. With trail_pct as well the nearer one counts."
+        ),
+    ] = None
+    trail_from_r: Annotated[
+        TimesOrZero,
+        Field(description="… only for closes this far in favour, multiples of R; 0 for all."),
+    ] = Decimal(0)
+    atr_period: Annotated[
+        Annotated[int, fields.count(2, 500, "candles")],
+        Field(description="Period of that average true range, candles of the strategy."),
+    ] = 14
     target_order: Annotated[
         Literal["limit", "take_profit_market"],
         Field(description="Order that rests at the target: limit (maker fee) or take_profit_market."),
@@ -73,12 +101,27 @@ class ExitsConfig(Section):
         Field(description="Age at which a position is treated by on_max_age, hours; 0 for no limit."),
     ] = 24
     on_max_age: Annotated[
-        Literal["alert", "close"], Field(description="What happens to a position older than max_age_hours.")
+        Literal["alert", "tighten", "close"],
+        Field(
+            description="What happens to a position older than max_age_hours: alert, tighten (its stop follows each "
+            "close at tighten_to_r) or close."
+        ),
     ] = "alert"
+    tighten_to_r: Annotated[
+        Times, Field(description="Distance at which the stop of such a position follows, multiples of R.")
+    ] = Decimal("0.5")
     exit_on_opposite: Annotated[
         Flag,
         Field(description="Close a position on a signal for the other side; it is never reversed."),
     ] = False
+
+    @field_validator("trail_from_r")
+    @classmethod
+    def _something_trails(cls, value: Decimal, info: ValidationInfo) -> Decimal:
+        keys = ("trail_pct", "trail_atr")
+        if value and all(key in info.data and info.data[key] is None for key in keys):
+            raise mistake("has no effect without trail_pct or trail_atr; set one of them, or leave it out")
+        return value
 
     @field_validator("partials")
     @classmethod

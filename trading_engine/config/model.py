@@ -65,7 +65,10 @@ class StrategyConfig(Section):
     ] = None
     trailing: Annotated[
         Flag | None,
-        Field(description="Trail the stop by exits.trailing; null for the strategy's own habit."),
+        Field(
+            description="Trail the stop by exits.trailing; null for the strategy's own habit. false also leaves out "
+            "exits.break_even_at_r and exits.trail_…"
+        ),
     ] = None
     filters: Annotated[
         FiltersConfig, Field(description="What keeps its signals from becoming entries; all off by default.")

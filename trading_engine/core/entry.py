@@ -21,7 +21,7 @@ from trading_engine.domain.position import Position
 from trading_engine.domain.records import Fate, OrderIntended, PositionOpened, SignalSeen
 from trading_engine.domain.severity import Severity
 from trading_engine.rules import exits, sizing
-from trading_engine.rules.sizing import Bound, SizingInput
+from trading_engine.rules.sizing import Bound, Size, SizingInput
 from trading_engine.strategy.aggregate import choose
 
 
@@ -58,24 +58,25 @@ def _decide(draft: Draft, signal: Signal, *, may_enter: bool) -> None:
         draft.record(SignalSeen(signal, Fate.GATED, "; ".join(reasons)))
         return
     sized = _size(draft, signal)
-    if isinstance(sized, str):
-        draft.record(SignalSeen(signal, Fate.REFUSED, sized))
+    if not sized.quantity:
+        draft.record(SignalSeen(signal, Fate.REFUSED, sized.explanation, inputs=sized.inputs))
         return
     _enter(draft, signal, sized)
 
 
 @dataclass(frozen=True, slots=True)
 class _Sized:
-    """An entry with its quantity and levels, and the numbers that led there."""
+    """An entry with its quantity (0 for none) and levels, what set it, and the numbers that led there."""
 
     quantity: Decimal
     price: Decimal
     stop_price: Decimal
     target_price: Decimal | None
     explanation: str
+    inputs: tuple[tuple[str, str], ...]
 
 
-def _size(draft: Draft, signal: Signal) -> _Sized | str:
+def _size(draft: Draft, signal: Signal) -> _Sized:
     assert signal.side is not None  # noqa: S101 - decide_entries passes entry signals only
     instrument = draft.instrument(signal.symbol)
     sign = signal.side.sign
@@ -83,16 +84,27 @@ def _size(draft: Draft, signal: Signal) -> _Sized | str:
     target_ticks = exits.target_level(sign, signal.close_ticks, signal.target_ticks) if signal.target_ticks else 0
     inputs = _sizing_input(draft, instrument, signal)
     size = sizing.fixed_fraction(inputs)
+    balance = money.text(money.from_e8(inputs.balance_e8))
+    explanation = f"{Bound(size.binding).name.lower()} binds; balance {balance}, stop {signal.stop_ticks} ticks away"
     if not size.steps:
-        return f"below the venue's minimum (balance {money.text(money.from_e8(inputs.balance_e8))})"
+        explanation = f"below the venue's minimum (balance {balance})"
     return _Sized(
         instrument.steps_to_quantity(size.steps),
         instrument.ticks_to_price(signal.close_ticks),
         instrument.ticks_to_price(stop_ticks),
         instrument.ticks_to_price(target_ticks) if target_ticks else None,
-        f"{Bound(size.binding).name.lower()} binds; balance {money.text(money.from_e8(inputs.balance_e8))},"
-        f" stop {signal.stop_ticks} ticks away",
+        explanation,
+        _told(inputs, size),
     )
+
+
+def _told(inputs: SizingInput, size: Size) -> tuple[tuple[str, str], ...]:
+    """What a size came from and what it became, as (name, text) pairs: money as money, all else as it is counted."""
+    pairs = [
+        (name.removesuffix("_e8"), money.text(money.from_e8(value))) if name.endswith("_e8") else (name, str(value))
+        for name, value in zip(SizingInput._fields, inputs, strict=True)
+    ]
+    return (*pairs, ("steps", str(size.steps)), ("binding", Bound(size.binding).name.lower()))
 
 
 def _sizing_input(draft: Draft, instrument: Instrument, signal: Signal) -> SizingInput:
@@ -134,6 +146,7 @@ def _enter(draft: Draft, signal: Signal, sized: _Sized) -> None:
         signal_ms=signal.candle_ts_ms,
         created_ms=draft.ts_ms,
         tag=signal.tag,
+        atr=units.price_of_mticks(draft.instrument(signal.symbol), signal.atr_mticks),
     )
     order = protect.entry_order(draft, position)
     proposal = Proposal(signal.symbol, sized.quantity, sized.price, sized.stop_price)
@@ -141,9 +154,9 @@ def _enter(draft: Draft, signal: Signal, sized: _Sized) -> None:
         draft.book, draft.marks, draft.settings, proposal, order.client_order_id, draft.market.strangers
     )
     if isinstance(approval, Judged):
-        draft.record(SignalSeen(signal, Fate.REFUSED, approval.reason))
+        draft.record(SignalSeen(signal, Fate.REFUSED, approval.reason, inputs=sized.inputs))
         return
-    draft.record(SignalSeen(signal, Fate.TAKEN, sized.explanation, position.position_id))
+    draft.record(SignalSeen(signal, Fate.TAKEN, sized.explanation, position.position_id, sized.inputs))
     draft.record(PositionOpened(position))
     draft.record(OrderIntended(order))
     draft.alert(

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.orders import OrderType
-from trading_engine.rules.exits import TrailStep
+from trading_engine.rules.exits import Follow, TrailStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +31,32 @@ class PartialStep:
     share_ppm: int
 
 
+NO_FOLLOW = Follow(0, 0, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class ExitPlan:
-    """The ladders one strategy's positions use."""
+    """How one strategy's positions are left: ladders of partial exits and of the stop, a stop that follows."""
 
     partials: tuple[PartialStep, ...] = ()
     trailing: tuple[TrailStep, ...] = ()
+    follow: Follow = NO_FOLLOW
 
 
 @dataclass(frozen=True, slots=True)
 class ExitSettings:
-    """Section X: `plans` by strategy; `max_age_ms` 0 switches the time exit off."""
+    """Section X: `plans` by strategy.
+
+    max_age_ms        0 switches the time exit off; older positions are told of
+    close_on_max_age  … and closed
+    tighten_milli     … or their stop follows the close at this distance, thousandths of R; 0 for off
+    """
 
     plans: Mapping[str, ExitPlan] = field(default_factory=dict)
     target_order: OrderType = OrderType.LIMIT
     max_age_ms: int = 86_400_000
     close_on_max_age: bool = False
+    tighten_milli: int = 0
     exit_on_opposite: bool = False
 
     def plan(self, strategy: str) -> ExitPlan:
@@ -146,7 +156,10 @@ class ForeignSettings:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """Everything a decision depends on besides state and event."""
+    """Everything a decision depends on besides state and event.
+
+    atr_periods   strategy → period of the average true range that its signals come with, where exits or sizing ask
+    """
 
     venue: str
     account: str
@@ -160,6 +173,7 @@ class EngineSettings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     foreign: ForeignSettings = field(default_factory=ForeignSettings)
+    atr_periods: Mapping[str, int] = field(default_factory=dict)
 
     def foreign_policy(self, symbol: str) -> ForeignPolicy:
         """What becomes of a foreign position on `symbol`."""

@@ -54,12 +54,13 @@ class RunEnded:
 
 @dataclass(frozen=True, slots=True)
 class SignalSeen:
-    """A strategy's signal and its fate, with the reason and the numbers of the decision."""
+    """A strategy's signal and its fate, with the reason; `inputs` are the numbers its size came from, as text."""
 
     signal: Signal
     fate: Fate
     reason: str
     position_id: str = ""
+    inputs: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ class Trade:
 
 
 class SignalView(NamedTuple):
-    """A signal and its fate; `explanation` holds (name, text) pairs."""
+    """A signal and its fate; `explanation` and `inputs` (of the size) hold (name, text) pairs."""
 
     seq: int
     strategy: str
@@ -108,6 +108,7 @@ class SignalView(NamedTuple):
     reason: str
     position_id: str
     explanation: tuple[tuple[str, str], ...]
+    inputs: tuple[tuple[str, str], ...]
 
 
 class RunView(NamedTuple):
@@ -396,4 +397,5 @@ def _signal(row: Row[Any]) -> SignalView:
         row.reason,
         row.position_id,
         codec.decode_pairs(row.explanation),
+        codec.decode_pairs(row.inputs),
     )

@@ -224,6 +224,7 @@ def _(record: SignalSeen, walk: _Walk) -> None:
             "reason": record.reason,
             "position_id": record.position_id,
             "explanation": codec.encode_pairs(signal.explanation),
+            "inputs": codec.encode_pairs(record.inputs),
         }
     )
 

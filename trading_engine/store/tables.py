@@ -318,6 +318,7 @@ signals = Table(
     _text("reason"),
     _text("position_id"),
     _text("explanation"),
+    _text("inputs"),
     UniqueConstraint("strategy", "symbol", "candle_ts"),
     sqlite_strict=True,
 )

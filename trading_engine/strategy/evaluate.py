@@ -8,7 +8,7 @@ higher candle whose end passed unseen in a gap, because the past gives no signal
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -16,9 +16,9 @@ import numpy as np
 
 from trading_engine.domain.market import Candle, Side, Signal
 from trading_engine.domain.time import MINUTE_MS
-from trading_engine.strategy.api import BoolArray, FloatArray, Series, Signals, Strategy
+from trading_engine.strategy.api import BoolArray, FloatArray, IntArray, Series, Signals, Strategy
 from trading_engine.strategy.filters import Entry, Filter, Look, Need, refusals
-from trading_engine.strategy.indicators import TOLERANCE
+from trading_engine.strategy.indicators import TOLERANCE, atr, wilder_window
 from trading_engine.strategy.timeframes import resample
 from trading_engine.strategy.window import Window
 
@@ -37,6 +37,8 @@ class Evaluator:
     base_interval_ms   interval of the candles it is fed with
     filters            by strategy, what its entries must pass
     also               interval in ms → candles that filters look at, here or with `series`
+    atr_periods        strategy → period of the average true range that its entries come with; the window is made
+                       long enough for it
 
     ValueError for two strategies of one name, or one that needs an interval the base cannot give.
     """
@@ -50,6 +52,7 @@ class Evaluator:
         base_interval_ms: int = MINUTE_MS,
         filters: Mapping[str, Sequence[Filter]] = MappingProxyType({}),
         also: Mapping[int, int] = MappingProxyType({}),
+        atr_periods: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         if len({strategy.name for strategy in strategies}) < len(strategies):
             raise ValueError(f"{symbol}: two strategies have the same name")
@@ -58,7 +61,8 @@ class Evaluator:
         self._step = step
         self._interval_ms = base_interval_ms
         self._filters = filters
-        self._window = Window(base_interval_ms, _widest(strategies, also))
+        self._atr_periods = atr_periods
+        self._window = Window(base_interval_ms, _widest(strategies, also, atr_windows(strategies, atr_periods)))
         # Read once: properties that compute would cost as much as an indicator on every candle.
         self._plan = [(each, each.primary_interval_ms, each.intervals, each.warm_up) for each in strategies]
 
@@ -148,7 +152,15 @@ class Evaluator:
             tag=signals.tag,
             exit_side=exit_side,
             explanation=tuple((name, f"{values[-1]:.10g}") for name, values in signals.explain.items()),
+            atr_mticks=self._atr_mticks(strategy, primary_ms) if side else 0,
         )
+
+    def _atr_mticks(self, strategy: str, primary_ms: int) -> int:
+        period = self._atr_periods.get(strategy, 0)
+        if not period:
+            return 0
+        candles = self._window.series(primary_ms, wilder_window(period))
+        return int(in_mticks(atr(candles, period)[-1:], self._tick)[0])
 
     def _ticks(self, distances: FloatArray) -> int:
         """The last distance in whole ticks, rounded down, at least one where there is a distance at all."""
@@ -158,6 +170,22 @@ class Evaluator:
         # A hair more than the quotient: 3 ticks must not become 2 for a rounding error of a float.
         ticks = math.floor(distance / self._tick * (1 + TOLERANCE))
         return max(1, ticks) if distance > 0 else ticks
+
+
+def atr_windows(strategies: Sequence[Strategy], atr_periods: Mapping[str, int]) -> dict[int, int]:
+    """Interval in ms → candles that the average true ranges of these strategies' entries are counted from."""
+    return _longest(
+        {each.primary_interval_ms: wilder_window(atr_periods[each.name])}
+        for each in strategies
+        if each.name in atr_periods
+    )
+
+
+def in_mticks(ranges: FloatArray, tick: float) -> IntArray:
+    """Ranges in price units as thousandths of a tick, rounded down; 0 where there are too few candles for one."""
+    known = np.where(np.isfinite(ranges), ranges, 0.0)
+    # A hair more than the quotient, as for distances: the window and the whole history must agree.
+    return np.floor(known / tick * 1_000 * (1 + TOLERANCE)).astype(np.int64)
 
 
 def whole_history(strategy: Strategy, base: Series) -> Signals:
@@ -206,8 +234,12 @@ def base_candles_needed(strategies: Sequence[Strategy], base_interval_ms: int = 
 
 def _widest(strategies: Sequence[Strategy], *also: Mapping[int, int]) -> dict[int, int]:
     """The longest window that any of the strategies needs of each interval, or anybody else."""
+    return _longest([*(strategy.intervals for strategy in strategies), *also])
+
+
+def _longest(several: Iterable[Mapping[int, int]]) -> dict[int, int]:
     found: dict[int, int] = {}
-    for windows in (*(strategy.intervals for strategy in strategies), *also):
+    for windows in several:
         for interval_ms, count in windows.items():
             found[interval_ms] = max(count, found.get(interval_ms, 0))
     return found

@@ -16,7 +16,7 @@ from trading_engine.core.settings import EngineSettings, ExitPlan, ExitSettings,
 from trading_engine.domain.market import FundingRate
 from trading_engine.domain.position import CloseReason
 from trading_engine.marketdata.block import from_units
-from trading_engine.rules.exits import TrailStep
+from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.strategy.api import Signals
 from trading_engine.venues.embedded.account import Terms
 
@@ -31,6 +31,7 @@ def case(
     side: int = 1,
     stop: int = 100,
     target: int = 300,
+    atr: int = 0,
     **changes: object,
 ) -> Case:
     """One signal on the close of the first candle; what comes after it is given candle by candle, in ticks."""
@@ -40,7 +41,7 @@ def case(
     rates = changes.pop("rates", [])
     market = make_market({AAA: from_units(instrument(AAA), ts, columns, volume)}, rates, MINUTE_MS)  # type: ignore[arg-type]
     ints = [np.array([value], dtype=np.int64) for value in (START_MS + MINUTE_MS, 0, 0, side, 0)]
-    table = Table(*ints, np.array([0.5]), np.array([stop]), np.array([target]))
+    table = Table(*ints, np.array([0.5]), np.array([stop]), np.array([target]), np.array([atr]))
     none = np.empty(0)
     said = Signals(np.empty(0, np.int8), none, none, none, np.empty(0, np.int8), {}, "made")
     terms = changes.pop("terms", FREE)
@@ -131,6 +132,26 @@ def test_the_stop_trails_by_multiples_of_r() -> None:
     trade = both(given).trades[0]
     told = (trade.close_reason, trade.stop_price, trade.net_pnl)
     assert (CloseReason.TRAILING, Decimal(1000), Decimal(0)) == told
+
+
+@pytest.mark.parametrize(
+    ("follow", "stop"),
+    [(Follow(10_000, 0, 0, 0), "1000.9"), (Follow(0, 2_000, 0, 0), "1006"), (Follow(0, 0, 0, 0), "990")],
+)
+def test_the_stop_follows_the_close_at_a_distance(follow: Follow, stop: str) -> None:
+    """One per cent behind a close of 1,011.0, or two ranges of 2.5; then the price falls through it."""
+    exits = ExitSettings(plans={"made": ExitPlan(follow=follow)})
+    falls = [QUIET, (10_000, 10_120, 10_000, 10_110), (10_110, 10_110, 9_800, 9_900)]
+    trade = both(case(falls, atr=25_000, exits=exits)).trades[0]
+    assert Decimal(stop) == trade.stop_price == trade.exit_price
+
+
+def test_the_stop_of_an_old_position_is_tightened() -> None:
+    """From the third minute on half an R, 5.0, behind the close; a later fall ends it there."""
+    exits = ExitSettings(max_age_ms=3 * MINUTE_MS, tighten_milli=500)
+    rises = [QUIET, (10_000, 10_020, 10_000, 10_020), *[(10_020, 10_030, 10_010, 10_030)] * 3]
+    trade = both(case([*rises, (10_030, 10_030, 9_900, 9_900)], exits=exits)).trades[0]
+    assert (Decimal(998), CloseReason.TRAILING) == (trade.exit_price, trade.close_reason)
 
 
 def test_an_order_that_wants_more_than_the_volume_gives_is_the_full_engines() -> None:

@@ -128,6 +128,15 @@ def test_validate_looks_at_data_files(folder: Path, capsys: pytest.CaptureFixtur
     assert " warning  btc.csv: 5 candles missing in 1 gaps" in printed
 
 
+def test_validate_tells_of_stops_that_never_move(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The target of 3 R is nearer than where they would begin."""
+    (folder / "paper.yaml").write_text(CONFIG + "exits: {break_even_at_r: 4, trail_pct: 1, trail_from_r: 3}\n")
+    assert 0 == main(["validate", "--config", "paper.yaml"])
+    printed = capsys.readouterr().out
+    assert " warning  trend_vwap: trailing at 4 R is never reached: the target is 3 R" in printed
+    assert " warning  trend_vwap: the stop never follows: it would begin at 3 R, and the target is 3 R" in printed
+
+
 def test_validate_refuses_an_unknown_key(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With exit 78 and the nearest known one."""
     (folder / "paper.yaml").write_text(CONFIG + "riks: {}\n")

@@ -147,7 +147,7 @@ CASES = {
     ),
     "a misspelt choice": (
         "exits: {on_max_age: alrt}",
-        "exits.on_max_age = alrt is not one of alert, close (did you mean alert?)",
+        "exits.on_max_age = alrt is not one of alert, tighten, close (did you mean alert?)",
     ),
     "a venue that does not exist": (
         "venue: binanc",
@@ -165,6 +165,26 @@ CASES = {
     "half a position": (
         "risk: {max_positions: 2.5}",
         "risk.max_positions = 2.5 is not a whole number of positions from 1 to 1000",
+    ),
+    "a multiple finer than it is counted": (
+        "exits: {trail_atr: 2.0005}",
+        "exits.trail_atr = 2.0005 is finer than 0.001, the smallest step",
+    ),
+    "a trailing stop as far as the price": (
+        "exits: {trail_pct: 60}",
+        "exits.trail_pct = 60 is not a percentage between 0 and 50 (a fraction? 1.5 % is written 1.5)",
+    ),
+    "a begin of nothing": (
+        "exits: {trail_from_r: 2}",
+        "exits.trail_from_r = 2 has no effect without trail_pct or trail_atr; set one of them, or leave it out",
+    ),
+    "an age that does what nobody knows": (
+        "exits: {on_max_age: shrink}",
+        "exits.on_max_age = shrink is not one of alert, tighten, close",
+    ),
+    "a break-even at once": (
+        "exits: {break_even_at_r: 0}",
+        "exits.break_even_at_r = 0 is not a number above 0, up to 1000",
     ),
     "a text for a flag": (
         "exits: {exit_on_opposite: yes}",
