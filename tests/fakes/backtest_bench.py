@@ -29,6 +29,7 @@ from trading_engine.domain.market import FundingRate
 from trading_engine.domain.orders import OrderType
 from trading_engine.marketdata.block import CandleBlock, from_units
 from trading_engine.rules.exits import Follow, TrailStep
+from trading_engine.rules.scaling import Method
 from trading_engine.strategy.api import Signals
 from trading_engine.venues.embedded.account import Terms
 
@@ -109,6 +110,14 @@ def settings(rng: np.random.Generator, symbols: Sequence[str]) -> EngineSettings
             risk_ppm=int(rng.choice([2_000, 10_000, 30_000])),
             cap_ppm=int(rng.choice([200_000, 900_000, 4_000_000])),
             cap_money_e8=int(rng.choice([0, 300 * 10**8])),
+            method=Method(int(rng.choice([0, 0, 1, 2, 3]))),
+            money_e8=int(rng.choice([50, 400])) * 10**8,
+            volatility_ppm=int(rng.choice([1_000, 20_000])),
+            kelly_trades=int(rng.choice([30, 60])),
+            kelly_share_ppm=int(rng.choice([250_000, 1_000_000])),
+            win_step_milli=int(rng.choice([1_000, 1_250])),
+            win_most_milli=2_000,
+            recovery_milli=int(rng.choice([1_000, 500])),
         ),
         exits=ExitSettings(
             plans=plans,

@@ -13,7 +13,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import trading_engine.rules
-from trading_engine.rules import exits, fills, integers, limits, margin, sizing
+from trading_engine.rules import exits, fills, integers, limits, margin, scaling, sizing
 from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.rules.margin import Tier
 from trading_engine.rules.sizing import Bound, SizingInput
@@ -125,6 +125,7 @@ def sizings(draw: st.DrawFn) -> SizingInput:
         max_steps=draw(st.integers(1, 10**6) | st.integers(1, MONEY)),
         min_steps=draw(st.integers(0, 100)),
         min_notional_e8=draw(st.just(0) | st.integers(0, 100 * E8)),
+        method_steps=draw(st.just(sizing.NO_BOUND) | st.integers(0, 10**6)),
     )
 
 
@@ -159,6 +160,7 @@ def _exact_room(inputs: SizingInput) -> tuple[tuple[Bound, int], ...]:
     money_e8 = inputs.cap_money_e8 or 10**30
     return (
         (Bound.RISK, math.floor(risk_e8 / (inputs.stop_distance_ticks * value))),
+        (Bound.METHOD, 10**30 if inputs.method_steps == sizing.NO_BOUND else inputs.method_steps),
         (Bound.CAP, math.floor(cap_e8 / step_e8)),
         (Bound.CAP_MONEY, money_e8 // step_e8),
     )
@@ -202,6 +204,22 @@ def test_rounding_never_raises_the_risk(inputs: SizingInput) -> None:
     size = sizing.fixed_fraction(inputs)
     loss_e8 = size.steps * inputs.stop_distance_ticks * inputs.value_per_tick_step_e8
     assert loss_e8 * PPM <= inputs.balance_e8 * inputs.risk_ppm
+
+
+@quick
+@given(nets=st.lists(st.integers(-(10**15), 10**15), max_size=40), kelly_share=shares, factor=st.integers(1_000, 3_000))
+def test_the_record_scales_within_its_bounds(nets: list[int], kelly_share: int, factor: int) -> None:
+    """Kelly against exact arithmetic, at most its cap; streaks between half and the most, within 64 bits."""
+    record = scaling.no_record()
+    for at, net in enumerate(nets):
+        record = scaling.recorded(record, Wide(net), at, 3, 1)
+    won, lost = sum(net for net in nets if net > 0), -sum(net for net in nets if net < 0)
+    assert (len(nets), sum(net > 0 for net in nets), won, lost) == record[:4]
+    kelly = Fraction(record.wins * (won - lost), len(nets) * won) if won > lost else Fraction(0)
+    assert 0 <= kelly * PPM - scaling.kelly_ppm(record) < 2
+    rule = scaling.Scaling(scaling.Method.KELLY, 5_000, 0, 0, kelly_share, 20_000, factor, 2_000, 500)
+    assert scaling.at_risk_ppm(rule, record) <= 20_000
+    assert 500 <= scaling.scale_milli(rule, record) <= max(2_000, factor)
 
 
 @quick

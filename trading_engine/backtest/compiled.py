@@ -15,9 +15,9 @@ from pathlib import Path
 
 from trading_engine.backtest import ledger, loop, matching, tables
 from trading_engine.backtest.tables import Output
-from trading_engine.rules import exits, fills, integers, limits, margin, sizing
+from trading_engine.rules import exits, fills, integers, limits, margin, scaling, sizing
 
-_MODULES = (integers, fills, margin, sizing, exits, limits, ledger, matching, loop)
+_MODULES = (integers, fills, margin, limits, scaling, sizing, exits, ledger, matching, loop)
 
 
 _INTERPRETED = frozenset({"split_partials", "tier_for", "maintenance_margin_e8"})  # beyond numba, and not called

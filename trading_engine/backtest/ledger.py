@@ -17,7 +17,8 @@ from trading_engine.backtest.tables import (
 )
 from trading_engine.core.state import KEPT_TRADES
 from trading_engine.domain.time import DAY_MS
-from trading_engine.rules import limits, margin, sizing
+from trading_engine.rules import limits, margin, scaling, sizing
+from trading_engine.rules.scaling import Record
 
 
 def is_in_drawdown(account: Account, settings: Settings) -> bool:
@@ -77,6 +78,17 @@ def entries_are_stopped(account: Account, settings: Settings, symbol: int, now_m
     if limits.minimum_balance(balance_e8, settings.deposit_e8, settings.min_balance_ppm).tripped:
         return True
     return _is_pausing(account, settings, symbol, now_ms)
+
+
+def record_of(account: Account, settings: Settings) -> Record:
+    """What the closed trades add up to; Kelly counts the newest of them only."""
+    closed = account.closed
+    record = scaling.no_record()
+    for row in range(account.closed_count):
+        counted = 1 if row >= account.closed_count - settings.kelly_trades else 0
+        net_e8, closed_ms = closed[row, CLOSED_NET_E8], closed[row, CLOSED_MS]
+        record = scaling.recorded(record, net_e8, closed_ms, settings.consecutive_losses, counted)
+    return record
 
 
 def _is_pausing(account: Account, settings: Settings, symbol: int, now_ms: int) -> bool:

@@ -20,6 +20,7 @@ from trading_engine.backtest.ledger import (
     exchange_margin_free_e8,
     margin_free_e8,
     may_add,
+    record_of,
     unrealized_e8,
 )
 from trading_engine.backtest.matching import (
@@ -56,6 +57,7 @@ from trading_engine.domain.time import HOUR_MS
 from trading_engine.rules import exits, fills, margin, sizing
 from trading_engine.rules.exits import TrailStep
 from trading_engine.rules.integers import MILLI
+from trading_engine.rules.scaling import Scaling
 from trading_engine.rules.sizing import SizingInput
 
 POINTS = 4
@@ -471,23 +473,35 @@ def _consider(signals: Signals, row: int, desks: Records, account: Account, sett
     """Size an entry and make it, where every limit allows it."""
     desk = desks[signals.symbol[row]]
     sign, stop_ticks, target_ticks = signals.side[row], signals.stop_ticks[row], signals.target_ticks[row]
-    size = sizing.fixed_fraction(
-        SizingInput(
-            max(account.balance_e8, 0),
-            settings.risk_ppm,
-            settings.cap_ppm,
-            settings.cap_money_e8,
-            max(margin_free_e8(desks, account, settings), 0),
-            settings.leverage_milli,
-            settings.sizing_fee_e8,
-            desk.last,
-            stop_ticks,
-            desk.value_e8,
-            desk.max_steps,
-            desk.min_steps,
-            desk.min_notional_e8,
-        )
+    inputs = SizingInput(
+        max(account.balance_e8, 0),
+        settings.risk_ppm,
+        settings.cap_ppm,
+        settings.cap_money_e8,
+        max(margin_free_e8(desks, account, settings), 0),
+        settings.leverage_milli,
+        settings.sizing_fee_e8,
+        desk.last,
+        stop_ticks,
+        desk.value_e8,
+        desk.max_steps,
+        desk.min_steps,
+        desk.min_notional_e8,
+        sizing.NO_BOUND,
     )
+    rule = Scaling(
+        settings.method,
+        settings.risk_ppm,
+        settings.money_e8,
+        settings.volatility_ppm,
+        settings.kelly_share_ppm,
+        settings.kelly_cap_ppm,
+        settings.win_step_milli,
+        settings.win_most_milli,
+        settings.recovery_milli,
+    )
+    record = record_of(account, settings)
+    size = sizing.fixed_fraction(sizing.by_method(inputs, rule, record, signals.atr_mticks[row]))
     stop = exits.stop_level(sign, desk.last, stop_ticks)
     if size.steps == 0 or not may_add(desks, account, settings, desk, size.steps, stop):
         return

@@ -172,6 +172,15 @@ class Settings(Protocol):
     cap_ppm: int
     cap_money_e8: int
     sizing_fee_e8: int
+    method: int
+    money_e8: int
+    volatility_ppm: int
+    kelly_share_ppm: int
+    kelly_cap_ppm: int
+    kelly_trades: int
+    win_step_milli: int
+    win_most_milli: int
+    recovery_milli: int
     target_is_limit: int
     max_age_ms: int
     close_on_max_age: int

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from trading_engine.config import fields
-from trading_engine.config.fields import Leverage, Money, Percent, PercentOrZero, TimeOfDay
+from trading_engine.config.fields import Flag, Leverage, Money, Percent, PercentOrZero, TimeOfDay
 from trading_engine.config.section import Section
 from trading_engine.domain.time import HOUR_MS, MINUTE_MS
 
@@ -38,9 +38,14 @@ class RiskConfig(Section):
         Field(description="Losses in a row that pause entries; 0 for no limit."),
     ] = 3
     streak_pause_hours: Annotated[
-        Annotated[int, fields.count(1, 8_760, "hours", " (max_consecutive_losses: 0 switches it off)")],
-        Field(description="Length of that pause, hours."),
+        Annotated[
+            int, fields.count(0, 8_760, "hours", " (0 until resumed; max_consecutive_losses: 0 switches it off)")
+        ],
+        Field(description="Length of that pause, hours; 0 until an operator resumes."),
     ] = 12
+    half_size_after_streak: Annotated[
+        Flag, Field(description="After that pause make positions half as large, until the first gain.")
+    ] = False
     cooldown_minutes: Annotated[
         Annotated[int, fields.count(0, 525_600, "minutes", " (0 for no cooldown)")],
         Field(description="Pause of entries after a losing position, minutes; 0 for none."),

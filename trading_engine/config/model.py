@@ -387,6 +387,11 @@ def _sizing_above_limits(sizing: SizingConfig, risk: RiskConfig) -> list[str]:
         lines.append(
             f"sizing.risk_pct = {sizing.risk_pct} is above risk.max_portfolio_risk_pct = {risk.max_portfolio_risk_pct}"
         )
+    if sizing.method == "kelly" and sizing.kelly_max_risk_pct > risk.max_portfolio_risk_pct:
+        lines.append(
+            f"sizing.kelly_max_risk_pct = {sizing.kelly_max_risk_pct} is above "
+            f"risk.max_portfolio_risk_pct = {risk.max_portfolio_risk_pct}"
+        )
     if sizing.max_position_pct > risk.max_position_pct:
         lines.append(
             f"sizing.max_position_pct = {sizing.max_position_pct} is above "

@@ -11,6 +11,7 @@ from trading_engine.core import foreign, gates, protect, risk, units
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import PlaceOrder, SetTimer
 from trading_engine.core.risk import Judged, Proposal
+from trading_engine.core.settings import SizingSettings
 from trading_engine.domain import money
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.ids import position_id
@@ -20,7 +21,8 @@ from trading_engine.domain.market import Signal
 from trading_engine.domain.position import Position
 from trading_engine.domain.records import Fate, OrderIntended, PositionOpened, SignalSeen
 from trading_engine.domain.severity import Severity
-from trading_engine.rules import exits, sizing
+from trading_engine.rules import exits, scaling, sizing
+from trading_engine.rules.scaling import Method, Record
 from trading_engine.rules.sizing import Bound, Size, SizingInput
 from trading_engine.strategy.aggregate import choose
 
@@ -82,35 +84,45 @@ def _size(draft: Draft, signal: Signal) -> _Sized:
     sign = signal.side.sign
     stop_ticks = exits.stop_level(sign, signal.close_ticks, signal.stop_ticks)
     target_ticks = exits.target_level(sign, signal.close_ticks, signal.target_ticks) if signal.target_ticks else 0
-    inputs = _sizing_input(draft, instrument, signal)
+    record = risk.record_of(draft.book.ledger, draft.settings)
+    inputs = _sizing_input(draft, instrument, signal, record)
     size = sizing.fixed_fraction(inputs)
     balance = money.text(money.from_e8(inputs.balance_e8))
     explanation = f"{Bound(size.binding).name.lower()} binds; balance {balance}, stop {signal.stop_ticks} ticks away"
     if not size.steps:
         explanation = f"below the venue's minimum (balance {balance})"
+        if not inputs.risk_ppm:
+            explanation = f"kelly: the last {record.trades} trades have no edge"
+        elif not inputs.method_steps and not signal.atr_mticks:
+            explanation = "volatility: there is no average true range to size by yet"
     return _Sized(
         instrument.steps_to_quantity(size.steps),
         instrument.ticks_to_price(signal.close_ticks),
         instrument.ticks_to_price(stop_ticks),
         instrument.ticks_to_price(target_ticks) if target_ticks else None,
         explanation,
-        _told(inputs, size),
+        _told(draft.settings.sizing, inputs, record, size),
     )
 
 
-def _told(inputs: SizingInput, size: Size) -> tuple[tuple[str, str], ...]:
+def _told(settings: SizingSettings, inputs: SizingInput, record: Record, size: Size) -> tuple[tuple[str, str], ...]:
     """What a size came from and what it became, as (name, text) pairs: money as money, all else as it is counted."""
     pairs = [
         (name.removesuffix("_e8"), money.text(money.from_e8(value))) if name.endswith("_e8") else (name, str(value))
         for name, value in zip(SizingInput._fields, inputs, strict=True)
     ]
-    return (*pairs, ("steps", str(size.steps)), ("binding", Bound(size.binding).name.lower()))
+    scale = scaling.scale_milli(settings.scaling, record)
+    how = [("method", Method(settings.method).name.lower()), ("scale_milli", str(scale))]
+    if settings.method is Method.KELLY:
+        how += [("trades", str(record.trades)), ("wins", str(record.wins))]
+        how += [(name, money.text(money.from_e8(getattr(record, f"{name}_e8")))) for name in ("won", "lost")]
+    return (*how, *pairs, ("steps", str(size.steps)), ("binding", Bound(size.binding).name.lower()))
 
 
-def _sizing_input(draft: Draft, instrument: Instrument, signal: Signal) -> SizingInput:
+def _sizing_input(draft: Draft, instrument: Instrument, signal: Signal, record: Record) -> SizingInput:
     settings = draft.settings.sizing
     available = risk.available_margin(draft.book, draft.marks, draft.market.strangers)
-    return SizingInput(
+    bounds = SizingInput(
         balance_e8=max(units.e8_down(draft.book.ledger.balance), 0),
         risk_ppm=settings.risk_ppm,
         cap_ppm=settings.cap_ppm,
@@ -125,6 +137,7 @@ def _sizing_input(draft: Draft, instrument: Instrument, signal: Signal) -> Sizin
         min_steps=units.steps(instrument, instrument.min_quantity),
         min_notional_e8=units.e8_up(instrument.min_notional),
     )
+    return sizing.by_method(bounds, settings.scaling, record, signal.atr_mticks)
 
 
 def _enter(draft: Draft, signal: Signal, sized: _Sized) -> None:

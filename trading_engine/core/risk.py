@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from trading_engine.core import units
 from trading_engine.core.settings import CooldownScope, EngineSettings
-from trading_engine.core.state import Book, ClosedTrade, ForeignHolding
+from trading_engine.core.state import Book, ClosedTrade, ForeignHolding, Ledger
 from trading_engine.domain import money
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.instrument import Instrument
@@ -21,9 +21,10 @@ from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order
 from trading_engine.domain.position import Position
 from trading_engine.domain.time import MINUTE_MS, day_of, next_day_ms
-from trading_engine.rules import limits, margin, sizing
+from trading_engine.rules import limits, margin, scaling, sizing
 from trading_engine.rules.integers import PPM
 from trading_engine.rules.limits import Verdict
+from trading_engine.rules.scaling import Record
 
 Strangers = Sequence[ForeignHolding]
 
@@ -108,6 +109,24 @@ def _drawdown(book: Book, settings: EngineSettings) -> Judged:
     verdict = limits.drawdown(units.e8_down(current), units.e8_down(peak), settings.limits.drawdown_ppm)
     inputs = (("realized_equity", money.text(current)), ("peak", money.text(peak)))
     return Judged("drawdown", "", verdict, "money", inputs)
+
+
+def record_of(ledger: Ledger, settings: EngineSettings) -> Record:
+    """What the closed trades since the last rebase add up to, where sizes ask; Kelly counts the newest only."""
+    if not settings.sizing.asks_record:
+        return scaling.no_record()
+    trades = [trade for trade in ledger.closed if trade.closed_ms > ledger.rebased_ms]
+    first_counted = len(trades) - settings.sizing.kelly_trades
+    record = scaling.no_record()
+    for at, trade in enumerate(trades):
+        record = scaling.recorded(
+            record,
+            units.e8_down(trade.net),
+            trade.closed_ms,
+            settings.limits.consecutive_losses,
+            1 if at >= first_counted else 0,
+        )
+    return record
 
 
 def streak_of(trades: tuple[ClosedTrade, ...], rebased_ms: int, limit: int) -> tuple[int, ClosedTrade | None]:

@@ -11,16 +11,52 @@ from enum import StrEnum
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.orders import OrderType
 from trading_engine.rules.exits import Follow, TrailStep
+from trading_engine.rules.scaling import Method, Scaling
 
 
 @dataclass(frozen=True, slots=True)
 class SizingSettings:
-    """Section Z: shares in parts per million, money in 1e-8 (0 = no bound)."""
+    """Section Z: shares in parts per million, money in 1e-8 (0 = no bound), factors in thousandths.
+
+    money_e8         notional of each position, for the method of fixed money
+    volatility_ppm   share of the balance that one average true range may move, for the method of volatility
+    kelly_trades     how many of the last closed trades Kelly looks at
+    others           see `rules.scaling.Scaling`
+    """
 
     risk_ppm: int = 5_000
     cap_ppm: int = 200_000
     cap_money_e8: int = 0
     taker_fee_e8: int = 60_000
+    method: Method = Method.FIXED_FRACTION
+    money_e8: int = 0
+    volatility_ppm: int = 0
+    kelly_share_ppm: int = 250_000
+    kelly_cap_ppm: int = 20_000
+    kelly_trades: int = 100
+    win_step_milli: int = 1_000
+    win_most_milli: int = 1_000
+    recovery_milli: int = 1_000
+
+    @property
+    def asks_record(self) -> bool:
+        """Sizes depend on the closed trades at all."""
+        return self.method is Method.KELLY or (self.win_step_milli, self.recovery_milli) != (1_000, 1_000)
+
+    @property
+    def scaling(self) -> Scaling:
+        """How sizes depend on the record of closed trades."""
+        return Scaling(
+            self.method,
+            self.risk_ppm,
+            self.money_e8,
+            self.volatility_ppm,
+            self.kelly_share_ppm,
+            self.kelly_cap_ppm,
+            self.win_step_milli,
+            self.win_most_milli,
+            self.recovery_milli,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from trading_engine.domain.money import E8, ZERO
 from trading_engine.domain.orders import OrderType
 from trading_engine.domain.time import HOUR_MS, MINUTE_MS
 from trading_engine.rules.exits import Follow, TrailStep
+from trading_engine.rules.scaling import Method
 
 PARTIALS_BY_DEFAULT = frozenset({"multi_timeframe_long"})
 TRAILING_BY_DEFAULT = frozenset({"multi_timeframe_long", "trend_distance_short"})
@@ -46,6 +47,15 @@ def sizing(config: Config) -> SizingSettings:
         cap_ppm=ppm(section.max_position_pct),
         cap_money_e8=money.to_e8(section.max_position_money) if section.max_position_money else 0,
         taker_fee_e8=rate_e8(config.paper.taker_fee_pct),
+        method=Method[section.method.upper()],
+        money_e8=money.to_e8(section.money) if section.money else 0,
+        volatility_ppm=ppm(section.volatility_pct or ZERO),
+        kelly_share_ppm=ppm(section.kelly_share_pct),
+        kelly_cap_ppm=ppm(section.kelly_max_risk_pct),
+        kelly_trades=section.kelly_trades,
+        win_step_milli=_milli(section.win_streak_factor) if section.win_streak else 1_000,
+        win_most_milli=_milli(section.win_streak_most) if section.win_streak else 1_000,
+        recovery_milli=500 if config.risk.half_size_after_streak else 1_000,
     )
 
 
@@ -79,9 +89,11 @@ def _plan(section: ExitsConfig, item: StrategyConfig) -> ExitPlan:
 
 def atr_periods(config: Config) -> dict[str, int]:
     """The strategies whose entries come with an average true range, because something counts in it."""
-    if config.exits.trail_atr is None:
-        return {}
-    return {item.name: config.exits.atr_period for item in config.strategies if item.trailing is not False}
+    return {
+        item.name: config.exits.atr_period
+        for item in config.strategies
+        if config.sizing.method == "volatility" or (config.exits.trail_atr is not None and item.trailing is not False)
+    }
 
 
 def _milli(number: Decimal) -> int:

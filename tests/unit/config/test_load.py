@@ -166,6 +166,30 @@ CASES = {
         "risk: {max_positions: 2.5}",
         "risk.max_positions = 2.5 is not a whole number of positions from 1 to 1000",
     ),
+    "a method without its number": (
+        "sizing: {method: fixed_money}",
+        "sizing.money is missing: sizing.method = fixed_money needs it",
+    ),
+    "a number that no method reads": (
+        "sizing: {volatility_pct: 1}",
+        "sizing.volatility_pct = 1 has no effect with sizing.method = fixed_fraction; expected volatility",
+    ),
+    "a method that does not exist": (
+        "sizing: {method: martingale}",
+        "sizing.method = martingale is not one of fixed_fraction, fixed_money, volatility, kelly",
+    ),
+    "Kelly on a handful of trades": (
+        "sizing: {method: kelly, kelly_trades: 10}",
+        "sizing.kelly_trades = 10 is not a whole number of trades from 30 to 200",
+    ),
+    "Kelly above what all positions may risk": (
+        "sizing: {method: kelly, kelly_max_risk_pct: 6}",
+        "sizing.kelly_max_risk_pct = 6 is above risk.max_portfolio_risk_pct = 5",
+    ),
+    "a winning streak that shrinks": (
+        "sizing: {win_streak_factor: 0.9}",
+        "sizing.win_streak_factor = 0.9 is not a factor above 1, up to 10",
+    ),
     "a multiple finer than it is counted": (
         "exits: {trail_atr: 2.0005}",
         "exits.trail_atr = 2.0005 is finer than 0.001, the smallest step",

@@ -1,10 +1,13 @@
 """The sections of the configuration in the units of the rules."""
 
+from dataclasses import replace
+
 import pytest
 
 from trading_engine.config.model import Config
-from trading_engine.core.settings import NO_FOLLOW
+from trading_engine.core.settings import NO_FOLLOW, SizingSettings
 from trading_engine.rules.exits import Follow, TrailStep
+from trading_engine.rules.scaling import Method
 from trading_engine.runtime import rule_settings
 
 LADDER = (TrailStep(3_000, 1_000), TrailStep(5_000, 3_000))
@@ -57,3 +60,43 @@ def test_age_alerts_tightens_or_closes(word: str, expected: tuple[bool, int]) ->
     """One of the three."""
     made = rule_settings.exits(config(exits={"on_max_age": word}))
     assert expected == (made.close_on_max_age, made.tighten_milli)
+
+
+# Sizing
+
+
+def test_by_default_half_a_percent_is_at_risk_and_nothing_scales() -> None:
+    """As if the methods were not there."""
+    assert SizingSettings() == rule_settings.sizing(config())
+    assert not rule_settings.sizing(config()).asks_record
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ({"method": "fixed_money", "money": 250}, {"method": Method.FIXED_MONEY, "money_e8": 250 * 10**8}),
+        ({"method": "volatility", "volatility_pct": 0.5}, {"method": Method.VOLATILITY, "volatility_ppm": 5_000}),
+        ({"method": "kelly", "kelly_trades": 50}, {"method": Method.KELLY, "kelly_trades": 50}),
+        ({"win_streak": True}, {"win_step_milli": 1_250, "win_most_milli": 2_000}),
+    ],
+)
+def test_a_method_comes_with_its_numbers(section: dict[str, object], expected: dict[str, int]) -> None:
+    """In the units of the rules."""
+    assert replace(SizingSettings(), **expected) == rule_settings.sizing(config(sizing=section))  # type: ignore[arg-type]
+
+
+def test_sizes_may_be_halved_after_a_pause() -> None:
+    """By a key of the limits, because the pause is one."""
+    made = rule_settings.sizing(config(risk={"half_size_after_streak": True}))
+    assert (500, True) == (made.recovery_milli, made.asks_record)
+
+
+def test_sizing_by_volatility_asks_for_ranges() -> None:
+    """Also of a strategy whose stop is never moved."""
+    given = config(trailing=False, sizing={"method": "volatility", "volatility_pct": 1})
+    assert {"trend_vwap": 14} == rule_settings.atr_periods(given)
+
+
+def test_a_losing_streak_may_pause_until_resumed() -> None:
+    """Zero hours are no pause that ends by itself."""
+    assert 0 == rule_settings.limits(config(risk={"streak_pause_hours": 0})).streak_pause_ms
