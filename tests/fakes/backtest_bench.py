@@ -20,6 +20,7 @@ from trading_engine.core.settings import (
     EngineSettings,
     ExitPlan,
     ExitSettings,
+    GroupLimit,
     LimitSettings,
     PartialStep,
     SizingSettings,
@@ -104,7 +105,7 @@ def settings(rng: np.random.Generator, symbols: Sequence[str]) -> EngineSettings
         account="backtest",
         asset="USDT",
         instruments={symbol: instrument(symbol) for symbol in symbols},
-        leverage=Decimal(int(rng.choice([1, 3, 10]))),
+        leverage=Decimal(int(rng.choice([1, 3, 10, 25]))),
         absence_is_proof=True,
         sizing=SizingSettings(
             risk_ppm=int(rng.choice([2_000, 10_000, 30_000])),
@@ -142,6 +143,11 @@ def settings(rng: np.random.Generator, symbols: Sequence[str]) -> EngineSettings
             position_ppm=int(rng.choice([400_000, 900_000, 5_000_000])),
             min_balance_ppm=int(rng.choice([0, 100_000, 960_000])),
             max_leverage_milli=int(rng.choice([1_500, 5_000, 20_000])),
+            groups=(
+                GroupLimit("first", frozenset(symbols[:2]), int(rng.choice([0, 300_000, 1_000_000]))),
+                GroupLimit("last", frozenset(symbols[-1:]), int(rng.choice([0, 150_000]))),
+            ),
+            refuses_liquidation=bool(rng.random() < 0.5),
         ),
     )
 

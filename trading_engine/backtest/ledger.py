@@ -9,6 +9,10 @@ from trading_engine.backtest.tables import (
     CLOSED_NET_E8,
     CLOSED_NUMBER,
     CLOSED_SYMBOL,
+    MOST_GROUPS,
+    TIER_CAP_E8,
+    TIER_DEDUCTION_E8,
+    TIER_RATE_PPM,
     Account,
     Desk,
     Records,
@@ -18,6 +22,8 @@ from trading_engine.backtest.tables import (
 from trading_engine.core.state import KEPT_TRADES
 from trading_engine.domain.time import DAY_MS
 from trading_engine.rules import limits, margin, scaling, sizing
+from trading_engine.rules.integers import ratio_floor
+from trading_engine.rules.margin import Tier
 from trading_engine.rules.scaling import Record
 
 
@@ -166,12 +172,47 @@ def may_add(desks: Records, account: Account, settings: Settings, desk: Desk, st
     equity = account.balance_e8 + unrealized_e8(desks)
     required = sizing.reserved_margin_e8(new_notional, settings.leverage_milli, settings.sizing_fee_e8)
     available = max(margin_free_e8(desks, account, settings), 0)
+    if settings.refuses_liquidation:
+        sign = 1 if stop < desk.last else -1
+        bound_e8 = margin.initial_margin_e8(new_notional, settings.leverage_milli)
+        liquidation = liquidation_of(desk, sign, new_notional, steps, bound_e8)
+        if limits.liquidation(sign, desk.last, stop, liquidation).tripped:
+            return False
+    for group in range(MOST_GROUPS):
+        share_ppm = settings.group_share_ppm[group]
+        if share_ppm > 0 and desk.groups[group]:
+            worth = new_notional + _worth_of_group(desks, group)
+            if limits.group_exposure(worth, equity, share_ppm).tripped:
+                return False
     return not (
         limits.portfolio_risk(risk, new_risk, equity, settings.portfolio_risk_ppm).tripped
         or limits.position_count(positions + 1, settings.max_positions).tripped
         or limits.leverage(notional + new_notional, max(equity, 1), settings.max_leverage_milli).tripped
         or limits.position_size(new_notional, equity, settings.position_ppm).tripped
         or limits.margin(required, available).tripped
+    )
+
+
+def _worth_of_group(desks: Records, group: int) -> int:
+    total = 0
+    for s in range(len(desks)):
+        desk = desks[s]
+        if desk.groups[group] and desk.stage != Stage.FLAT:
+            total += sizing.notional_e8(desk.last, _exposed_steps(desk), desk.value_e8)
+    return total
+
+
+def liquidation_of(desk: Desk, sign: int, cost_e8: int, steps: int, margin_e8: int) -> int:
+    """The price at which the exchange takes a position over, from its cost, its margin and its tier; 0 for none."""
+    tiers = desk.tiers
+    at = margin.tier_index(cost_e8, tiers[:, TIER_CAP_E8])
+    return margin.liquidation_ticks(
+        sign,
+        ratio_floor(cost_e8, steps * desk.value_e8, 3),
+        steps,
+        desk.value_e8,
+        margin_e8,
+        Tier(tiers[at, TIER_CAP_E8], tiers[at, TIER_RATE_PPM], tiers[at, TIER_DEDUCTION_E8]),
     )
 
 

@@ -7,7 +7,7 @@ the order of `venues.embedded.matching`, with the answers that `core` gives. Wha
 
 from typing import NamedTuple
 
-from trading_engine.backtest.ledger import book, note_closed
+from trading_engine.backtest.ledger import book, liquidation_of, note_closed
 from trading_engine.backtest.tables import (
     LEG_PRICE,
     LEG_STEPS,
@@ -16,9 +16,6 @@ from trading_engine.backtest.tables import (
     MOST_STEPS,
     NEVER,
     TARGET_LEG,
-    TIER_CAP_E8,
-    TIER_DEDUCTION_E8,
-    TIER_RATE_PPM,
     Account,
     Desk,
     Handover,
@@ -32,8 +29,7 @@ from trading_engine.backtest.tables import (
 )
 from trading_engine.rules import exits, fills, margin, sizing
 from trading_engine.rules.exits import Follow
-from trading_engine.rules.integers import MILLI, ratio_floor, scale_floor, share_half_even
-from trading_engine.rules.margin import Tier
+from trading_engine.rules.integers import MILLI, scale_floor, share_half_even
 
 _NOTHING, _LIQUIDATION, _ENTRY, _STOP, _EXIT, _LEG = 0, 1, 2, 3, 4, 5
 
@@ -307,16 +303,7 @@ def _reduce(
 
 def _set_liquidation(desk: Desk) -> None:
     """The price at which the exchange takes the position over, from its cost, its margin and its tier."""
-    tiers = desk.tiers
-    at = margin.tier_index(desk.cost_e8, tiers[:, TIER_CAP_E8])
-    desk.liquidation = margin.liquidation_ticks(
-        desk.sign,
-        ratio_floor(desk.cost_e8, desk.steps * desk.value_e8, 3),
-        desk.steps,
-        desk.value_e8,
-        desk.margin_e8,
-        Tier(tiers[at, TIER_CAP_E8], tiers[at, TIER_RATE_PPM], tiers[at, TIER_DEDUCTION_E8]),
-    )
+    desk.liquidation = liquidation_of(desk, desk.sign, desk.cost_e8, desk.steps, desk.margin_e8)
 
 
 def _end_where_flat(desk: Desk, s: int, account: Account, trades: Ints, reason: int) -> None:

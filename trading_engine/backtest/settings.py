@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from trading_engine.backtest.tables import (
+    MOST_GROUPS,
     MOST_STEPS,
     MOST_TIERS,
     NEVER,
@@ -27,7 +28,7 @@ from trading_engine.venues.embedded.account import Contract, Terms
 
 
 def loop_rules(settings: EngineSettings, terms: Terms, deposit: Decimal) -> Records:
-    """Every number a decision or a fill depends on, as one record."""
+    """Every number a decision or a fill depends on, as one record. ConfigInvalid for more groups than there is room."""
     limits, exits, sizing = settings.limits, settings.exits, settings.sizing
     values = {
         "deposit_e8": money.to_e8(deposit),
@@ -70,7 +71,11 @@ def loop_rules(settings: EngineSettings, terms: Terms, deposit: Decimal) -> Reco
         "position_ppm": limits.position_ppm,
         "min_balance_ppm": limits.min_balance_ppm,
         "max_leverage_milli": limits.max_leverage_milli,
+        "group_share_ppm": [*(group.share_ppm for group in limits.groups), *[0] * MOST_GROUPS][:MOST_GROUPS],
+        "refuses_liquidation": limits.refuses_liquidation,
     }
+    if len(limits.groups) > MOST_GROUPS:
+        raise ConfigInvalid(f"risk.groups: at most {MOST_GROUPS} for a backtest; there are {len(limits.groups)}")
     made = records(Settings, 1)
     for name in made.dtype.names or ():
         made[name] = values[name]
@@ -87,6 +92,8 @@ def loop_desks(settings: EngineSettings, symbols: Sequence[str], candles: Candle
         desk.value_e8, desk.min_notional_e8 = contract.value_e8, contract.min_notional_e8
         desk.min_steps, desk.max_steps = contract.min_steps, contract.max_steps
         desk.tiers[:] = [*contract.tiers, *[contract.tiers[-1]] * (MOST_TIERS - len(contract.tiers))]
+        for at, group in enumerate(settings.limits.groups[:MOST_GROUPS]):
+            desk.groups[at] = symbol in group.symbols
         desk.at, desk.end = candles.start[s], candles.start[s + 1]
         desk.funded, desk.funded_end = funding.start[s], funding.start[s + 1]
     return desks

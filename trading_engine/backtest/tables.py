@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 
 MOST_TIERS = 12
 MOST_STEPS = 8  # partial exits, and moves of a trailing stop, of one plan
+MOST_GROUPS = 8  # of symbols that a limit holds for together
 TARGET_LEG = MOST_STEPS  # the legs of a position: its partials, then its target
 LEGS = MOST_STEPS + 1
 NEVER = 1 << 40  # no multiple of R, and no price in ticks, comes near it
@@ -70,6 +71,7 @@ class Desk(Protocol):
     """One symbol: its contract, the exchange's view of the present candle, and the position on it.
 
     tiers          MOST_TIERS maintenance tiers, the last one repeated
+    groups         which groups the symbol belongs to, 1 or 0 each
     at, funded     the next candle and settlement, as rows
     last           where the price stands; path_sign, budget: the present candle's path and what volume is left
     rejects        entries refused in a row; is_frozen where there were too many
@@ -85,6 +87,7 @@ class Desk(Protocol):
     max_steps: int
     min_notional_e8: int
     tiers: Ints
+    groups: Ints
     at: int
     end: int
     funded: int
@@ -202,11 +205,15 @@ class Settings(Protocol):
     position_ppm: int
     min_balance_ppm: int
     max_leverage_milli: int
+    group_share_ppm: Ints
+    refuses_liquidation: int
 
 
 Records: TypeAlias = "np.recarray[Any, Any]"
 _SHAPES = {
     "tiers": (MOST_TIERS, 3),
+    "groups": (MOST_GROUPS,),
+    "group_share_ppm": (MOST_GROUPS,),
     "legs": (LEGS, 3),
     "partial_at_milli": (MOST_STEPS,),
     "partial_share_ppm": (MOST_STEPS,),

@@ -6,12 +6,39 @@ What belongs here: the section `risk` and its checks. What does not: the arithme
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from trading_engine.config import fields
-from trading_engine.config.fields import Flag, Leverage, Money, Percent, PercentOrZero, TimeOfDay
+from trading_engine.config.fields import (
+    Flag,
+    Leverage,
+    Money,
+    Name,
+    Percent,
+    PercentOrZero,
+    Symbol,
+    TimeOfDay,
+    mistake,
+)
 from trading_engine.config.section import Section
 from trading_engine.domain.time import HOUR_MS, MINUTE_MS
+
+
+class GroupConfig(Section):
+    """Symbols that tend to fall together."""
+
+    symbols: Annotated[tuple[Symbol, ...], Field(min_length=1, description="Which; each of the top-level symbols.")]
+    max_pct: Annotated[Percent, Field(description="Notional of their positions together, percent of equity.")] = (
+        Decimal(20)
+    )
+
+    @field_validator("symbols")
+    @classmethod
+    def _symbols_differ(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in value if value.count(name) > 1})
+        if twice:
+            raise mistake(f"names {', '.join(twice)} more than once")
+        return value
 
 
 class RiskConfig(Section):
@@ -63,11 +90,22 @@ class RiskConfig(Section):
     max_position_pct: Annotated[
         Percent, Field(description="Notional of one position, percent of equity; an entry above is refused.")
     ] = Decimal(40)
+    groups: Annotated[
+        dict[Name, GroupConfig],
+        Field(description="By name, symbols whose positions together are bounded; none by default."),
+    ] = {}  # noqa: RUF012 - pydantic copies it
     min_balance_pct: Annotated[
         PercentOrZero,
         Field(description="Balance below which no entry is made, percent of the starting balance; 0: off."),
     ] = Decimal(10)
     max_leverage: Annotated[Leverage, Field(description="The most that `leverage` may ask for.")] = Decimal(5)
+    refuse_beyond_liquidation: Annotated[
+        Flag, Field(description="Refuse an entry whose stop lies beyond its estimated liquidation price.")
+    ] = True
+    liquidation_alert_pct: Annotated[
+        PercentOrZero,
+        Field(description="Alert when the price is so near to a liquidation price, percent of it; 0: off."),
+    ] = Decimal(5)
 
     @property
     def day_start_ms(self) -> int:

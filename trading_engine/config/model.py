@@ -349,6 +349,13 @@ class Config(Section):
             lines.append(f"leverage = {leverage} is above risk.max_leverage = {value.max_leverage}")
         if sizing is not None:
             lines += _sizing_above_limits(sizing, value)
+        known = info.data.get("symbols")
+        lines += [
+            f"risk.groups.{name}.symbols = {symbol} is not one of the top-level symbols"
+            for name, group in value.groups.items()
+            for symbol in group.symbols
+            if known is not None and symbol not in known
+        ]
         if lines:
             raise mistakes(lines)
         return value

@@ -4,7 +4,7 @@ What belongs here: the order of work at a candle's close and the exits judged on
 What does not: intrabar exits, which rest at the venue, and entries' details (entry).
 """
 
-from trading_engine.core import protect, risk, units
+from trading_engine.core import danger, protect, risk, units
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import FetchFills, LookUpOrder
 from trading_engine.core.entry import decide_entries
@@ -35,6 +35,7 @@ def on_candles(draft: Draft, event: CandlesClosed) -> None:
     for candle in event.candles:
         position = draft.book.position_on(candle.symbol)
         if position is not None and position.state is PositionState.OPEN:
+            danger.watch_liquidation(draft, position, candle)
             _manage_exit(draft, position, candle)
     signals = tuple(signal for signal in event.signals if not _is_known(draft, signal))
     left = _exit_on_signals(draft, signals)

@@ -8,7 +8,7 @@ changes none. Pending and unknown orders count as fully filled (R8).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from trading_engine.core import units
@@ -54,6 +54,8 @@ class Judged:
         if self.unit == "ms":
             minutes = -(-self.verdict.value // MINUTE_MS)
             return f"{self.limit}{where}: {minutes} min left of {self.verdict.threshold // MINUTE_MS}"
+        if self.unit == "ticks":
+            return f"{self.limit}{where}: the stop is {self.verdict.value} ticks away, it {self.verdict.threshold}"
         return f"{self.limit}{where}: {self.show(self.verdict.value)} of {self.show(self.verdict.threshold)}"
 
     def show(self, value: int) -> str:
@@ -236,22 +238,31 @@ def unrealized(book: Book, marks: Mapping[str, Decimal]) -> Decimal:
 
 def liquidation_price(position: Position, instrument: Instrument) -> Decimal | None:
     """Estimated price at which the venue takes an isolated position over, None where none is reachable."""
+    ticks = liquidation_ticks(position, instrument)
+    return instrument.ticks_to_price(ticks) if ticks else None
+
+
+def liquidation_ticks(position: Position, instrument: Instrument) -> int:
+    """The same in ticks, 0 for none."""
     if not position.quantity:
-        return None
-    value = units.e8_up(position.cost)
+        return 0
+    return _liquidation_ticks(position.side.sign, position.cost, position.quantity, position.leverage, instrument)
+
+
+def _liquidation_ticks(sign: int, cost: Decimal, quantity: Decimal, leverage: Decimal, instrument: Instrument) -> int:
+    value = units.e8_up(cost)
     tiers = tuple(
         margin.Tier(units.e8_down(tier.notional_cap), int(tier.maintenance_rate * PPM), units.e8_down(tier.deduction))
         for tier in instrument.tiers
     )
-    ticks = margin.liquidation_ticks(
-        position.side.sign,
-        units.mticks(instrument, money.ratio(position.cost, position.quantity)),
-        units.steps(instrument, position.quantity),
+    return margin.liquidation_ticks(
+        sign,
+        units.mticks(instrument, money.ratio(cost, quantity)),
+        units.steps(instrument, quantity),
         units.value_e8(instrument),
-        margin.initial_margin_e8(value, units.milli(position.leverage)),
+        margin.initial_margin_e8(value, units.milli(leverage)),
         margin.tier_for(value, tiers),
     )
-    return instrument.ticks_to_price(ticks) if ticks else None
 
 
 def available_margin(book: Book, marks: Mapping[str, Decimal], strangers: Strangers = ()) -> Decimal:
@@ -312,7 +323,47 @@ def exposure_limits(
             )
         )
         judged.append(Judged("margin", "", limits.margin(required, max(units.e8_down(available), 0)), "money", inputs))
+        if limit.refuses_liquidation:
+            judged.append(_liquidation(settings, proposal))
+    judged.extend(_groups(book, marks, settings, proposal, strangers, equity_e8))
     return judged
+
+
+def _liquidation(settings: EngineSettings, proposal: Proposal) -> Judged:
+    """R7: the stop of an entry must come before its liquidation price."""
+    instrument = settings.instruments[proposal.symbol]
+    sign = 1 if proposal.stop_price < proposal.price else -1
+    cost = money.multiply(proposal.quantity, proposal.price)
+    ticks = _liquidation_ticks(sign, cost, proposal.quantity, settings.leverage, instrument)
+    entry, stop = units.ticks(instrument, proposal.price), units.ticks(instrument, proposal.stop_price)
+    inputs = (
+        ("leverage", money.text(settings.leverage)),
+        ("liquidation", money.text(instrument.ticks_to_price(ticks))),
+    )
+    return Judged("liquidation", proposal.symbol, limits.liquidation(sign, entry, stop, ticks), "ticks", inputs)
+
+
+def _groups(
+    book: Book,
+    marks: Mapping[str, Decimal],
+    settings: EngineSettings,
+    proposal: Proposal | None,
+    strangers: Strangers,
+    equity_e8: int,
+) -> list[Judged]:
+    """R5: what the symbols of a group are worth together; of several groups the tightest is named first."""
+    judged = []
+    for group in settings.limits.groups:
+        if proposal is not None and proposal.symbol not in group.symbols:
+            continue
+        held = {key: item for key, item in book.positions.items() if item.symbol in group.symbols}
+        others = [item for item in strangers if item.symbol in group.symbols]
+        notional = exposure(replace(book, positions=held), marks, others).notional
+        new = proposal.quantity * proposal.price if proposal else ZERO
+        verdict = limits.group_exposure(units.e8_up(notional + new), equity_e8, group.share_ppm)
+        inputs = (("symbols", " ".join(sorted(group.symbols))), ("notional", money.text(money.round_money(notional))))
+        judged.append(Judged("group_exposure", group.name, verdict, "money", inputs))
+    return sorted(judged, key=lambda item: item.verdict.threshold - item.verdict.value)
 
 
 def approve_entry(

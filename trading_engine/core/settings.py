@@ -108,8 +108,21 @@ class CooldownScope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class GroupLimit:
+    """Symbols whose positions together may be at most a share of the equity."""
+
+    name: str
+    symbols: frozenset[str]
+    share_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
 class LimitSettings:
-    """Section R: 0 switches a limit off where that makes sense."""
+    """Section R: 0 switches a limit off where that makes sense.
+
+    refuses_liquidation    an entry whose stop lies beyond its liquidation price is refused
+    liquidation_near_ppm   a person is told of a price so near to a liquidation price, as a share of it
+    """
 
     daily_loss_ppm: int = 50_000
     daily_loss_money_e8: int = 0
@@ -124,7 +137,10 @@ class LimitSettings:
     max_positions: int = 3
     position_ppm: int = 400_000
     min_balance_ppm: int = 100_000
+    groups: tuple[GroupLimit, ...] = ()
     max_leverage_milli: int = 5_000
+    refuses_liquidation: bool = True
+    liquidation_near_ppm: int = 50_000
     rejects_to_freeze: int = 3
 
 

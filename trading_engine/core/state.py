@@ -141,6 +141,16 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
+class Danger:
+    """Where a position of this quantity and cost is liquidated, in ticks (0: nowhere), and whether that is near."""
+
+    quantity: Decimal
+    cost: Decimal
+    liquidation_ticks: int
+    is_near: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignHolding:
     """What somebody else holds at the venue, or may come to hold by an open order.
 
@@ -179,6 +189,7 @@ class Market:
     unheard         key of a fill that was read → when; the stream has yet to tell it
     quiet_until_ms  the venue, or its budget, wants no order before this instant, not even one that only reduces
     beyond          position id → the close time of the first candle that closed beyond its stop
+    dangers         position id → its liquidation price, and whether a person was told that it is near
     foreign         symbol → what somebody else holds, beside ours or alone
     foreign_orders  symbol:venue order id → an open order that is not ours
     feed_faults     (what is wrong with the market data, symbol) → since when
@@ -205,6 +216,7 @@ class Market:
     unheard: Mapping[str, int] = field(default_factory=dict)
     quiet_until_ms: int = 0
     beyond: Mapping[str, int] = field(default_factory=dict)
+    dangers: Mapping[str, Danger] = field(default_factory=dict)
     foreign: Mapping[str, ForeignHolding] = field(default_factory=dict)
     foreign_orders: Mapping[str, ForeignHolding] = field(default_factory=dict)
     feed_faults: Mapping[tuple[FeedFault, str], int] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from trading_engine.core.settings import (
     CooldownScope,
     ExitPlan,
     ExitSettings,
+    GroupLimit,
     LimitSettings,
     PartialStep,
     SizingSettings,
@@ -117,5 +118,10 @@ def limits(config: Config) -> LimitSettings:
         max_positions=risk.max_positions,
         position_ppm=ppm(risk.max_position_pct),
         min_balance_ppm=ppm(risk.min_balance_pct),
+        groups=tuple(
+            GroupLimit(name, frozenset(group.symbols), ppm(group.max_pct)) for name, group in risk.groups.items()
+        ),
         max_leverage_milli=int(risk.max_leverage * 1000),
+        refuses_liquidation=risk.refuse_beyond_liquidation,
+        liquidation_near_ppm=ppm(risk.liquidation_alert_pct),
     )

@@ -23,7 +23,14 @@ from trading_engine.venues.embedded.account import Terms
 AAA = "AAAUSDT"
 QUIET = (10_000, 10_000, 10_000, 10_000)
 FREE = Terms(taker_fee_e8=0, maker_fee_e8=0, slippage_ppm=0)
-LENIENT = LimitSettings(cooldown_ms=0, consecutive_losses=0, position_ppm=0, max_leverage_milli=0, portfolio_risk_ppm=0)
+LENIENT = LimitSettings(
+    cooldown_ms=0,
+    consecutive_losses=0,
+    position_ppm=0,
+    max_leverage_milli=0,
+    portfolio_risk_ppm=0,
+    refuses_liquidation=False,
+)
 
 
 def case(

@@ -166,6 +166,14 @@ CASES = {
         "risk: {max_positions: 2.5}",
         "risk.max_positions = 2.5 is not a whole number of positions from 1 to 1000",
     ),
+    "a group of symbols that are not traded": (
+        "risk: {groups: {majors: {symbols: [BTCUSDT, SOLUSDT]}}}",
+        "risk.groups.majors.symbols = SOLUSDT is not one of the top-level symbols",
+    ),
+    "a group with a symbol twice": (
+        "risk: {groups: {majors: {symbols: [BTCUSDT, BTCUSDT]}}}",
+        "risk.groups.majors.symbols names BTCUSDT more than once",
+    ),
     "a method without its number": (
         "sizing: {method: fixed_money}",
         "sizing.money is missing: sizing.method = fixed_money needs it",

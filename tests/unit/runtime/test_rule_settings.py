@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from trading_engine.config.model import Config
-from trading_engine.core.settings import NO_FOLLOW, SizingSettings
+from trading_engine.core.settings import NO_FOLLOW, GroupLimit, LimitSettings, SizingSettings
 from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.rules.scaling import Method
 from trading_engine.runtime import rule_settings
@@ -100,3 +100,20 @@ def test_sizing_by_volatility_asks_for_ranges() -> None:
 def test_a_losing_streak_may_pause_until_resumed() -> None:
     """Zero hours are no pause that ends by itself."""
     assert 0 == rule_settings.limits(config(risk={"streak_pause_hours": 0})).streak_pause_ms
+
+
+# Limits
+
+
+def test_by_default_the_limits_are_those_of_the_core() -> None:
+    """One set of defaults, written twice."""
+    assert LimitSettings() == rule_settings.limits(config())
+
+
+def test_groups_of_symbols_come_with_their_bound() -> None:
+    """Twenty per cent where none is given."""
+    groups = {"majors": {"symbols": ["BTCUSDT"]}, "all": {"symbols": ["BTCUSDT"], "max_pct": 35}}
+    assert (
+        GroupLimit("majors", frozenset({"BTCUSDT"}), 200_000),
+        GroupLimit("all", frozenset({"BTCUSDT"}), 350_000),
+    ) == rule_settings.limits(config(risk={"groups": groups})).groups
