@@ -148,6 +148,10 @@ def settings(rng: np.random.Generator, symbols: Sequence[str]) -> EngineSettings
                 GroupLimit("last", frozenset(symbols[-1:]), int(rng.choice([0, 150_000]))),
             ),
             refuses_liquidation=bool(rng.random() < 0.5),
+            drawdown_days=int(rng.choice([0, 1, 2])),
+            shock_range_ppm=int(rng.choice([0, 10_000, 30_000])),
+            shock_pause_ms=int(rng.choice([5, 30])) * MINUTE_MS,
+            flatten_on_shock=bool(rng.random() < 0.3),
         ),
     )
 

@@ -385,6 +385,7 @@ def test_limits_have_every_field_of_their_shape(run: Output, state: StateDir) ->
         "losing_streak",
         "cooldown",
         "minimum_balance",
+        "volatility",
         "portfolio_risk",
         "max_positions",
         "leverage",

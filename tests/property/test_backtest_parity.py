@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from builders import without_limits
 from fakes.backtest_bench import draw
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
@@ -24,10 +25,9 @@ def test_the_loop_over_arrays_trades_what_the_live_code_trades(seed: int) -> Non
 
 
 def test_both_engines_size_by_what_thirty_trades_recommend() -> None:
-    """A longer market without pauses, so that Kelly has something to go by."""
-    case = draw(10, minutes=1_500)
-    limits = replace(case.settings.limits, drawdown_ppm=0, daily_loss_ppm=0, daily_loss_money_e8=0, cooldown_ms=0)
-    limits = replace(limits, min_balance_ppm=0, streak_pause_ms=60_000)
+    """A longer market with hardly a pause, so that Kelly has something to go by."""
+    case = draw(10, minutes=2_200)
+    limits = without_limits(streak_pause_ms=60_000, consecutive_losses=3)
     sizing = replace(case.settings.sizing, method=Method.KELLY, kelly_share_ppm=1_000_000, kelly_cap_ppm=30_000)
     case = replace(case, settings=replace(case.settings, limits=limits, sizing=sizing))
     full = case.full()

@@ -13,7 +13,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import trading_engine.rules
-from trading_engine.rules import exits, fills, integers, limits, margin, scaling, sizing
+from trading_engine.rules import exits, fills, integers, limits, margin, scaling, sizing, turbulence
 from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.rules.margin import Tier
 from trading_engine.rules.sizing import Bound, SizingInput
@@ -589,3 +589,22 @@ def test_the_rules_stay_in_the_subset_that_compiles(path: FilePath) -> None:
             assert node.args.kwarg is None, f"{where}: {node.name} takes **kwargs"
         if isinstance(node, ast.Constant) and id(node) not in documentation:
             assert not isinstance(node.value, str), f"{where} uses text {node.value!r}"
+
+
+@quick
+@given(candles=st.lists(st.tuples(st.integers(0, 5), ticks, ticks, ticks), min_size=1, max_size=80))
+def test_the_usual_range_is_the_median_of_the_hours(candles: list[tuple[int, int, int, int]]) -> None:
+    """Against a plain count of what happened in each of the last 24 hours; within 64 bits."""
+    seen, closed_ms, hours = turbulence.calm(), 3_600_000, list[tuple[int, list[int]]]()
+    for pause, *prices in candles:
+        closed_ms += pause * 1_800_000 + 60_000
+        seen = turbulence.measured(seen, closed_ms, Wide(max(prices)), Wide(min(prices)), Wide(prices[0]))
+        assert 0 <= seen.atr_mticks <= MAX_TICKS * 1_000
+        hour = (closed_ms - 1) // 3_600_000
+        if not hours or hours[-1][0] != hour:
+            hours.append((hour, []))
+        hours[-1][1].append(seen.atr_mticks)
+    means = [sum(values) // len(values) for _, values in hours[:-1]][-24:]
+    usual = sorted(means)[11] if len(means) == 24 and means[0] else 0
+    assert means == list(seen.means_mticks[24 - len(means) :])
+    assert usual == seen.usual_mticks or 0 in means

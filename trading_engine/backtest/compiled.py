@@ -13,11 +13,25 @@ import types
 from collections.abc import Callable
 from pathlib import Path
 
-from trading_engine.backtest import ledger, loop, matching, tables
+from trading_engine.backtest import ledger, loop, matching, quiet, shocks, tables
 from trading_engine.backtest.tables import Output
-from trading_engine.rules import exits, fills, integers, limits, margin, scaling, sizing
+from trading_engine.rules import exits, fills, integers, limits, margin, scaling, sizing, turbulence
 
-_MODULES = (integers, fills, margin, limits, scaling, sizing, exits, ledger, matching, loop)
+_MODULES = (
+    integers,
+    fills,
+    margin,
+    limits,
+    scaling,
+    sizing,
+    exits,
+    turbulence,
+    ledger,
+    matching,
+    shocks,
+    quiet,
+    loop,
+)
 
 
 _INTERPRETED = frozenset({"split_partials", "tier_for", "maintenance_margin_e8"})  # beyond numba, and not called

@@ -9,6 +9,8 @@ from trading_engine.backtest.tables import (
     CLOSED_NET_E8,
     CLOSED_NUMBER,
     CLOSED_SYMBOL,
+    HIGH_DAY,
+    HIGH_E8,
     MOST_GROUPS,
     TIER_CAP_E8,
     TIER_DEDUCTION_E8,
@@ -19,7 +21,7 @@ from trading_engine.backtest.tables import (
     Settings,
     Stage,
 )
-from trading_engine.core.state import KEPT_TRADES
+from trading_engine.core.state import KEPT_HIGHS, KEPT_TRADES
 from trading_engine.domain.time import DAY_MS
 from trading_engine.rules import limits, margin, scaling, sizing
 from trading_engine.rules.integers import ratio_floor
@@ -27,24 +29,53 @@ from trading_engine.rules.margin import Tier
 from trading_engine.rules.scaling import Record
 
 
-def is_in_drawdown(account: Account, settings: Settings) -> bool:
-    """Whether what was realised is a share below its peak."""
+def is_in_drawdown(account: Account, settings: Settings, now_ms: int) -> bool:
+    """Whether what was realised is a share below its peak, of the last days or since the beginning."""
     peak_e8 = settings.deposit_e8 + account.peak_e8
+    if settings.drawdown_days > 0:
+        first = (now_ms - settings.day_start_ms) // DAY_MS - settings.drawdown_days + 1
+        peak_e8 = account.balance_e8
+        for row in range(account.highs_count):
+            if account.highs[row, HIGH_DAY] >= first:
+                peak_e8 = max(peak_e8, settings.deposit_e8 + account.highs[row, HIGH_E8])
     return limits.drawdown(account.balance_e8, peak_e8, settings.drawdown_ppm).tripped
 
 
 def book(account: Account, settings: Settings, ts_ms: int, net_e8: int) -> bool:
     """Book a wallet change; whether it has just tripped the drawdown limit."""
-    before = is_in_drawdown(account, settings)
+    before = is_in_drawdown(account, settings, ts_ms)
+    made_e8 = account.balance_e8 - settings.deposit_e8
     account.balance_e8 += net_e8
     account.peak_e8 = max(account.peak_e8, account.balance_e8 - settings.deposit_e8)
     day = (ts_ms - settings.day_start_ms) // DAY_MS
+    if settings.drawdown_days > 0:
+        _note_high(account, day, max(made_e8, made_e8 + net_e8))
     if day > account.day:
         account.day = day
         account.day_realized_e8 = net_e8
     elif day == account.day:
         account.day_realized_e8 += net_e8
-    return not before and is_in_drawdown(account, settings)
+    return not before and is_in_drawdown(account, settings, ts_ms)
+
+
+def _note_high(account: Account, day: int, high_e8: int) -> None:
+    """What trading has made on a day, in place of all earlier days that it is not below."""
+    highs = account.highs
+    count = account.highs_count
+    if count > 0 and highs[count - 1, HIGH_DAY] >= day:
+        day = highs[count - 1, HIGH_DAY]
+        high_e8 = max(high_e8, highs[count - 1, HIGH_E8])
+        count -= 1
+    while count > 0 and highs[count - 1, HIGH_E8] <= high_e8:
+        count -= 1
+    if count == KEPT_HIGHS:
+        for row in range(1, count):
+            highs[row - 1, HIGH_DAY] = highs[row, HIGH_DAY]
+            highs[row - 1, HIGH_E8] = highs[row, HIGH_E8]
+        count -= 1
+    highs[count, HIGH_DAY] = day
+    highs[count, HIGH_E8] = high_e8
+    account.highs_count = count + 1
 
 
 def note_closed(account: Account, closed_ms: int, number: int, net_e8: int, symbol: int) -> None:
@@ -79,7 +110,7 @@ def entries_are_stopped(account: Account, settings: Settings, symbol: int, now_m
     start_e8 = max(balance_e8 - realized_e8, 0)
     if limits.daily_loss(realized_e8, start_e8, settings.daily_loss_ppm, settings.daily_loss_money_e8, 0).tripped:
         return True
-    if is_in_drawdown(account, settings):
+    if is_in_drawdown(account, settings, now_ms):
         return True
     if limits.minimum_balance(balance_e8, settings.deposit_e8, settings.min_balance_ppm).tripped:
         return True

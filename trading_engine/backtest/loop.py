@@ -33,6 +33,8 @@ from trading_engine.backtest.matching import (
     stop_trading,
     walk,
 )
+from trading_engine.backtest.quiet import let_go, quiet_until, skip_to
+from trading_engine.backtest.shocks import is_shaken, is_shock, wild_rows
 from trading_engine.backtest.tables import (
     LEG_PRICE,
     LEG_STEPS,
@@ -41,6 +43,7 @@ from trading_engine.backtest.tables import (
     NEVER,
     TRADE_COLUMNS,
     Account,
+    Bools,
     Candles,
     Desk,
     Funding,
@@ -83,13 +86,14 @@ def run(
     account.next_number = 1
     account.day = _LONG_AGO
     trades = np.zeros((len(signals.closed_ms) + 1, TRADE_COLUMNS), np.int64)
+    wild = wild_rows(candles, settings)
     samples = np.zeros((_most_samples(candles.ts, desks, interval_ms), 3), np.int64)
     signal = 0
     previous_ms = 0
     while account.handover == Handover.DONE:
         if signal == len(signals.closed_ms) and _is_idle(desks):
             break
-        previous_ms = _let_pass(candles, funding, desks, settings, _next_signal_ms(signals, signal), previous_ms)
+        previous_ms = _let_pass(candles, wild, funding, desks, settings, _next_signal_ms(signals, signal), previous_ms)
         open_ms = _next_open_ms(candles.ts, desks)
         if open_ms < 0:
             break
@@ -100,12 +104,15 @@ def run(
         previous_ms = closed_ms
         for s in range(len(desks)):
             if desks[s].stage == Stage.OPEN and candles.ts[desks[s].at - 1] == open_ms:
-                _manage_exit(desks[s], plans, settings, closed_ms)
+                if settings.flatten_on_shock and is_shock(candles, wild, desks[s].at - 1, settings):
+                    begin_close(desks[s], Reason.RISK)
+                else:
+                    _manage_exit(desks[s], plans, settings, closed_ms)
         first = signal
         while signal < len(signals.closed_ms) and signals.closed_ms[signal] == closed_ms:
             signal += 1
         if signal > first:
-            _decide(signals, desks, account, settings, first, signal, closed_ms)
+            _decide(candles, wild, signals, desks, account, settings, first, signal, closed_ms)
     return Output(trades[: account.trades], samples[: account.samples])
 
 
@@ -114,18 +121,24 @@ def _next_signal_ms(signals: Signals, signal: int) -> int:
 
 
 def _let_pass(
-    candles: Candles, funding: Funding, desks: Records, settings: Settings, signal_ms: int, previous_ms: int
+    candles: Candles,
+    wild: Bools,
+    funding: Funding,
+    desks: Records,
+    settings: Settings,
+    signal_ms: int,
+    previous_ms: int,
 ) -> int:
     """Pass over candles in which nothing can happen, at most up to the next signal; the close of the last one."""
     interval_ms = candles.interval_ms
     until_ms = signal_ms - interval_ms
     if _is_idle(desks):
-        return _skip_to(candles.ts, candles.close, funding.ts, desks, until_ms, interval_ms)
+        return skip_to(candles.ts, candles.close, funding.ts, desks, until_ms, interval_ms)
     if previous_ms > 0:  # a sample is due at every full hour
         until_ms = min(until_ms, (previous_ms // HOUR_MS + 1) * HOUR_MS - interval_ms)
-        until_ms = _quiet_until(candles.ts, candles.high, candles.low, funding.ts, desks, settings, until_ms)
+        until_ms = quiet_until(candles, wild, funding.ts, desks, settings, until_ms)
         if until_ms > previous_ms:
-            return _pass(candles.ts, candles.close, desks, until_ms, previous_ms, interval_ms)
+            return let_go(candles.ts, candles.close, desks, until_ms, previous_ms, interval_ms)
     return previous_ms
 
 
@@ -188,80 +201,6 @@ def _next_open_ms(ts: Ints, desks: Records) -> int:
         if desk.at < desk.end and (found < 0 or ts[desk.at] < found):
             found = ts[desk.at]
     return found
-
-
-def _skip_to(ts: Ints, close: Ints, funded_ts: Ints, desks: Records, open_ms: int, interval_ms: int) -> int:
-    """Let time pass without a position until the candles that open at `open_ms`; the close of the last one before."""
-    closed_ms = 0
-    for s in range(len(desks)):
-        desk = desks[s]
-        begin = desk.at
-        desk.at = begin + np.searchsorted(ts[begin : desk.end], open_ms)
-        if desk.at > begin:
-            desk.last = close[desk.at - 1]
-        if desk.last > 0:
-            closed_ms = max(closed_ms, ts[desk.at - 1] + interval_ms)
-        begin = desk.funded
-        desk.funded = begin + np.searchsorted(funded_ts[begin : desk.funded_end], open_ms)
-    return closed_ms
-
-
-def _quiet_until(
-    ts: Ints, high: Ints, low: Ints, funded_ts: Ints, desks: Records, settings: Settings, until_ms: int
-) -> int:
-    """Up to which opening, at the latest `until_ms`, no candle of what is held can reach anything; 0 for not at all.
-
-    Nothing is decided here: what may matter is only brought to the loop's attention.
-    """
-    for s in range(len(desks)):
-        desk = desks[s]
-        if desk.stage != Stage.FLAT and desk.stage != Stage.OPEN:  # noqa: PLR1714 - as numba compiles it
-            return 0
-    for s in range(len(desks)):
-        desk = desks[s]
-        if desk.stage == Stage.FLAT:
-            continue
-        if desk.funded < desk.funded_end:
-            until_ms = min(until_ms, funded_ts[desk.funded])
-        if settings.max_age_ms > 0 and (settings.close_on_max_age or (settings.tighten_milli > 0 and not desk.is_aged)):
-            until_ms = min(until_ms, desk.opened_ms + settings.max_age_ms - HOUR_MS)
-        bottom, top = _bounds(desk)
-        row = desk.at
-        while row < desk.end and ts[row] < until_ms and low[row] > bottom and high[row] < top:
-            row += 1
-        if row < desk.end:
-            until_ms = min(until_ms, ts[row])
-    return until_ms
-
-
-def _bounds(desk: Desk) -> tuple[int, int]:
-    """Prices between which no order of a position, and no move of its stop, can be met."""
-    sign = desk.sign
-    worst = desk.resting_stop
-    if desk.liquidation > 0:
-        worst = max(worst, desk.liquidation) if sign > 0 else min(worst, desk.liquidation)
-    best = NEVER if sign > 0 else 0
-    if desk.trail_level > 0:
-        best = desk.trail_level
-    legs = desk.legs
-    for leg in range(LEGS):
-        if legs[leg, LEG_STEPS] > 0:
-            price = legs[leg, LEG_PRICE]
-            best = min(best, price) if sign > 0 else max(best, price)
-    return (worst, best) if sign > 0 else (best, worst)
-
-
-def _pass(ts: Ints, close: Ints, desks: Records, open_ms: int, previous_ms: int, interval_ms: int) -> int:
-    """Let the candles before `open_ms` pass in which nothing happens; the close of the last one."""
-    for s in range(len(desks)):
-        desk = desks[s]
-        begin = desk.at
-        while desk.at < desk.end and ts[desk.at] < open_ms:
-            desk.at += 1
-        if desk.at > begin:
-            desk.last = close[desk.at - 1]
-            previous_ms = max(previous_ms, ts[desk.at - 1] + interval_ms)
-    return previous_ms
 
 
 def _begin_candles(candles: Candles, desks: Records, settings: Settings, open_ms: int) -> bool:
@@ -401,7 +340,15 @@ def _manage_exit(desk: Desk, plans: Records, settings: Settings, closed_ms: int)
 
 
 def _decide(
-    signals: Signals, desks: Records, account: Account, settings: Settings, first: int, last: int, now_ms: int
+    candles: Candles,
+    wild: Bools,
+    signals: Signals,
+    desks: Records,
+    account: Account,
+    settings: Settings,
+    first: int,
+    last: int,
+    now_ms: int,
 ) -> None:
     """Give the signals of one instant their fate: exits first, then entries by confidence and symbol."""
     is_left = np.zeros(last - first, np.bool_)
@@ -422,7 +369,8 @@ def _decide(
             break
         is_left[best - first] = False
         s = signals.symbol[best]
-        if _may_enter(desks[s], s, account, settings, now_ms):
+        is_calm = not is_shaken(candles, wild, desks[s], s, settings, now_ms)
+        if is_calm and _may_enter(desks[s], s, account, settings, now_ms):
             _consider(signals, best, desks, account, settings, now_ms)
     _submit(desks, account, settings)
 

@@ -73,6 +73,11 @@ def loop_rules(settings: EngineSettings, terms: Terms, deposit: Decimal) -> Reco
         "max_leverage_milli": limits.max_leverage_milli,
         "group_share_ppm": [*(group.share_ppm for group in limits.groups), *[0] * MOST_GROUPS][:MOST_GROUPS],
         "refuses_liquidation": limits.refuses_liquidation,
+        "drawdown_days": limits.drawdown_days,
+        "shock_range_ppm": limits.shock_range_ppm,
+        "shock_atr_milli": limits.shock_atr_milli,
+        "shock_pause_ms": limits.shock_pause_ms,
+        "flatten_on_shock": limits.flatten_on_shock,
     }
     if len(limits.groups) > MOST_GROUPS:
         raise ConfigInvalid(f"risk.groups: at most {MOST_GROUPS} for a backtest; there are {len(limits.groups)}")

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_engine.core.state import KEPT_TRADES
+from trading_engine.core.state import KEPT_HIGHS, KEPT_TRADES
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 MOST_TIERS = 12
 MOST_STEPS = 8  # partial exits, and moves of a trailing stop, of one plan
@@ -64,6 +65,7 @@ class Signals(NamedTuple):
 
 LEG_STEPS, LEG_PRICE, LEG_TAKES = 0, 1, 2  # columns of a leg; TAKES: it was beyond the price when it came
 TIER_CAP_E8, TIER_RATE_PPM, TIER_DEDUCTION_E8 = 0, 1, 2
+HIGH_DAY, HIGH_E8 = 0, 1  # columns of a day's high
 CLOSED_MS, CLOSED_NUMBER, CLOSED_NET_E8, CLOSED_SYMBOL = 0, 1, 2, 3  # what limits look at of a closed trade
 
 
@@ -145,7 +147,10 @@ class Plan(Protocol):
 
 
 class Account(Protocol):
-    """The account: `peak_e8` is of what trading has made, without the deposit; `closed` the trades limits look at."""
+    """The account: `peak_e8` is of what trading has made, without the deposit; `closed` the trades limits look at.
+
+    highs   (day, most that trading had made on it), only days above all later ones, oldest first; highs_count of them
+    """
 
     balance_e8: int
     peak_e8: int
@@ -158,6 +163,8 @@ class Account(Protocol):
     handover_ms: int
     samples: int
     trades: int
+    highs_count: int
+    highs: Ints
     closed: Ints
     shares: Ints
 
@@ -207,6 +214,11 @@ class Settings(Protocol):
     max_leverage_milli: int
     group_share_ppm: Ints
     refuses_liquidation: int
+    drawdown_days: int
+    shock_range_ppm: int
+    shock_atr_milli: int
+    shock_pause_ms: int
+    flatten_on_shock: int
 
 
 Records: TypeAlias = "np.recarray[Any, Any]"
@@ -220,6 +232,7 @@ _SHAPES = {
     "trail_at_milli": (MOST_STEPS,),
     "trail_to_milli": (MOST_STEPS,),
     "closed": (KEPT_TRADES, 4),
+    "highs": (KEPT_HIGHS, 2),
     "shares": (MOST_STEPS,),
 }
 

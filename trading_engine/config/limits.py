@@ -18,6 +18,7 @@ from trading_engine.config.fields import (
     PercentOrZero,
     Symbol,
     TimeOfDay,
+    TimesOrZero,
     mistake,
 )
 from trading_engine.config.section import Section
@@ -56,6 +57,10 @@ class RiskConfig(Section):
         Percent,
         Field(description="Fall of realized equity from its peak, percent, that stops until resumed."),
     ] = Decimal(10)
+    drawdown_days: Annotated[
+        Annotated[int, fields.count(1, 365, "days")] | None,
+        Field(description="How many days that peak counts, today included; null for ever."),
+    ] = None
     on_drawdown: Annotated[
         Literal["keep", "flatten"],
         Field(description="At the drawdown limit: keep positions behind their stops, or close all."),
@@ -98,6 +103,37 @@ class RiskConfig(Section):
         PercentOrZero,
         Field(description="Balance below which no entry is made, percent of the starting balance; 0: off."),
     ] = Decimal(10)
+    max_range_pct: Annotated[
+        PercentOrZero,
+        Field(description="A candle with a wider range, percent of its low, pauses entries on its symbol; 0: off."),
+    ] = Decimal(10)
+    max_atr_ratio: Annotated[
+        TimesOrZero,
+        Field(
+            description="So does an average true range (14 candles) above so many times its median of 24 hours; 0: off."
+        ),
+    ] = Decimal(0)
+    volatility_pause_minutes: Annotated[
+        Annotated[int, fields.count(1, 10_080, "minutes")], Field(description="Length of that pause, minutes.")
+    ] = 30
+    on_volatility: Annotated[
+        Literal["keep", "flatten"],
+        Field(description="At such a candle: keep the symbol's position behind its stop, or close it."),
+    ] = "keep"
+    on_outage: Annotated[
+        Literal["keep", "flatten"],
+        Field(
+            description="When a venue is back that was out of reach for execution.outage_alert_s: keep, or close all."
+        ),
+    ] = "keep"
+    max_errors: Annotated[
+        Annotated[int, fields.count(0, 1_000, "errors", " (0 for no limit)")],
+        Field(description="Questions to the venue in a row without an answer that block entries; 0 for no limit."),
+    ] = 5
+    errors_cool_off_s: Annotated[
+        Annotated[int, fields.seconds(1, 86_400)],
+        Field(description="… until it answers, after so long at the earliest, s."),
+    ] = 60
     max_leverage: Annotated[Leverage, Field(description="The most that `leverage` may ask for.")] = Decimal(5)
     refuse_beyond_liquidation: Annotated[
         Flag, Field(description="Refuse an entry whose stop lies beyond its estimated liquidation price.")

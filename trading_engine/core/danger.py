@@ -1,17 +1,50 @@
-"""What a closed candle says of danger to one position: a liquidation price that comes near.
+"""What a closed candle says of danger: a market that is too wild, a liquidation price that comes near.
 
-What belongs here: noticing it, and telling it once each time. What does not: the price itself (risk, rules.margin),
-refusing an entry for it (risk).
+What belongs here: noticing it, telling it once each time, and closing where that was asked for. What does not: the
+measures (rules.turbulence, rules.margin), what they forbid (risk, gates).
+
+Candles are what there is to judge by, so the range "within 60 seconds" is that of one candle of a minute.
 """
 
-from trading_engine.core import risk
+from trading_engine.core import protect, risk
 from trading_engine.core.draft import Draft
 from trading_engine.core.state import Danger
 from trading_engine.domain import money
 from trading_engine.domain.market import Candle
-from trading_engine.domain.position import Position
+from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.records import MarketShocked
 from trading_engine.domain.severity import Severity
-from trading_engine.rules import limits
+from trading_engine.domain.time import MINUTE_MS
+from trading_engine.rules import limits, turbulence
+
+
+def watch_market(draft: Draft, candle: Candle) -> None:
+    """Write down a candle that is too wild: no entries on its symbol for a while, and its position may be closed."""
+    limit = draft.settings.limits
+    if turbulence.is_wide(candle.high, candle.low, limit.shock_range_ppm):
+        share = (candle.high - candle.low) * 100 / candle.low
+        _shock(draft, candle, "range", f"{share:.2f} %", f"{limit.shock_range_ppm / 10_000:g} %")
+    if not limit.shock_atr_milli:
+        return
+    before = draft.market.turbulence.get(candle.symbol) or turbulence.calm()
+    seen = turbulence.measured(before, candle.close_time_ms, candle.high, candle.low, candle.close)
+    draft.see(turbulence={**draft.market.turbulence, candle.symbol: seen})
+    if turbulence.is_wild(seen, limit.shock_atr_milli):
+        times = seen.atr_mticks / seen.usual_mticks
+        _shock(draft, candle, "average range", f"{times:.2f} × usual", f"{limit.shock_atr_milli / 1_000:g} ×")
+
+
+def _shock(draft: Draft, candle: Candle, measure: str, value: str, threshold: str) -> None:
+    limit, symbol, at_ms = draft.settings.limits, candle.symbol, candle.close_time_ms
+    is_known = at_ms < draft.book.shocks.get(symbol, -limit.shock_pause_ms) + limit.shock_pause_ms
+    draft.record(MarketShocked(symbol, measure, value, threshold, at_ms))
+    if not is_known:
+        minutes = limit.shock_pause_ms // MINUTE_MS
+        text = f"{symbol}: {measure} {value}, above {threshold}; no entries for {minutes} min"
+        draft.alert(Severity.WARNING, f"shock:{symbol}", text)
+    position = draft.book.position_on(symbol)
+    if limit.flatten_on_shock and position is not None:
+        protect.begin_close(draft, position.position_id, CloseReason.RISK, f"{measure} {value}, above {threshold}")
 
 
 def watch_liquidation(draft: Draft, position: Position, candle: Candle) -> None:

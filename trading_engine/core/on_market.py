@@ -33,6 +33,7 @@ def on_candles(draft: Draft, event: CandlesClosed) -> None:
     draft.see(marks=marks, closed_ms=closed_ms)
     _sample(draft, previous_ms, closed_ms)
     for candle in event.candles:
+        danger.watch_market(draft, candle)
         position = draft.book.position_on(candle.symbol)
         if position is not None and position.state is PositionState.OPEN:
             danger.watch_liquidation(draft, position, candle)

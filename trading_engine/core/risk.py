@@ -20,7 +20,7 @@ from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order
 from trading_engine.domain.position import Position
-from trading_engine.domain.time import MINUTE_MS, day_of, next_day_ms
+from trading_engine.domain.time import DAY_MS, MINUTE_MS, day_of, next_day_ms
 from trading_engine.rules import limits, margin, scaling, sizing
 from trading_engine.rules.integers import PPM
 from trading_engine.rules.limits import Verdict
@@ -78,13 +78,14 @@ class Proposal:
 
 
 def time_limits(book: Book, settings: EngineSettings, symbols: tuple[str, ...], now_ms: int) -> list[Judged]:
-    """R1–R4 and the minimum balance, from ledger rows alone."""
-    judged = [_daily_loss(book, settings, now_ms), _drawdown(book, settings), _streak(book, settings, now_ms)]
+    """R1–R4, the minimum balance and R6, from rows alone."""
+    judged = [_daily_loss(book, settings, now_ms), _drawdown(book, settings, now_ms), _streak(book, settings, now_ms)]
     if settings.limits.cooldown_scope is CooldownScope.GLOBAL:
         judged.append(_cooldown(book, settings, "", now_ms))
     else:
         judged.extend(_cooldown(book, settings, symbol, now_ms) for symbol in symbols)
     judged.append(_minimum_balance(book, settings))
+    judged.extend(_volatility(book, settings, symbol, now_ms) for symbol in sorted(book.shocks) or ("",))
     return judged
 
 
@@ -104,12 +105,17 @@ def _daily_loss(book: Book, settings: EngineSettings, now_ms: int) -> Judged:
     return Judged("daily_loss", "", verdict, "money", inputs)
 
 
-def _drawdown(book: Book, settings: EngineSettings) -> Judged:
-    ledger = book.ledger
-    peak = money.add(ledger.start_balance, ledger.peak)
+def _drawdown(book: Book, settings: EngineSettings, now_ms: int) -> Judged:
+    ledger, days = book.ledger, settings.limits.drawdown_days
+    highest = ledger.peak
+    if days:
+        highest = ledger.peak_since(day_of(now_ms - (days - 1) * DAY_MS, settings.limits.day_start_ms))
+    peak = money.add(ledger.start_balance, highest)
     current = money.add(ledger.start_balance, ledger.performance)
     verdict = limits.drawdown(units.e8_down(current), units.e8_down(peak), settings.limits.drawdown_ppm)
-    inputs = (("realized_equity", money.text(current)), ("peak", money.text(peak)))
+    inputs: tuple[tuple[str, str], ...] = (("realized_equity", money.text(current)), ("peak", money.text(peak)))
+    if days:
+        inputs = (*inputs, ("days", str(days)))
     return Judged("drawdown", "", verdict, "money", inputs)
 
 
@@ -170,6 +176,14 @@ def _cooldown(book: Book, settings: EngineSettings, symbol: str, now_ms: int) ->
     last = max(losses, default=0)
     verdict = limits.cooldown(last, settings.limits.cooldown_ms, now_ms)
     return Judged("cooldown", symbol, verdict, "ms", (("last_loss_ms", str(last)),))
+
+
+def _volatility(book: Book, settings: EngineSettings, symbol: str, now_ms: int) -> Judged:
+    """R6: the pause after the last candle that was too wild; without any there is one line for all symbols."""
+    limit, last = settings.limits, book.shocks.get(symbol, 0)
+    pause_ms = limit.shock_pause_ms if limit.shock_range_ppm or limit.shock_atr_milli else 0
+    verdict = limits.cooldown(last, pause_ms, now_ms)
+    return Judged("volatility", symbol, verdict, "ms", (("last_shock_ms", str(last)),))
 
 
 def _minimum_balance(book: Book, settings: EngineSettings) -> Judged:

@@ -122,6 +122,12 @@ class LimitSettings:
 
     refuses_liquidation    an entry whose stop lies beyond its liquidation price is refused
     liquidation_near_ppm   a person is told of a price so near to a liquidation price, as a share of it
+    drawdown_days          the peak counts for so many days, 0 for ever
+    shock_range_ppm        a candle with a range above this share of its low pauses entries on its symbol …
+    shock_atr_milli        … so does an average range above so many thousandths of its usual value
+    shock_pause_ms         … for so long
+    errors_to_block        so many questions in a row without an answer block entries …
+    errors_cool_off_ms     … until one is answered, after so long at the earliest
     """
 
     daily_loss_ppm: int = 50_000
@@ -141,6 +147,14 @@ class LimitSettings:
     max_leverage_milli: int = 5_000
     refuses_liquidation: bool = True
     liquidation_near_ppm: int = 50_000
+    drawdown_days: int = 0
+    shock_range_ppm: int = 100_000
+    shock_atr_milli: int = 0
+    shock_pause_ms: int = 1_800_000
+    flatten_on_shock: bool = False
+    errors_to_block: int = 5
+    errors_cool_off_ms: int = 60_000
+    flatten_after_outage: bool = False
     rejects_to_freeze: int = 3
 
 

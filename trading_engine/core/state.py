@@ -18,9 +18,11 @@ from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order
 from trading_engine.domain.position import Position
+from trading_engine.rules.turbulence import Turbulence
 
 KEPT_TRADES = 200  # closed trades kept for the streak; a longer losing streak cannot pass the drawdown limit
 KEPT_DAYS = 4
+KEPT_HIGHS = 400
 KEPT_KEYS_MS = 7 * 86_400_000  # how far back a venue may repeat a fill
 
 
@@ -55,6 +57,8 @@ class Ledger:
     peak             running maximum of balance − transfers since the last rebase
     made_here        how many of the bookings have no event of their own at the venue
     rebased_booking  the booking after which the peak counts anew; rebased_ms likewise for the streak
+    highs            (day, most that performance was on it) since the last rebase, oldest first, only days above all
+                     later ones: the peak of any span that lasts until now
     opened_ms        venue time of the first booking: what happened before is in its amount
     """
 
@@ -69,12 +73,17 @@ class Ledger:
     last_booked_ms: int = 0
     opened_ms: int = 0
     days: tuple[DayFigures, ...] = ()
+    highs: tuple[tuple[str, Decimal], ...] = ()
     closed: tuple[ClosedTrade, ...] = ()
 
     @property
     def performance(self) -> Decimal:
         """What trading has made: the balance without deposits and withdrawals."""
         return self.balance - self.transfers
+
+    def peak_since(self, day: str) -> Decimal:
+        """The most that performance was since a day began, and is."""
+        return max([self.performance, *(high for of_day, high in self.highs if of_day >= day)])
 
     def day(self, day: str) -> DayFigures:
         """The figures of one day, zeros where nothing was booked."""
@@ -98,6 +107,7 @@ class Book:
     signal_ms      (strategy, symbol) → open time of the last signal's candle
     frozen         symbol → why it takes no entries until an operator resumes
     rejects        symbol → entries refused in a row
+    shocks         symbol → close time of the last candle that was too wild
     """
 
     epoch: str
@@ -108,6 +118,7 @@ class Book:
     signal_ms: Mapping[tuple[str, str], int] = field(default_factory=dict)
     frozen: Mapping[str, str] = field(default_factory=dict)
     rejects: Mapping[str, int] = field(default_factory=dict)
+    shocks: Mapping[str, int] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     control: Control = field(default_factory=Control)
 
@@ -190,6 +201,9 @@ class Market:
     quiet_until_ms  the venue, or its budget, wants no order before this instant, not even one that only reduces
     beyond          position id → the close time of the first candle that closed beyond its stop
     dangers         position id → its liquidation price, and whether a person was told that it is near
+    turbulence      symbol → how wild its market is, where that is measured
+    errors          questions to the venue in a row that were not answered; the first words of the last: error_why
+    blocked_ms      since when they block entries, 0 where they do not
     foreign         symbol → what somebody else holds, beside ours or alone
     foreign_orders  symbol:venue order id → an open order that is not ours
     feed_faults     (what is wrong with the market data, symbol) → since when
@@ -217,6 +231,10 @@ class Market:
     quiet_until_ms: int = 0
     beyond: Mapping[str, int] = field(default_factory=dict)
     dangers: Mapping[str, Danger] = field(default_factory=dict)
+    turbulence: Mapping[str, Turbulence] = field(default_factory=dict)
+    errors: int = 0
+    error_why: str = ""
+    blocked_ms: int = 0
     foreign: Mapping[str, ForeignHolding] = field(default_factory=dict)
     foreign_orders: Mapping[str, ForeignHolding] = field(default_factory=dict)
     feed_faults: Mapping[tuple[FeedFault, str], int] = field(default_factory=dict)

@@ -52,9 +52,16 @@ from trading_engine.domain.events import (
     SubmitExpired,
     TimerFired,
 )
-from trading_engine.domain.records import AdjustmentBooked, FillApplied, IncomeBooked, PositionAdvanced, Record
+from trading_engine.domain.records import (
+    AdjustmentBooked,
+    FillApplied,
+    IncomeBooked,
+    MarketShocked,
+    PositionAdvanced,
+    Record,
+)
 
-_TOUCHES_LIMITS = FillApplied | IncomeBooked | AdjustmentBooked | PositionAdvanced
+_TOUCHES_LIMITS = FillApplied | IncomeBooked | AdjustmentBooked | MarketShocked | PositionAdvanced
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,7 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one 
         case OrderLookedUp():
             on_venue.on_looked_up(draft, event.lookup)
         case LookupFailed():
-            on_venue.on_lookup_failed(draft, event.client_order_id)
+            on_venue.on_lookup_failed(draft, event.client_order_id, event.why)
         case FeedReported():
             on_feed.on_report(draft, event)
         case StreamLost():

@@ -209,6 +209,17 @@ class LimitTripped:
 
 
 @dataclass(frozen=True, slots=True)
+class MarketShocked:
+    """A candle of a symbol was too wild: no entries there for a while; `measure` says which value was above what."""
+
+    symbol: str
+    measure: str
+    value: str
+    threshold: str
+    ts_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class SymbolFrozen:
     """No entries on a symbol until an operator resumes."""
 
@@ -276,6 +287,7 @@ Record = (
     | ControlChanged
     | LimitsRebased
     | LimitTripped
+    | MarketShocked
     | SymbolFrozen
     | DifferenceFound
     | AlertRaised

@@ -21,7 +21,7 @@ from trading_engine.core.settings import (
 from trading_engine.domain import money
 from trading_engine.domain.money import E8, ZERO
 from trading_engine.domain.orders import OrderType
-from trading_engine.domain.time import HOUR_MS, MINUTE_MS
+from trading_engine.domain.time import HOUR_MS, MINUTE_MS, SECOND_MS
 from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.rules.scaling import Method
 
@@ -124,4 +124,12 @@ def limits(config: Config) -> LimitSettings:
         max_leverage_milli=int(risk.max_leverage * 1000),
         refuses_liquidation=risk.refuse_beyond_liquidation,
         liquidation_near_ppm=ppm(risk.liquidation_alert_pct),
+        drawdown_days=risk.drawdown_days or 0,
+        shock_range_ppm=ppm(risk.max_range_pct),
+        shock_atr_milli=_milli(risk.max_atr_ratio),
+        shock_pause_ms=risk.volatility_pause_minutes * MINUTE_MS,
+        flatten_on_shock=risk.on_volatility == "flatten",
+        errors_to_block=risk.max_errors,
+        errors_cool_off_ms=risk.errors_cool_off_s * SECOND_MS,
+        flatten_after_outage=risk.on_outage == "flatten",
     )

@@ -29,6 +29,7 @@ from trading_engine.domain.records import (
     IncomeBooked,
     LimitsRebased,
     LimitTripped,
+    MarketShocked,
     OrderIntended,
     OrderUpdated,
     PositionAdvanced,
@@ -168,6 +169,7 @@ def control_row(book: Book, peak_at_rebase: Decimal) -> Row:
         "peak_at_rebase": peak_at_rebase,
         "frozen": codec.encode_map(book.frozen),
         "rejects": codec.encode_map(book.rejects),
+        "shocks": codec.encode_map(book.shocks),
     }
 
 
@@ -352,6 +354,11 @@ def _(record: LimitsRebased, walk: _Walk) -> None:
 @_collect.register
 def _(record: LimitTripped, walk: _Walk) -> None:
     _event(walk, "LimitTripped", "", f"{record.limit} ({record.scope}): {record.value} of {record.threshold}")
+
+
+@_collect.register
+def _(record: MarketShocked, walk: _Walk) -> None:
+    _event(walk, "MarketShocked", record.symbol, f"{record.measure}: {record.value} of {record.threshold}")
 
 
 @_collect.register

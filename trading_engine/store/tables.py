@@ -260,6 +260,7 @@ control = Table(
     _money("peak_at_rebase"),
     _text("frozen"),
     _text("rejects"),
+    _text("shocks"),
     _text("checkpoint"),
     _whole("version"),  # counts the commits: a second writer is noticed by it
     CheckConstraint("id = 1", name="single"),

@@ -41,13 +41,14 @@ def case(
     atr: int = 0,
     **changes: object,
 ) -> Case:
-    """One signal on the close of the first candle; what comes after it is given candle by candle, in ticks."""
+    """One signal on the close of the first candle, or of the one at `signal_minute`; the others are given in ticks."""
     columns = [np.array(column, dtype=np.int64) for column in zip(QUIET, *shapes, strict=True)]
     ts = START_MS + MINUTE_MS * np.arange(len(shapes) + 1, dtype=np.int64)
     volume = np.full(len(ts), changes.pop("volume", 10**9), dtype=np.int64)
     rates = changes.pop("rates", [])
     market = make_market({AAA: from_units(instrument(AAA), ts, columns, volume)}, rates, MINUTE_MS)  # type: ignore[arg-type]
-    ints = [np.array([value], dtype=np.int64) for value in (START_MS + MINUTE_MS, 0, 0, side, 0)]
+    heard_ms = START_MS + (1 + int(changes.pop("signal_minute", 0))) * MINUTE_MS  # type: ignore[call-overload]
+    ints = [np.array([value], dtype=np.int64) for value in (heard_ms, 0, 0, side, 0)]
     table = Table(*ints, np.array([0.5]), np.array([stop]), np.array([target]), np.array([atr]))
     none = np.empty(0)
     said = Signals(np.empty(0, np.int8), none, none, none, np.empty(0, np.int8), {}, "made")
@@ -167,3 +168,32 @@ def test_an_order_that_wants_more_than_the_volume_gives_is_the_full_engines() ->
     with pytest.raises(NeedsFullEngine, match="share of the candle's volume"):
         given.fast()
     assert 1 == given.full().open_positions
+
+
+@pytest.mark.parametrize(("flattens", "reason"), [(True, CloseReason.RISK), (False, CloseReason.STOP)])
+def test_a_wide_candle_may_close_the_position(flattens: bool, reason: CloseReason) -> None:
+    """Ten per cent up and back: closed at the next open, or left to its stop."""
+    limits = replace(LENIENT, shock_range_ppm=50_000, flatten_on_shock=flattens)
+    shapes = [QUIET, (10_000, 10_600, 10_000, 10_000), (10_000, 10_000, 9_890, 9_890)]
+    trade = both(case(shapes, target=0, limits=limits)).trades[0]
+    assert reason is trade.close_reason
+
+
+@pytest.mark.parametrize(("ago", "trades"), [(29, 0), (30, 1)])
+def test_a_wide_candle_forbids_entries_for_its_pause(ago: int, trades: int) -> None:
+    """Half an hour after its close an entry is made again."""
+    wide = (10_000, 11_100, 10_000, 10_000)
+    quiet = [QUIET] * (ago - 1)
+    shapes = [wide, *quiet, QUIET, QUIET, (10_000, 10_000, 9_890, 9_890)]
+    given = case(shapes, target=0, limits=LENIENT, signal_minute=1 + ago)
+    assert trades == len(both(given).trades)
+
+
+def test_an_average_range_above_its_usual_value_forbids_entries() -> None:
+    """A day of candles ten ticks wide, then one of three hundred: both engines make no entry on its close."""
+    calm = [(10_000, 10_010, 10_000, 10_000)] * 1_500
+    for multiple, expected in ((2_000, 0), (9_000, 1)):
+        limits = replace(LENIENT, shock_atr_milli=multiple)
+        shapes = [*calm, (10_000, 10_300, 10_000, 10_000), QUIET, (10_000, 10_000, 9_890, 9_890)]
+        given = case(shapes, target=0, limits=limits, signal_minute=1_501)
+        assert expected == len(both(given).trades)

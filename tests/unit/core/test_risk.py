@@ -114,6 +114,35 @@ def test_the_drawdown_counts_from_the_peak_without_deposits() -> None:
     assert "drawdown: 800 of 1050" == drawdown.reason
 
 
+@pytest.mark.parametrize(("days", "peak"), [(0, "10500"), (1, "9700"), (2, "9700"), (3, "10500")])
+def test_the_peak_may_count_for_some_days_only(days: int, peak: str) -> None:
+    """Up 500 and down 800 the day before yesterday, nothing yesterday, a loss today: the day begins at 9,700."""
+    play = Playbook(make_settings(limits=without_limits(drawdown_ppm=500_000, drawdown_days=days)))
+    play.income(500)
+    play.income(-800)
+    play.wait(2 * DAY_MS)
+    play.income(-100)
+    drawdown = by_name(risk.time_limits(play.book, play.settings, (), play.now))["drawdown"]
+    shown = dict(drawdown.computed_from)
+    assert ("9600", peak, str(days) if days else None) == (
+        shown["realized_equity"],
+        shown["peak"],
+        shown.get("days"),
+    )
+
+
+def test_a_resume_forgets_the_highs_of_before() -> None:
+    """The peak of the last days is what performance is then."""
+    play = Playbook(make_settings(limits=without_limits(drawdown_ppm=500_000, drawdown_days=5)))
+    play.income(500)
+    play.income(-800)
+    play.stop_file()
+    play.resume()
+    play.income(-100)
+    drawdown = by_name(risk.time_limits(play.book, play.settings, (), play.now))["drawdown"]
+    assert "9700" == dict(drawdown.computed_from)["peak"]
+
+
 def test_the_cooldown_looks_at_the_last_loss_since_the_resume() -> None:
     """Older ones were forgiven."""
     ledger = Ledger(balance=dec(9_000), start_balance=dec(10_000), closed=trades(-1, -1, 5), rebased_ms=T0 + 1)
