@@ -26,7 +26,7 @@ def test_the_loop_over_arrays_trades_what_the_live_code_trades(seed: int) -> Non
 
 def test_both_engines_size_by_what_thirty_trades_recommend() -> None:
     """A longer market with hardly a pause, so that Kelly has something to go by."""
-    case = draw(10, minutes=2_200)
+    case = draw(18, minutes=1_200)
     limits = without_limits(streak_pause_ms=60_000, consecutive_losses=3)
     sizing = replace(case.settings.sizing, method=Method.KELLY, kelly_share_ppm=1_000_000, kelly_cap_ppm=30_000)
     case = replace(case, settings=replace(case.settings, limits=limits, sizing=sizing))
