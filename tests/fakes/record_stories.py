@@ -43,6 +43,7 @@ from trading_engine.domain.records import (
     RunStarted,
     SignalSeen,
     StopMoved,
+    StrategySwitched,
     SymbolFrozen,
 )
 from trading_engine.domain.severity import Severity
@@ -332,6 +333,8 @@ class Story:
         self._add(ControlChanged(level, "because", "operator", self.now_ms))
         if level is Level.RUN:
             self._add(LimitsRebased(self.now_ms, "operator"))
+        for strategy in STRATEGIES[:1] if level is Level.LOCKED else ():
+            self._add(StrategySwitched(strategy, strategy in self._draft.disabled, "operator", self.now_ms))
 
 
 def without_old_keys(book: Book, kept: Book) -> Book:

@@ -194,7 +194,7 @@ def test_positions_and_fills_of_the_first_schema_come_through(tmp_path: Path, sc
     assert before == {table: _query(old, f"SELECT {columns[table]} FROM {table}") for table in tables}
     assert [("0", "0")] == _query(old, "SELECT DISTINCT adopted_quantity, atr FROM positions")
     assert [("[]",)] == _query(old, "SELECT DISTINCT inputs FROM signals")
-    assert [("{}",)] == _query(old, "SELECT shocks FROM control")
+    assert [("{}", "{}")] == _query(old, "SELECT shocks, disabled FROM control")
     assert [(0,)] == _query(old, "SELECT DISTINCT is_adl FROM fills")
     assert [] == _query(old, "PRAGMA foreign_key_check")
     schemas = []

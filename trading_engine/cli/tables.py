@@ -106,6 +106,8 @@ def show_status(overview: Overview) -> None:
         verdict = Cell("no entries:", table.ATTENTION) if reasons else Cell("may enter", table.GOOD)
         why = ["; ".join(reasons)] if reasons else []
         table.say(out, table.line(", ".join(symbols), verdict, *why))
+    for name, since_ms in sorted(overview.disabled.items()):
+        table.say(out, table.line(name, Cell("disabled", table.ATTENTION), f"since {text.moment(since_ms)}"))
     for what, items in (("position", overview.foreign), ("order", overview.foreign_orders)):
         for item in items:
             worth = f"{money.text(item.quantity)}, worth {text.amount(item.notional)}"

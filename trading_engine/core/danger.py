@@ -61,6 +61,8 @@ def watch_liquidation(draft: Draft, position: Position, candle: Candle) -> None:
         ticks = risk.liquidation_ticks(position, instrument)
         known = Danger(position.quantity, position.cost, ticks, is_near=known is not None and known.is_near)
         _remember(draft, position, known)
+    if not known.liquidation_ticks and not known.is_near:
+        return
     is_near = limits.is_near(candle.close, known.liquidation_ticks, share_ppm)
     if is_near == known.is_near:
         return

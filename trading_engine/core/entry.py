@@ -21,6 +21,7 @@ from trading_engine.domain.market import Signal
 from trading_engine.domain.position import Position
 from trading_engine.domain.records import Fate, OrderIntended, PositionOpened, SignalSeen
 from trading_engine.domain.severity import Severity
+from trading_engine.domain.time import iso
 from trading_engine.rules import exits, scaling, sizing
 from trading_engine.rules.scaling import Method, Record
 from trading_engine.rules.sizing import Bound, Size, SizingInput
@@ -34,6 +35,9 @@ def decide_entries(draft: Draft, signals: tuple[Signal, ...], *, may_enter: bool
     for signal in signals:
         if signal.refusals:  # before the ranking: what may not enter outranks nothing
             draft.record(SignalSeen(signal, Fate.FILTERED, "; ".join(signal.refusals)))
+        elif signal.strategy in draft.book.disabled:
+            since = iso(draft.book.disabled[signal.strategy])
+            draft.record(SignalSeen(signal, Fate.GATED, f"{signal.strategy} is disabled since {since}"))
         else:
             by_symbol.setdefault(signal.symbol, []).append(signal)
     for group in by_symbol.values():

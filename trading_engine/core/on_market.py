@@ -18,7 +18,7 @@ from trading_engine.domain.position import CloseReason, Position
 from trading_engine.domain.records import DayClosed, EquitySampled, Fate, PositionAged, SignalSeen, StopMoved
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import HOUR_MS, day_of
-from trading_engine.rules import exits
+from trading_engine.rules import exits, turbulence
 from trading_engine.rules.exits import Follow
 
 
@@ -32,8 +32,10 @@ def on_candles(draft: Draft, event: CandlesClosed) -> None:
         marks[candle.symbol] = draft.instrument(candle.symbol).ticks_to_price(candle.close)
     draft.see(marks=marks, closed_ms=closed_ms)
     _sample(draft, previous_ms, closed_ms)
+    limit = draft.settings.limits
     for candle in event.candles:
-        danger.watch_market(draft, candle)
+        if limit.shock_atr_milli or turbulence.is_wide(candle.high, candle.low, limit.shock_range_ppm):
+            danger.watch_market(draft, candle)
         position = draft.book.position_on(candle.symbol)
         if position is not None and position.state is PositionState.OPEN:
             danger.watch_liquidation(draft, position, candle)

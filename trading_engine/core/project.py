@@ -46,6 +46,7 @@ from trading_engine.domain.records import (
     RunStarted,
     SignalSeen,
     StopMoved,
+    StrategySwitched,
     SymbolFrozen,
 )
 
@@ -225,6 +226,12 @@ def _(record: AdjustmentBooked, book: Book) -> Book:
 @_apply.register
 def _(record: ControlChanged, book: Book) -> Book:
     return replace(book, control=Control(record.level, record.reason, record.since_ms))
+
+
+@_apply.register
+def _(record: StrategySwitched, book: Book) -> Book:
+    others = {name: since_ms for name, since_ms in book.disabled.items() if name != record.strategy}
+    return replace(book, disabled=others if record.is_enabled else {**others, record.strategy: record.ts_ms})
 
 
 @_apply.register

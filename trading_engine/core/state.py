@@ -108,6 +108,7 @@ class Book:
     frozen         symbol → why it takes no entries until an operator resumes
     rejects        symbol → entries refused in a row
     shocks         symbol → close time of the last candle that was too wild
+    disabled       strategy → since when it makes no entries, by an operator's word
     """
 
     epoch: str
@@ -119,6 +120,7 @@ class Book:
     frozen: Mapping[str, str] = field(default_factory=dict)
     rejects: Mapping[str, int] = field(default_factory=dict)
     shocks: Mapping[str, int] = field(default_factory=dict)
+    disabled: Mapping[str, int] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     control: Control = field(default_factory=Control)
 
@@ -162,6 +164,15 @@ class Danger:
 
 
 @dataclass(frozen=True, slots=True)
+class VenueErrors:
+    """How many questions in a row had no answer, why the last had none, and since when that blocks entries (0: no)."""
+
+    count: int = 0
+    why: str = ""
+    blocked_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignHolding:
     """What somebody else holds at the venue, or may come to hold by an open order.
 
@@ -202,8 +213,7 @@ class Market:
     beyond          position id → the close time of the first candle that closed beyond its stop
     dangers         position id → its liquidation price, and whether a person was told that it is near
     turbulence      symbol → how wild its market is, where that is measured
-    errors          questions to the venue in a row that were not answered; the first words of the last: error_why
-    blocked_ms      since when they block entries, 0 where they do not
+    errors          questions to the venue that were not answered
     foreign         symbol → what somebody else holds, beside ours or alone
     foreign_orders  symbol:venue order id → an open order that is not ours
     feed_faults     (what is wrong with the market data, symbol) → since when
@@ -232,9 +242,7 @@ class Market:
     beyond: Mapping[str, int] = field(default_factory=dict)
     dangers: Mapping[str, Danger] = field(default_factory=dict)
     turbulence: Mapping[str, Turbulence] = field(default_factory=dict)
-    errors: int = 0
-    error_why: str = ""
-    blocked_ms: int = 0
+    errors: VenueErrors = field(default_factory=VenueErrors)
     foreign: Mapping[str, ForeignHolding] = field(default_factory=dict)
     foreign_orders: Mapping[str, ForeignHolding] = field(default_factory=dict)
     feed_faults: Mapping[tuple[FeedFault, str], int] = field(default_factory=dict)

@@ -50,6 +50,7 @@ from trading_engine.domain.events import (
     StreamRestored,
     SubmitAnswered,
     SubmitExpired,
+    SwitchRequested,
     TimerFired,
 )
 from trading_engine.domain.records import (
@@ -92,7 +93,7 @@ def step(state: EngineState, event: Event, settings: EngineSettings) -> StepResu
     return StepResult(after, draft.book, tuple(draft.records), tuple(draft.effects))
 
 
-def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one line an event kind, exhaustive
+def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912, PLR0915 - a line an event kind
     match event:
         case CandlesClosed():
             on_market.on_candles(draft, event)
@@ -133,6 +134,8 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one 
             on_command.on_stop(draft, event)
         case ResumeRequested():
             on_command.on_resume(draft, event)
+        case SwitchRequested():
+            on_command.on_switch(draft, event)
         case GapAccepted():
             on_command.on_gap_accepted(draft, event)
         case RunBegan():

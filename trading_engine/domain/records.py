@@ -190,6 +190,16 @@ class ControlChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class StrategySwitched:
+    """A strategy may make entries again, or may not any more; its exits are never switched."""
+
+    strategy: str
+    is_enabled: bool
+    actor: str
+    ts_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class LimitsRebased:
     """An operator resumed: peak and losing streak count anew from here."""
 
@@ -285,6 +295,7 @@ Record = (
     | IncomeBooked
     | AdjustmentBooked
     | ControlChanged
+    | StrategySwitched
     | LimitsRebased
     | LimitTripped
     | MarketShocked

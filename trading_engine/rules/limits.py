@@ -109,7 +109,7 @@ def is_near(price_ticks: int, level_ticks: int, share_ppm: int) -> bool:
     """Whether a price is within a share of itself of a level, or exactly that far; 0 for no level or share."""
     if level_ticks <= 0 or share_ppm <= 0:
         return False
-    return abs(price_ticks - level_ticks) <= scale_floor(price_ticks, share_ppm, PPM)
+    return abs(price_ticks - level_ticks) * PPM <= price_ticks * share_ppm
 
 
 def position_count(open_positions: int, limit: int) -> Verdict:

@@ -90,6 +90,14 @@ def resumed(parts: tuple[str, ...]) -> str:
     return f"resumed ({parts[0]}){also}"
 
 
+def switched(strategy: str, *, is_enabled: bool, is_new: bool) -> str:
+    """The answer to an operator who has switched a strategy."""
+    if is_enabled:
+        return f"{strategy} may make entries {'again' if is_new else 'already'}"
+    state = "makes no entries from now on" if is_new else "makes no entries already"
+    return f"{strategy} {state}; its positions keep their stops, and its exits are taken"
+
+
 def limits(state: EngineState, settings: EngineSettings, now_ms: int) -> tuple[LimitStatus, ...]:
     """Every limit as it stands now."""
     judged = risk.time_limits(state.book, settings, tuple(sorted(settings.instruments)), now_ms)

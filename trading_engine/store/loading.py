@@ -73,6 +73,7 @@ def load_book(connection: Connection) -> Book:
         frozen=codec.decode_map(row.frozen),
         rejects=codec.decode_map(row.rejects),
         shocks=codec.decode_map(row.shocks),
+        disabled=codec.decode_map(row.disabled),
         ledger=ledger,
         control=Control(Level(row.level), row.reason, row.since_ms),
     )

@@ -57,6 +57,7 @@ class ControlView:
     epoch: str
     control: Control
     frozen: dict[str, str]
+    disabled: dict[str, int]
     rejects: dict[str, int]
     checkpoint: Checkpoint | None
 
@@ -225,6 +226,7 @@ class Reader:
                 epoch=row.epoch,
                 control=Control(Level(row.level), row.reason, row.since_ms),
                 frozen=codec.decode_map(row.frozen),
+                disabled=codec.decode_map(row.disabled),
                 rejects=codec.decode_map(row.rejects),
                 checkpoint=loading.load_checkpoint(connection),
             )

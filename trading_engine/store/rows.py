@@ -41,6 +41,7 @@ from trading_engine.domain.records import (
     RunStarted,
     SignalSeen,
     StopMoved,
+    StrategySwitched,
     SymbolFrozen,
 )
 from trading_engine.store import codec
@@ -170,6 +171,7 @@ def control_row(book: Book, peak_at_rebase: Decimal) -> Row:
         "frozen": codec.encode_map(book.frozen),
         "rejects": codec.encode_map(book.rejects),
         "shocks": codec.encode_map(book.shocks),
+        "disabled": codec.encode_map(book.disabled),
     }
 
 
@@ -343,6 +345,12 @@ def _(record: AdjustmentBooked, walk: _Walk) -> None:
 @_collect.register
 def _(record: ControlChanged, walk: _Walk) -> None:
     _event(walk, "ControlChanged", "", f"{record.level} by {record.actor}: {record.reason}")
+
+
+@_collect.register
+def _(record: StrategySwitched, walk: _Walk) -> None:
+    now = "enabled" if record.is_enabled else "disabled"
+    _event(walk, "StrategySwitched", "", f"{record.strategy} {now} by {record.actor}")
 
 
 @_collect.register

@@ -261,6 +261,7 @@ control = Table(
     _text("frozen"),
     _text("rejects"),
     _text("shocks"),
+    _text("disabled"),
     _text("checkpoint"),
     _whole("version"),  # counts the commits: a second writer is noticed by it
     CheckConstraint("id = 1", name="single"),

@@ -85,7 +85,7 @@ def test_what_is_an_answer_and_what_is_an_error(happens: Callable[..., object], 
     entry = play.enter()
     failing(play, 2)
     happens(play, entry)
-    assert errors == play.state.market.errors
+    assert errors == play.state.market.errors.count
 
 
 def test_an_order_turned_down_before_it_was_looked_at_is_an_error() -> None:
@@ -93,5 +93,5 @@ def test_an_order_turned_down_before_it_was_looked_at_is_an_error() -> None:
     play = Playbook(SETTINGS)
     entry = play.enter()
     play.reject(entry, min(PASSING_CODES), "too many requests")
-    assert 1 == play.state.market.errors
+    assert 1 == play.state.market.errors.count
     assert Purpose.ENTRY is play.order(entry).purpose
