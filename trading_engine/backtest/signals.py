@@ -17,6 +17,7 @@ from trading_engine.domain.market import Side, Signal
 from trading_engine.strategy.api import FloatArray, Series, SideArray, Signals, Strategy
 from trading_engine.strategy.evaluate import in_mticks, whole_history
 from trading_engine.strategy.indicators import TOLERANCE, atr
+from trading_engine.strategy.levels import NO_LEVELS, Levels, placed
 from trading_engine.strategy.timeframes import resample
 
 _SIDES: Mapping[int, Side | None] = {1: Side.LONG, -1: Side.SHORT, 0: None}
@@ -69,10 +70,12 @@ def speak(
     strategies: Mapping[str, Sequence[Strategy]],
     instruments: Mapping[str, Instrument],
     atr_periods: Mapping[str, int] = MappingProxyType({}),
+    levels: Mapping[str, Levels] = MappingProxyType({}),
 ) -> Spoken:
     """Ask every strategy of every symbol once. ValueError for a distance that is not a number of ticks.
 
     atr_periods   strategy → period of the average true range that its entries come with
+    levels        strategy → where its stop and target are put
     """
     names = tuple(sorted({strategy.name for chosen in strategies.values() for strategy in chosen}))
     said = [
@@ -83,6 +86,7 @@ def speak(
             names.index(strategy.name),
             float(instruments[name].tick),
             atr_periods.get(strategy.name, 0),
+            levels.get(strategy.name, NO_LEVELS),
         )
         for symbol, name in enumerate(market.symbols)
         for strategy in strategies[name]
@@ -100,8 +104,14 @@ class _Said:
     primary_ms: int
 
 
-def _ask(strategy: Strategy, series: Series, symbol: int, number: int, tick: float, atr_period: int) -> _Said:
-    said, candles = whole_history(strategy, series), resample(series, strategy.primary_interval_ms)
+def _ask(
+    strategy: Strategy, series: Series, symbol: int, number: int, tick: float, atr_period: int, levels: Levels
+) -> _Said:
+    candles = resample(series, strategy.primary_interval_ms)
+    ranges = atr(candles, atr_period) if atr_period else None
+    said = placed(whole_history(strategy, series), candles.close, ranges, levels)
+    if np.any((said.side != 0) & ((said.stop_distance <= 0) | (said.target_distance < 0))):
+        raise ValueError(f"{strategy.name}: a stop or target on the wrong side of the close")
     rows = np.flatnonzero((said.side != 0) | (said.exit_side != 0))
     table = tables.Signals(
         closed_ms=candles.close_times[rows],
@@ -112,16 +122,16 @@ def _ask(strategy: Strategy, series: Series, symbol: int, number: int, tick: flo
         confidence=said.confidence[rows],
         stop_ticks=_in_ticks(said.stop_distance[rows], tick),
         target_ticks=_in_ticks(said.target_distance[rows], tick),
-        atr_mticks=_atr_mticks(candles, atr_period, said.side, tick)[rows],
+        atr_mticks=_atr_mticks(ranges, said.side, tick)[rows],
     )
     return _Said(table, said, rows, strategy.primary_interval_ms)
 
 
-def _atr_mticks(candles: Series, period: int, side: SideArray, tick: float) -> tables.Ints:
-    """The average true range of each candle that enters, thousandths of a tick; 0 everywhere without a period."""
-    if not period:
-        return np.zeros(len(candles), np.int64)
-    return np.where(side != 0, in_mticks(atr(candles, period), tick), 0)
+def _atr_mticks(ranges: FloatArray | None, side: SideArray, tick: float) -> tables.Ints:
+    """The average true range of each candle that enters, thousandths of a tick; 0 where nobody asks."""
+    if ranges is None:
+        return np.zeros(len(side), np.int64)
+    return np.where(side != 0, in_mticks(ranges, tick), 0)
 
 
 def _in_ticks(distances: FloatArray, tick: float) -> tables.Ints:

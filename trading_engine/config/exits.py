@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from trading_engine.config import fields
 from trading_engine.config.fields import Flag, Percent, Times, TimesOrZero, mistake
@@ -20,6 +20,48 @@ def _not_ascending(levels: list[Decimal]) -> list[str]:
     if any(later <= earlier for earlier, later in pairwise(levels)):
         return ["does not climb in at_r (each must be above the one before)"]
     return []
+
+
+def _one_of(section: Section) -> None:
+    given = [name for name in type(section).model_fields if getattr(section, name) is not None]
+    if len(given) != 1:
+        names = ", ".join(type(section).model_fields)
+        raise mistake(f"has {' and '.join(given) or 'nothing'}; give exactly one of {names}")
+
+
+class StopConfig(Section):
+    """Where a strategy's stop is put, in place of its own word."""
+
+    percent: Annotated[
+        Annotated[Decimal, fields.percent(50)] | None, Field(description="Distance from the close, percent of it.")
+    ] = None
+    atr: Annotated[
+        Times | None,
+        Field(description="… average true ranges of the strategy's candles (period exits.atr_period)."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "StopConfig":
+        _one_of(self)
+        return self
+
+
+class TargetConfig(Section):
+    """Where a strategy's target is put, in place of its own word."""
+
+    percent: Annotated[
+        Annotated[Decimal, fields.percent(1_000)] | None, Field(description="Distance from the close, percent of it.")
+    ] = None
+    atr: Annotated[
+        Times | None,
+        Field(description="… average true ranges of the strategy's candles (period exits.atr_period)."),
+    ] = None
+    r: Annotated[Times | None, Field(description="… distances to the stop.")] = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "TargetConfig":
+        _one_of(self)
+        return self
 
 
 class PartialConfig(Section):

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from trading_engine.config import fields
-from trading_engine.config.exits import ExitsConfig
+from trading_engine.config.exits import ExitsConfig, StopConfig, TargetConfig
 from trading_engine.config.fields import (
     Amount,
     Flag,
@@ -69,6 +69,12 @@ class StrategyConfig(Section):
             description="Trail the stop by exits.trailing; null for the strategy's own habit. false also leaves out "
             "exits.break_even_at_r and exits.trail_…"
         ),
+    ] = None
+    stop: Annotated[StopConfig | None, Field(description="Where its stop is put; null for where it says itself.")] = (
+        None
+    )
+    target: Annotated[
+        TargetConfig | None, Field(description="Where its target is put; null for where it says itself.")
     ] = None
     filters: Annotated[
         FiltersConfig, Field(description="What keeps its signals from becoming entries; all off by default.")

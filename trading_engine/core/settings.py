@@ -12,6 +12,7 @@ from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.orders import OrderType
 from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.rules.scaling import Method, Scaling
+from trading_engine.strategy.levels import Levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,7 @@ class EngineSettings:
     """Everything a decision depends on besides state and event.
 
     atr_periods   strategy → period of the average true range that its signals come with, where exits or sizing ask
+    levels        strategy → where its stop and target are put, where that is not its own word
     """
 
     venue: str
@@ -240,6 +242,7 @@ class EngineSettings:
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     foreign: ForeignSettings = field(default_factory=ForeignSettings)
     atr_periods: Mapping[str, int] = field(default_factory=dict)
+    levels: Mapping[str, Levels] = field(default_factory=dict)
 
     def foreign_policy(self, symbol: str) -> ForeignPolicy:
         """What becomes of a foreign position on `symbol`."""

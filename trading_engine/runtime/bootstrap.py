@@ -37,6 +37,7 @@ from trading_engine.runtime.brain import Brain
 from trading_engine.runtime.rule_settings import ppm, rate_e8
 from trading_engine.runtime.strategy_setup import Filters, filters_of, shortages, strategies_of
 from trading_engine.strategy.api import Strategy
+from trading_engine.strategy.levels import NO_LEVELS, Levels
 from trading_engine.system.state_dir import StateDir
 from trading_engine.venues.embedded.account import Contract, Terms
 from trading_engine.venues.embedded.facts import DEFAULT_MAINTENANCE_RATE, known_instrument, single_tier
@@ -243,6 +244,7 @@ def engine_settings(
         exits=rule_settings.exits(config),
         limits=rule_settings.limits(config),
         atr_periods=rule_settings.atr_periods(config),
+        levels=rule_settings.levels(config),
         foreign=_foreign(config),
         execution=ExecutionSettings(
             max_send_delay_ms=execution.max_send_delay_ms,
@@ -367,7 +369,7 @@ def _folded(plan: Plan) -> list[Finding]:
         if strategy.name in seen:
             continue
         seen.add(strategy.name)
-        target_r = _target_r(strategy)
+        target_r = _target_r(strategy, plan.settings.levels.get(strategy.name, NO_LEVELS))
         ladder = plan.settings.exits.plan(strategy.name)
         if target_r is None:
             continue
@@ -387,9 +389,16 @@ def _folded(plan: Plan) -> list[Finding]:
     return findings
 
 
-def _target_r(strategy: Strategy) -> float | None:
+def _target_r(strategy: Strategy, levels: Levels) -> float | None:
     """Target in multiples of the stop, where both are settings in one unit."""
-    for stop, target in (("stop_pct", "target_pct"), ("stop_atr", "target_atr")):
-        if hasattr(strategy, stop) and getattr(strategy, target):
-            return float(getattr(strategy, target)) / float(getattr(strategy, stop))
+    if levels.target_r:
+        return levels.target_r
+    stop, target = levels.stop_percent or levels.stop_atr, levels.target_percent or levels.target_atr
+    if bool(levels.stop_percent) is bool(levels.target_percent) and stop and target:
+        return target / stop
+    if stop or target:
+        return None  # one of them in another unit, or by the strategy's own word
+    for own_stop, own_target in (("stop_pct", "target_pct"), ("stop_atr", "target_atr")):
+        if hasattr(strategy, own_stop) and getattr(strategy, own_target):
+            return float(getattr(strategy, own_target)) / float(getattr(strategy, own_stop))
     return None

@@ -16,6 +16,7 @@ from trading_engine.marketdata.replay import CandleSource
 from trading_engine.strategy.api import Series, Strategy
 from trading_engine.strategy.evaluate import Evaluator, atr_windows, history_needed
 from trading_engine.strategy.filters import Filter, Need, widest
+from trading_engine.strategy.levels import Levels
 
 MOST_BASE_CANDLES = 5_000  # a window of more is cheaper to read in candles of its own interval
 
@@ -32,7 +33,8 @@ class HistoryNeed(NamedTuple):
 
 
 class Brain:
-    """Evaluators by symbol, and by strategy the filters of its entries and the period of the range they come with.
+    """Evaluators by symbol, and by strategy the filters of its entries, the period of the range they come with, and
+    where their stops and targets are put.
 
     ValueError where a strategy or filter needs a finer interval than the candles have, KeyError where a filter
     looks at a symbol that is not among them.
@@ -45,6 +47,7 @@ class Brain:
         interval_ms: int,
         filters: Mapping[str, Sequence[Filter]] = MappingProxyType({}),
         atr_periods: Mapping[str, int] = MappingProxyType({}),
+        levels: Mapping[str, Levels] = MappingProxyType({}),
     ) -> None:
         self._interval_ms = interval_ms
         self._strategies = strategies
@@ -59,6 +62,7 @@ class Brain:
                 filters,
                 self._also[symbol],
                 atr_periods,
+                levels,
             )
             for symbol, chosen in strategies.items()
         }

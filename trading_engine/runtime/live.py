@@ -169,7 +169,7 @@ class LiveRun(Process):
         settings = bootstrap.engine_settings(config, instruments, venue.capabilities)
         strategies = strategies_of(config, config.symbols)
         filters = filters_of(config, strategies)
-        brain = Brain(strategies, instruments, MINUTE_MS, filters, settings.atr_periods)
+        brain = Brain(strategies, instruments, MINUTE_MS, filters, settings.atr_periods, settings.levels)
         past = await warm_up.read_higher(venue, brain, config.symbols, floor_to(self._clock.now_ms(), MINUTE_MS))
         feeding = Feeding(config, venue, list(instruments.values()), self._clock, self._pace)
         try:

@@ -151,7 +151,12 @@ class PaperRun(Process):
         venue.subscribe(pump.handle)
         settings = ground.settings
         brain = Brain(
-            ground.strategies, settings.instruments, ground.market.interval_ms, ground.filters, settings.atr_periods
+            ground.strategies,
+            settings.instruments,
+            ground.market.interval_ms,
+            ground.filters,
+            settings.atr_periods,
+            settings.levels,
         )
         parts = Parts(
             ground.market,

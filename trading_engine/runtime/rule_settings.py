@@ -24,6 +24,7 @@ from trading_engine.domain.orders import OrderType
 from trading_engine.domain.time import HOUR_MS, MINUTE_MS, SECOND_MS
 from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.rules.scaling import Method
+from trading_engine.strategy.levels import NO_LEVELS, Levels
 
 PARTIALS_BY_DEFAULT = frozenset({"multi_timeframe_long"})
 TRAILING_BY_DEFAULT = frozenset({"multi_timeframe_long", "trend_distance_short"})
@@ -93,8 +94,28 @@ def atr_periods(config: Config) -> dict[str, int]:
     return {
         item.name: config.exits.atr_period
         for item in config.strategies
-        if config.sizing.method == "volatility" or (config.exits.trail_atr is not None and item.trailing is not False)
+        if config.sizing.method == "volatility"
+        or (config.exits.trail_atr is not None and item.trailing is not False)
+        or levels_of(item).asks_atr
     }
+
+
+def levels(config: Config) -> dict[str, Levels]:
+    """The strategies whose stop or target is put somewhere else than they say."""
+    found = {item.name: levels_of(item) for item in config.strategies}
+    return {name: one for name, one in found.items() if one != NO_LEVELS}
+
+
+def levels_of(item: StrategyConfig) -> Levels:
+    """Where a strategy's stop and target are put; NO_LEVELS for its own word."""
+    stop, target = item.stop, item.target
+    return Levels(
+        stop_percent=float(stop.percent or 0) if stop else 0.0,
+        stop_atr=float(stop.atr or 0) if stop else 0.0,
+        target_percent=float(target.percent or 0) if target else 0.0,
+        target_atr=float(target.atr or 0) if target else 0.0,
+        target_r=float(target.r or 0) if target else 0.0,
+    )
 
 
 def _milli(number: Decimal) -> int:

@@ -138,6 +138,17 @@ def test_validate_tells_of_stops_that_never_move(folder: Path, capsys: pytest.Ca
     assert " warning  trend_vwap: the stop never follows: it would begin at 3 R, and the target is 3 R" in printed
 
 
+def test_validate_knows_where_a_target_was_put(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Multiples of the stop, or both in one unit; in two units it cannot tell."""
+    ladder = "exits: {break_even_at_r: 4}\n"
+    for target, is_told in (("target: {r: 2}", True), ("target: {percent: 2}", False), ("target: {r: 9}", False)):
+        text = CONFIG.replace("- name: trend_vwap", f"- name: trend_vwap\n    {target}")
+        assert text != CONFIG
+        (folder / "paper.yaml").write_text(text + ladder)
+        assert 0 == main(["validate", "--config", "paper.yaml"])
+        assert is_told is ("never reached: the target is 2 R" in capsys.readouterr().out)
+
+
 def test_validate_refuses_an_unknown_key(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With exit 78 and the nearest known one."""
     (folder / "paper.yaml").write_text(CONFIG + "riks: {}\n")

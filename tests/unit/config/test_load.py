@@ -442,3 +442,20 @@ def test_the_paper_file_shows_the_defaults_that_it_claims_to_show() -> None:
         {"mode": "paper", "symbols": shown.symbols, "strategies": shown.strategies},
     )
     assert bare == shown
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("stop: {percent: 1, atr: 2}", "strategies[0].stop has percent and atr; give exactly one of percent, atr"),
+        ("target: {}", "strategies[0].target has nothing; give exactly one of percent, atr, r"),
+        (
+            "stop: {percent: 60}",
+            "strategies[0].stop.percent = 60 is not a percentage between 0 and 50 (a fraction? 1.5 % is written 1.5)",
+        ),
+        ("target: {r: 0}", "strategies[0].target.r = 0 is not a number above 0, up to 1000"),
+    ],
+)
+def test_a_stop_or_target_is_put_in_one_unit(tmp_path: Path, lines: str, expected: str) -> None:
+    """Percent, average true ranges, or for a target multiples of the stop."""
+    assert [f"engine.yaml: {expected}"] == complaints(tmp_path, f"{MINIMAL}    {lines}\n")

@@ -9,6 +9,7 @@ from trading_engine.core.settings import NO_FOLLOW, GroupLimit, LimitSettings, S
 from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.rules.scaling import Method
 from trading_engine.runtime import rule_settings
+from trading_engine.strategy.levels import Levels
 
 LADDER = (TrailStep(3_000, 1_000), TrailStep(5_000, 3_000))
 
@@ -117,3 +118,28 @@ def test_groups_of_symbols_come_with_their_bound() -> None:
         GroupLimit("majors", frozenset({"BTCUSDT"}), 200_000),
         GroupLimit("all", frozenset({"BTCUSDT"}), 350_000),
     ) == rule_settings.limits(config(risk={"groups": groups})).groups
+
+
+# Stop and target
+
+
+@pytest.mark.parametrize(
+    ("stop", "target", "expected", "asks"),
+    [
+        ({"percent": 0.8}, {"r": 3}, Levels(stop_percent=0.8, target_r=3), False),
+        ({"atr": 2}, {"atr": 6}, Levels(stop_atr=2, target_atr=6), True),
+        (None, {"percent": 2.5}, Levels(target_percent=2.5), False),
+    ],
+)
+def test_stop_and_target_may_be_put_elsewhere(
+    stop: dict[str, float] | None, target: dict[str, float], expected: Levels, asks: bool
+) -> None:
+    """In the strategy's place; one that counts in ranges has them measured."""
+    given = config(strategies=[{"name": "trend_vwap", "stop": stop, "target": target}])
+    assert {"trend_vwap": expected} == rule_settings.levels(given)
+    assert ({"trend_vwap": 14} if asks else {}) == rule_settings.atr_periods(given)
+
+
+def test_by_default_a_strategy_says_itself_where_its_stop_lies() -> None:
+    """Nothing is put anywhere."""
+    assert {} == rule_settings.levels(config())
