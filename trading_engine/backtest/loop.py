@@ -28,6 +28,7 @@ from trading_engine.backtest.matching import (
     begin_close,
     follow_of,
     forget,
+    hand_over,
     place_stop,
     set_trail_level,
     stop_trading,
@@ -59,7 +60,7 @@ from trading_engine.backtest.tables import (
 from trading_engine.domain.time import HOUR_MS
 from trading_engine.rules import exits, fills, margin, sizing
 from trading_engine.rules.exits import TrailStep
-from trading_engine.rules.integers import MILLI
+from trading_engine.rules.integers import MILLI, PPM
 from trading_engine.rules.scaling import Scaling
 from trading_engine.rules.sizing import SizingInput
 
@@ -369,6 +370,8 @@ def _decide(
             break
         is_left[best - first] = False
         s = signals.symbol[best]
+        if settings.ladder_ppm < PPM and _climbs(desks[s], signals.strategy[best], signals.side[best]):
+            hand_over(account, Handover.LADDER, now_ms)
         is_calm = not is_shaken(candles, wild, desks[s], s, settings, now_ms)
         if is_calm and _may_enter(desks[s], s, account, settings, now_ms):
             _consider(signals, best, desks, account, settings, now_ms)
@@ -410,6 +413,11 @@ def _choose(signals: Signals, first: int, is_left: "np.ndarray[tuple[int], np.dt
         begin = end
 
 
+def _climbs(desk: Desk, strategy: int, side: int) -> bool:
+    """Whether a signal might make its strategy's position larger, which is the full engine's."""
+    return desk.stage == Stage.OPEN and desk.strategy == strategy and desk.sign == side
+
+
 def _may_enter(desk: Desk, s: int, account: Account, settings: Settings, now_ms: int) -> bool:
     """The gates of an entry."""
     if desk.stage != Stage.FLAT or desk.is_frozen or account.is_stopped:
@@ -449,7 +457,8 @@ def _consider(signals: Signals, row: int, desks: Records, account: Account, sett
         settings.recovery_milli,
     )
     record = record_of(account, settings)
-    size = sizing.fixed_fraction(sizing.by_method(inputs, rule, record, signals.atr_mticks[row]))
+    inputs = sizing.by_method(inputs, rule, record, signals.atr_mticks[row])
+    size = sizing.share_of(sizing.fixed_fraction(inputs), settings.ladder_ppm, inputs)
     stop = exits.stop_level(sign, desk.last, stop_ticks)
     if size.steps == 0 or not may_add(desks, account, settings, desk, size.steps, stop):
         return

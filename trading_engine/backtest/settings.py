@@ -24,6 +24,7 @@ from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.orders import OrderType
 from trading_engine.rules.exits import Follow
+from trading_engine.rules.integers import PPM
 from trading_engine.venues.embedded.account import Contract, Terms
 
 
@@ -50,6 +51,7 @@ def loop_rules(settings: EngineSettings, terms: Terms, deposit: Decimal) -> Reco
         "win_step_milli": sizing.win_step_milli,
         "win_most_milli": sizing.win_most_milli,
         "recovery_milli": sizing.recovery_milli,
+        "ladder_ppm": sizing.ladder[0] if sizing.ladder else PPM,
         "target_is_limit": exits.target_order is OrderType.LIMIT,
         "max_age_ms": exits.max_age_ms,
         "close_on_max_age": exits.close_on_max_age,

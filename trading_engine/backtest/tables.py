@@ -191,6 +191,7 @@ class Settings(Protocol):
     win_step_milli: int
     win_most_milli: int
     recovery_milli: int
+    ladder_ppm: int
     target_is_limit: int
     max_age_ms: int
     close_on_max_age: int
@@ -273,6 +274,7 @@ class Handover(IntEnum):
     THIN_VOLUME = 1  # an order wants more than the candle's volume gives
     TARGET_REFUSED = 2  # the price was beyond a take-profit order when it was placed
     LEFT_OVER = 3  # a target filled while a partial exit rested
+    LADDER = 4  # a further signal may make a position larger
 
 
 class T(IntEnum):

@@ -12,6 +12,9 @@ from trading_engine.config import fields
 from trading_engine.config.fields import Flag, Money, Percent, mistake, mistakes
 from trading_engine.config.section import Section
 
+_MOST_RUNGS = 10
+_ALL_PERCENT = 100
+
 
 class SizingConfig(Section):
     """How large a position becomes; the tightest bound wins."""
@@ -62,6 +65,23 @@ class SizingConfig(Section):
     max_position_money: Annotated[
         Money | None, Field(description="Notional of one position, money; null for no such bound.")
     ] = None
+
+    ladder_pct: Annotated[
+        tuple[Percent, ...] | None,
+        Field(
+            description="Shares of the size, as [25, 35, 40]: of the first entry, and of what each further signal of "
+            "the strategy for the same side adds; null for one entry of the whole size."
+        ),
+    ] = None
+
+    @field_validator("ladder_pct")
+    @classmethod
+    def _rungs_make_a_ladder(cls, value: tuple[Decimal, ...] | None) -> tuple[Decimal, ...] | None:
+        if value is not None and not 2 <= len(value) <= _MOST_RUNGS:
+            raise mistake(f"has {len(value)} shares; give 2 to {_MOST_RUNGS}, or null for one entry")
+        if value is not None and sum(value) > _ALL_PERCENT:
+            raise mistake(f"adds up to {sum(value)} %; keep the sum of the shares at 100 or below")
+        return value
 
     @field_validator("money", "volatility_pct")
     @classmethod

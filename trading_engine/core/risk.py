@@ -69,12 +69,23 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An entry that wants approval: quantity and prices on step and tick."""
+    """An entry that wants approval: quantity and prices on step and tick; `held` is what it would be added to."""
 
     symbol: str
     quantity: Decimal
     price: Decimal
     stop_price: Decimal
+    held: Position | None = None
+
+    @property
+    def whole_quantity(self) -> Decimal:
+        """Of the position, with this entry."""
+        return self.quantity + (self.held.quantity if self.held else ZERO)
+
+    @property
+    def whole_cost(self) -> Decimal:
+        """Of the position, with this entry."""
+        return money.add(money.multiply(self.quantity, self.price), self.held.cost if self.held else ZERO)
 
 
 def time_limits(book: Book, settings: EngineSettings, symbols: tuple[str, ...], now_ms: int) -> list[Judged]:
@@ -314,7 +325,7 @@ def exposure_limits(
         Judged(
             "max_positions",
             "",
-            limits.position_count(now.positions + (1 if proposal else 0), limit.max_positions),
+            limits.position_count(now.positions + (1 if proposal and not proposal.held else 0), limit.max_positions),
             "count",
             (("open_and_pending", str(now.positions)),),
         ),
@@ -331,7 +342,9 @@ def exposure_limits(
             Judged(
                 "position_size",
                 proposal.symbol,
-                limits.position_size(units.e8_up(new_notional), equity_e8, limit.position_ppm),
+                limits.position_size(
+                    units.e8_up(proposal.whole_quantity * proposal.price), equity_e8, limit.position_ppm
+                ),
                 "money",
                 inputs,
             )
@@ -347,8 +360,7 @@ def _liquidation(settings: EngineSettings, proposal: Proposal) -> Judged:
     """R7: the stop of an entry must come before its liquidation price."""
     instrument = settings.instruments[proposal.symbol]
     sign = 1 if proposal.stop_price < proposal.price else -1
-    cost = money.multiply(proposal.quantity, proposal.price)
-    ticks = _liquidation_ticks(sign, cost, proposal.quantity, settings.leverage, instrument)
+    ticks = _liquidation_ticks(sign, proposal.whole_cost, proposal.whole_quantity, settings.leverage, instrument)
     entry, stop = units.ticks(instrument, proposal.price), units.ticks(instrument, proposal.stop_price)
     inputs = (
         ("leverage", money.text(settings.leverage)),

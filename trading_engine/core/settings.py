@@ -22,6 +22,8 @@ class SizingSettings:
     money_e8         notional of each position, for the method of fixed money
     volatility_ppm   share of the balance that one average true range may move, for the method of volatility
     kelly_trades     how many of the last closed trades Kelly looks at
+    ladder           shares of the size, parts per million: of the first entry, and of what each further signal for the
+                     same side adds; empty for one entry of the whole size
     others           see `rules.scaling.Scaling`
     """
 
@@ -38,6 +40,7 @@ class SizingSettings:
     win_step_milli: int = 1_000
     win_most_milli: int = 1_000
     recovery_milli: int = 1_000
+    ladder: tuple[int, ...] = ()
 
     @property
     def asks_record(self) -> bool:

@@ -139,8 +139,12 @@ class Book:
             if order.position_id == position_id and (purpose is None or order.purpose is purpose)
         ]
 
+    def rungs(self, position_id: str) -> int:
+        """How many entries of a position have filled at least in part."""
+        return sum(1 for order in self.orders_of(position_id, Purpose.ENTRY) if order.filled)
+
     def entry_of(self, position_id: str) -> Order | None:
-        """The entry order of a position; a residual position has none."""
+        """The newest entry order of a position; a residual position has none."""
         entries = self.orders_of(position_id, Purpose.ENTRY)
         return entries[-1] if entries else None
 

@@ -22,6 +22,7 @@ class Fate(StrEnum):
     """What became of a signal."""
 
     TAKEN = "taken"
+    ADDED = "added"  # it made a position of its strategy larger
     EXITED = "exited"  # it closed a position
     OUTRANKED = "outranked"  # another signal on the symbol was more confident
     TIED = "tied"  # equal confidence in opposite directions

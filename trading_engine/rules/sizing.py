@@ -147,6 +147,15 @@ def fixed_fraction(inputs: SizingInput) -> Size:
     return Size(steps, binding)
 
 
+def share_of(size: Size, share_ppm: int, inputs: SizingInput) -> Size:
+    """A share of a quantity, rounded down; no order where that is below the venue's minimums."""
+    steps = scale_floor(size.steps, share_ppm, PPM)
+    step_e8 = notional_e8(inputs.entry_ticks, 1, inputs.value_per_tick_step_e8)
+    if steps < max(1, inputs.min_steps) or steps * step_e8 < inputs.min_notional_e8:
+        return Size(0, Bound.MINIMUM)
+    return Size(steps, size.binding)
+
+
 def _affordable_steps(inputs: SizingInput, most: int, step_e8: int) -> int:
     """The largest quantity up to `most` steps whose reserved margin is available.
 

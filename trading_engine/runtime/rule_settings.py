@@ -57,6 +57,7 @@ def sizing(config: Config) -> SizingSettings:
         kelly_trades=section.kelly_trades,
         win_step_milli=_milli(section.win_streak_factor) if section.win_streak else 1_000,
         win_most_milli=_milli(section.win_streak_most) if section.win_streak else 1_000,
+        ladder=tuple(ppm(share) for share in section.ladder_pct or ()),
         recovery_milli=500 if config.risk.half_size_after_streak else 1_000,
     )
 

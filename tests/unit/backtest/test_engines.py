@@ -197,3 +197,20 @@ def test_an_average_range_above_its_usual_value_forbids_entries() -> None:
         shapes = [*calm, (10_000, 10_300, 10_000, 10_000), QUIET, (10_000, 10_000, 9_890, 9_890)]
         given = case(shapes, target=0, limits=limits, signal_minute=1_501)
         assert expected == len(both(given).trades)
+
+
+def test_a_position_that_may_grow_is_the_full_engines() -> None:
+    """The first entry takes its share in both; a further signal for its side is not guessed at."""
+    ladder = SizingSettings(risk_ppm=1_000_000, cap_ppm=100_000, ladder=(250_000, 750_000))
+    given = case([QUIET, (10_000, 10_000, 9_890, 9_950)])
+    given = replace(given, settings=replace(given.settings, sizing=ladder))
+    assert Decimal("0.025") == both(given).trades[0].quantity
+    table = given.spoken.table
+    twice = Table(*(np.repeat(column, 2) for column in table))
+    twice.closed_ms[1] += 2 * MINUTE_MS
+    spoken = replace(given.spoken, table=twice, sources=given.spoken.sources * 2, primaries=given.spoken.primaries * 2)
+    shapes = [QUIET, QUIET, QUIET, (10_000, 10_000, 9_890, 9_950)]
+    grown = replace(case(shapes), spoken=spoken, settings=given.settings)
+    with pytest.raises(NeedsFullEngine, match="a further signal may make a position larger"):
+        grown.fast()
+    assert Decimal("0.1") == grown.full().trades[0].quantity

@@ -174,6 +174,14 @@ CASES = {
         "risk: {groups: {majors: {symbols: [BTCUSDT, BTCUSDT]}}}",
         "risk.groups.majors.symbols names BTCUSDT more than once",
     ),
+    "a ladder beyond the size": (
+        "sizing: {ladder_pct: [50, 60]}",
+        "sizing.ladder_pct adds up to 110 %; keep the sum of the shares at 100 or below",
+    ),
+    "a ladder of one rung": (
+        "sizing: {ladder_pct: [100]}",
+        "sizing.ladder_pct has 1 shares; give 2 to 10, or null for one entry",
+    ),
     "a method without its number": (
         "sizing: {method: fixed_money}",
         "sizing.money is missing: sizing.method = fixed_money needs it",

@@ -12,6 +12,7 @@ from trading_engine.rules.sizing import (
     fixed_fraction,
     notional_e8,
     reserved_margin_e8,
+    share_of,
 )
 
 E8 = 100_000_000
@@ -121,6 +122,24 @@ def test_rounding_of_margin_is_not_multiplied_by_steps(step_e8: int, changes: di
         entry_ticks=1, stop_distance_ticks=1, value_per_tick_step_e8=step_e8, fee_rate_e8=0, min_notional_e8=0
     )
     assert expected == fixed_fraction(dust._replace(max_steps=10**18, **changes))
+
+
+@pytest.mark.parametrize(
+    ("share", "changes", "expected"),
+    [
+        (1_000_000, {}, Size(83, Bound.RISK)),
+        (250_000, {}, Size(20, Bound.RISK)),
+        (10_000, {}, Size(0, Bound.MINIMUM)),
+        (250_000, {"min_steps": 21}, Size(0, Bound.MINIMUM)),
+        (250_000, {"min_notional_e8": 1_201 * E8}, Size(0, Bound.MINIMUM)),
+    ],
+)
+def test_a_share_of_a_size_is_rounded_down_and_not_below_the_minimum(
+    share: int, changes: dict[str, int], expected: Size
+) -> None:
+    """A quarter of 83 steps are 20, worth 1,200."""
+    inputs = BASE._replace(**changes)
+    assert expected == share_of(fixed_fraction(inputs), share, inputs)
 
 
 RULE = Scaling(Method.FIXED_FRACTION, 5_000, 1_000 * E8, 10_000, 250_000, 20_000, 1_000, 1_000, 1_000)

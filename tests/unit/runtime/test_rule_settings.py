@@ -78,10 +78,11 @@ def test_by_default_half_a_percent_is_at_risk_and_nothing_scales() -> None:
         ({"method": "fixed_money", "money": 250}, {"method": Method.FIXED_MONEY, "money_e8": 250 * 10**8}),
         ({"method": "volatility", "volatility_pct": 0.5}, {"method": Method.VOLATILITY, "volatility_ppm": 5_000}),
         ({"method": "kelly", "kelly_trades": 50}, {"method": Method.KELLY, "kelly_trades": 50}),
+        ({"ladder_pct": [25, 35, 40]}, {"ladder": (250_000, 350_000, 400_000)}),
         ({"win_streak": True}, {"win_step_milli": 1_250, "win_most_milli": 2_000}),
     ],
 )
-def test_a_method_comes_with_its_numbers(section: dict[str, object], expected: dict[str, int]) -> None:
+def test_a_method_comes_with_its_numbers(section: dict[str, object], expected: dict[str, object]) -> None:
     """In the units of the rules."""
     assert replace(SizingSettings(), **expected) == rule_settings.sizing(config(sizing=section))  # type: ignore[arg-type]
 
