@@ -35,13 +35,12 @@ from trading_engine.backtest.matching import (
     walk,
 )
 from trading_engine.backtest.quiet import let_go, quiet_until, skip_to
-from trading_engine.backtest.shocks import is_shaken, is_shock, wild_rows
+from trading_engine.backtest.shocks import is_shaken, is_shock, until_shock, wild_rows
 from trading_engine.backtest.tables import (
     LEG_PRICE,
     LEG_STEPS,
     LEG_TAKES,
     LEGS,
-    NEVER,
     TRADE_COLUMNS,
     Account,
     Bools,
@@ -61,7 +60,7 @@ from trading_engine.domain.time import HOUR_MS
 from trading_engine.rules import exits, fills, margin, sizing
 from trading_engine.rules.exits import TrailStep
 from trading_engine.rules.integers import MILLI, PPM
-from trading_engine.rules.scaling import Scaling
+from trading_engine.rules.scaling import Scaling, no_record
 from trading_engine.rules.sizing import SizingInput
 
 POINTS = 4
@@ -105,7 +104,9 @@ def run(
         previous_ms = closed_ms
         for s in range(len(desks)):
             if desks[s].stage == Stage.OPEN and candles.ts[desks[s].at - 1] == open_ms:
-                if settings.flatten_on_shock and is_shock(candles, wild, desks[s].at - 1, settings):
+                if settings.flatten_on_shock and is_shock(
+                    candles.high, candles.low, wild, desks[s].at - 1, settings.shock_range_ppm
+                ):
                     begin_close(desks[s], Reason.RISK)
                 else:
                     _manage_exit(desks[s], plans, settings, closed_ms)
@@ -137,7 +138,9 @@ def _let_pass(
         return skip_to(candles.ts, candles.close, funding.ts, desks, until_ms, interval_ms)
     if previous_ms > 0:  # a sample is due at every full hour
         until_ms = min(until_ms, (previous_ms // HOUR_MS + 1) * HOUR_MS - interval_ms)
-        until_ms = quiet_until(candles, wild, funding.ts, desks, settings, until_ms)
+        until_ms = quiet_until(candles.ts, candles.high, candles.low, funding.ts, desks, settings, until_ms)
+        if settings.flatten_on_shock:
+            until_ms = until_shock(candles, wild, desks, settings, until_ms)
         if until_ms > previous_ms:
             return let_go(candles.ts, candles.close, desks, until_ms, previous_ms, interval_ms)
     return previous_ms
@@ -306,18 +309,20 @@ def _fund(ts: Ints, rate_e8: Ints, desks: Records, account: Account, settings: S
 
 def _manage_exit(desk: Desk, plans: Records, settings: Settings, closed_ms: int) -> None:
     """Age and trailing, judged on the close."""
+    is_new = False
     if exits.time_exit_due(desk.opened_ms, closed_ms, settings.max_age_ms):
+        is_new = not desk.is_aged
         desk.is_aged = 1
         if settings.close_on_max_age:
             begin_close(desk, Reason.TIME)
             return
+    if not is_new and (desk.trail_level == 0 or desk.sign * desk.last < desk.sign * desk.trail_level):
+        return
     plan = plans[desk.strategy]
     at = plan.trail_at_milli
     to = plan.trail_to_milli
     follow = follow_of(plan)
     aged = aged_of(desk, settings)
-    if at[0] == NEVER and follow.percent_ppm + follow.atr_milli + follow.risk_milli + aged.risk_milli == 0:
-        return
     steps = (
         TrailStep(at[0], to[0]),
         TrailStep(at[1], to[1]),
@@ -370,10 +375,10 @@ def _decide(
             break
         is_left[best - first] = False
         s = signals.symbol[best]
-        if settings.ladder_ppm < PPM and _climbs(desks[s], signals.strategy[best], signals.side[best]):
-            hand_over(account, Handover.LADDER, now_ms)
-        is_calm = not is_shaken(candles, wild, desks[s], s, settings, now_ms)
-        if is_calm and _may_enter(desks[s], s, account, settings, now_ms):
+        strategy, side, begin = signals.strategy[best], signals.side[best], candles.start[s]
+        if _may_enter(desks[s], s, strategy, side, account, settings, now_ms) and not is_shaken(
+            candles.ts, candles.high, candles.low, wild, begin, desks[s].at, candles.interval_ms, settings, now_ms
+        ):
             _consider(signals, best, desks, account, settings, now_ms)
     _submit(desks, account, settings)
 
@@ -413,13 +418,11 @@ def _choose(signals: Signals, first: int, is_left: "np.ndarray[tuple[int], np.dt
         begin = end
 
 
-def _climbs(desk: Desk, strategy: int, side: int) -> bool:
-    """Whether a signal might make its strategy's position larger, which is the full engine's."""
-    return desk.stage == Stage.OPEN and desk.strategy == strategy and desk.sign == side
-
-
-def _may_enter(desk: Desk, s: int, account: Account, settings: Settings, now_ms: int) -> bool:
-    """The gates of an entry."""
+def _may_enter(desk: Desk, s: int, strategy: int, side: int, account: Account, settings: Settings, now_ms: int) -> bool:
+    """The gates of an entry; a signal that might make its strategy's position larger is the full engine's."""
+    is_same = desk.stage == Stage.OPEN and desk.strategy == strategy and desk.sign == side
+    if is_same and settings.ladder_ppm < PPM:
+        hand_over(account, Handover.LADDER, now_ms)
     if desk.stage != Stage.FLAT or desk.is_frozen or account.is_stopped:
         return False
     return not entries_are_stopped(account, settings, s, now_ms)
@@ -456,7 +459,7 @@ def _consider(signals: Signals, row: int, desks: Records, account: Account, sett
         settings.win_most_milli,
         settings.recovery_milli,
     )
-    record = record_of(account, settings)
+    record = record_of(account, settings) if settings.asks_record else no_record()
     inputs = sizing.by_method(inputs, rule, record, signals.atr_mticks[row])
     size = sizing.share_of(sizing.fixed_fraction(inputs), settings.ladder_ppm, inputs)
     stop = exits.stop_level(sign, desk.last, stop_ticks)

@@ -167,6 +167,8 @@ def set_trail_level(desk: Desk, plans: Records, settings: Settings, reached_mill
     if following < NEVER:
         level = exits.r_level(sign, entry_mticks, risk_mticks, following)
     for follow in (follow_of(plan), aged_of(desk, settings)):
+        if follow.percent_ppm + follow.atr_milli + follow.risk_milli == 0:
+            continue
         bound = exits.follow_bound(sign, entry_mticks, risk_mticks, desk.atr_mticks, desk.stop, follow)
         if bound > 0 and (level == 0 or sign * bound < sign * level):
             level = bound

@@ -7,14 +7,11 @@ numba compiles.
 
 import numpy as np
 
-from trading_engine.backtest.shocks import is_shock
 from trading_engine.backtest.tables import (
     LEG_PRICE,
     LEG_STEPS,
     LEGS,
     NEVER,
-    Bools,
-    Candles,
     Desk,
     Ints,
     Records,
@@ -41,13 +38,18 @@ def skip_to(ts: Ints, close: Ints, funded_ts: Ints, desks: Records, open_ms: int
 
 
 def quiet_until(
-    candles: Candles, wild: Bools, funded_ts: Ints, desks: Records, settings: Settings, until_ms: int
+    ts: Ints,
+    high: Ints,
+    low: Ints,
+    funded_ts: Ints,
+    desks: Records,
+    settings: Settings,
+    until_ms: int,
 ) -> int:
     """Up to which opening, at the latest `until_ms`, no candle of what is held can reach anything; 0 for not at all.
 
     Nothing is decided here: what may matter is only brought to the loop's attention.
     """
-    ts, high, low = candles.ts, candles.high, candles.low
     for s in range(len(desks)):
         desk = desks[s]
         if desk.stage != Stage.FLAT and desk.stage != Stage.OPEN:  # noqa: PLR1714 - as numba compiles it
@@ -63,8 +65,6 @@ def quiet_until(
         bottom, top = _bounds(desk)
         row = desk.at
         while row < desk.end and ts[row] < until_ms and low[row] > bottom and high[row] < top:
-            if settings.flatten_on_shock and is_shock(candles, wild, row, settings):
-                break
             row += 1
         if row < desk.end:
             until_ms = min(until_ms, ts[row])

@@ -51,6 +51,7 @@ def loop_rules(settings: EngineSettings, terms: Terms, deposit: Decimal) -> Reco
         "win_step_milli": sizing.win_step_milli,
         "win_most_milli": sizing.win_most_milli,
         "recovery_milli": sizing.recovery_milli,
+        "asks_record": sizing.asks_record,
         "ladder_ppm": sizing.ladder[0] if sizing.ladder else PPM,
         "target_is_limit": exits.target_order is OrderType.LIMIT,
         "max_age_ms": exits.max_age_ms,

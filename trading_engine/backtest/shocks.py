@@ -6,7 +6,7 @@ What belongs here: which candles they are, and whether one of them still forbids
 
 import numpy as np
 
-from trading_engine.backtest.tables import Bools, Candles, Desk, Settings
+from trading_engine.backtest.tables import Bools, Candles, Ints, Records, Settings, Stage
 from trading_engine.rules import turbulence
 
 
@@ -24,19 +24,44 @@ def wild_rows(candles: Candles, settings: Settings) -> Bools:
     return wild
 
 
-def is_shock(candles: Candles, wild: Bools, row: int, settings: Settings) -> bool:
-    """Whether a candle was too wild."""
+def is_shock(high: Ints, low: Ints, wild: Bools, row: int, limit_ppm: int) -> bool:
+    """Whether a candle was too wild; `limit_ppm` is that of its own range."""
     if len(wild) > 0 and wild[row]:
         return True
-    return turbulence.is_wide(candles.high[row], candles.low[row], settings.shock_range_ppm)
+    return turbulence.is_wide(high[row], low[row], limit_ppm)
 
 
-def is_shaken(candles: Candles, wild: Bools, desk: Desk, s: int, settings: Settings, now_ms: int) -> bool:
-    """Whether a candle was too wild within the pause before now: no entries on the symbol."""
-    row = desk.at - 1
-    begin = candles.start[s]
-    while row >= begin and candles.ts[row] + candles.interval_ms + settings.shock_pause_ms > now_ms:
-        if is_shock(candles, wild, row, settings):
+def until_shock(candles: Candles, wild: Bools, desks: Records, settings: Settings, until_ms: int) -> int:
+    """The opening of the first candle of what is held that was too wild, at the latest `until_ms`."""
+    for s in range(len(desks)):
+        desk = desks[s]
+        row = desk.at
+        while desk.stage != Stage.FLAT and row < desk.end and candles.ts[row] < until_ms:
+            if is_shock(candles.high, candles.low, wild, row, settings.shock_range_ppm):
+                until_ms = candles.ts[row]
+            row += 1
+    return until_ms
+
+
+def is_shaken(
+    ts: Ints,
+    high: Ints,
+    low: Ints,
+    wild: Bools,
+    begin: int,
+    end: int,
+    interval_ms: int,
+    settings: Settings,
+    now_ms: int,
+) -> bool:
+    """Whether one of the candles [begin, end), which closed by now, was too wild within the pause before now."""
+    limit_ppm = settings.shock_range_ppm
+    if limit_ppm <= 0 and len(wild) == 0:
+        return False
+    since_ms = now_ms - settings.shock_pause_ms - interval_ms
+    row = end - 1
+    while row >= begin and ts[row] > since_ms:
+        if is_shock(high, low, wild, row, limit_ppm):
             return True
         row -= 1
     return False

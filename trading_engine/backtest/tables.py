@@ -192,6 +192,7 @@ class Settings(Protocol):
     win_most_milli: int
     recovery_milli: int
     ladder_ppm: int
+    asks_record: int
     target_is_limit: int
     max_age_ms: int
     close_on_max_age: int

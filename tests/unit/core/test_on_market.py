@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from builders import BTC, ETH, T0, Playbook, dec, make_candle, make_settings, make_signal
 
-from trading_engine.core.effects import CancelOrder
+from trading_engine.core.effects import CancelOrder, LookUpOrder
 from trading_engine.core.settings import EngineSettings, ExitPlan, ExitSettings, LimitSettings
 from trading_engine.domain.events import CandlesClosed
 from trading_engine.domain.ids import Purpose
@@ -199,6 +199,18 @@ def test_a_pending_or_closing_position_is_not_trailed() -> None:
     play.fill(entry, price=94)
     play.close_at(110)
     assert [] == play.recorded(StopMoved)
+
+
+def test_only_a_stop_that_may_still_fill_is_asked_after() -> None:
+    """A close beyond the stop: what was cancelled before is not looked up."""
+    play = Playbook(with_exits(plans={"trend": TRAIL}))
+    play.opened()
+    play.close_at(106)
+    moved = play.place(Purpose.STOP)
+    play.ack(moved)
+    play.settle_cancels()
+    play.close_at(99)
+    assert [LookUpOrder(BTC, moved.request.client_order_id)] == play.asked(LookUpOrder)
 
 
 # Age
