@@ -6,6 +6,8 @@ measures (rules.turbulence, rules.margin), what they forbid (risk, gates).
 Candles are what there is to judge by, so the range "within 60 seconds" is that of one candle of a minute.
 """
 
+from collections.abc import Sequence
+
 from trading_engine.core import protect, risk
 from trading_engine.core.draft import Draft
 from trading_engine.core.state import Danger
@@ -13,6 +15,7 @@ from trading_engine.domain import money
 from trading_engine.domain.market import Candle
 from trading_engine.domain.position import CloseReason, Position
 from trading_engine.domain.records import MarketShocked
+from trading_engine.domain.reports import VenuePosition
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import MINUTE_MS
 from trading_engine.rules import limits, turbulence
@@ -50,7 +53,8 @@ def _shock(draft: Draft, candle: Candle, measure: str, value: str, threshold: st
 def watch_liquidation(draft: Draft, position: Position, candle: Candle) -> None:
     """Tell a person when the price has come near to where the venue takes the position over.
 
-    The estimate is that of an isolated position; it is made once for each change of it.
+    Where the venue has told its price for the position as it is, that counts. Otherwise it is estimated as for an
+    isolated position, once for each change of it.
     """
     share_ppm = draft.settings.limits.liquidation_near_ppm
     if not share_ppm:
@@ -73,6 +77,23 @@ def watch_liquidation(draft: Draft, position: Position, candle: Candle) -> None:
         stop = money.text(position.stop_price)
         text = f"{position.symbol} {position.side} {position.position_id} is {away:.1f} % from liquidation at {where}"
         draft.alert(Severity.CRITICAL, f"liquidation:{position.position_id}", f"{text}; its stop is at {stop}")
+
+
+def on_positions(draft: Draft, held: Sequence[VenuePosition]) -> None:
+    """The venue tells where positions are liquidated; what it holds in another size than we know is not heard."""
+    if not draft.settings.limits.liquidation_near_ppm:
+        return
+    for item in held:
+        position = draft.book.position_on(item.symbol)
+        if position is None or item.liquidation_price is None:
+            continue
+        if (position.side, position.quantity) == (item.side, item.quantity):
+            ticks = money.floor_units(item.liquidation_price, draft.instrument(item.symbol).tick)
+            known = draft.market.dangers.get(position.position_id)
+            is_near = known is not None and known.is_near
+            told = Danger(position.quantity, position.cost, ticks, is_near=is_near)
+            if told != known:
+                _remember(draft, position, told)
 
 
 def _remember(draft: Draft, position: Position, danger: Danger) -> None:

@@ -9,7 +9,7 @@ gate opens. A snapshot that failed changes nothing but the gate.
 
 from decimal import Decimal
 
-from trading_engine.core import breaker, contact, foreign, on_venue, protect
+from trading_engine.core import breaker, contact, danger, foreign, on_venue, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, SetTimer, TakeSnapshot
 from trading_engine.core.on_command import raise_level
@@ -42,6 +42,7 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     for held in list(draft.book.positions):
         protect.tend(draft, held)
     _compare_positions(draft, snapshot)
+    danger.on_positions(draft, snapshot.positions)
     _compare_wallet(draft, snapshot)
     _judge_untold(draft, snapshot)
     if draft.market.doubts:

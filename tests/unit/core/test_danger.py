@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from builders import BTC, ETH, Playbook, dec, make_settings, without_limits
+from builders import BTC, ETH, Playbook, dec, held_at_venue, make_settings, without_limits
 
 from trading_engine.core.project import apply
 from trading_engine.core.settings import ExitPlan, ExitSettings, PartialStep, SizingSettings
@@ -56,6 +56,39 @@ def test_the_price_of_liquidation_follows_the_position() -> None:
     play.opened(stop_ticks=150)
     play.close_at(96)
     assert ["P000002"] == list(play.state.market.dangers)
+
+
+@pytest.mark.parametrize(
+    ("changes", "ticks"),
+    [
+        ({"liquidation_price": dec("93.27")}, 932),
+        ({"liquidation_price": None}, 905),
+        ({"liquidation_price": dec("93.27"), "quantity": dec(1)}, 905),
+        ({"liquidation_price": dec("93.27"), "side": Side.SHORT}, 905),
+    ],
+)
+def test_the_venue_knows_better_where_it_liquidates(changes: dict[str, object], ticks: int) -> None:
+    """Its word counts for the position as it is; without one it is estimated."""
+    play = Playbook(TEN_FOLD)
+    position = play.opened(stop_ticks=150)
+    play.close_at(100)
+    play.snapshot(positions=(held_at_venue(position, **changes),))
+    assert ticks == play.state.market.dangers["P000001"].liquidation_ticks
+    before = play.state.market.dangers
+    play.snapshot(positions=(held_at_venue(position, **changes),))
+    assert before is play.state.market.dangers
+    play.close_at("97.5")
+    assert (ticks == 932) is bool(play.alerts())
+
+
+def test_a_stranger_s_position_is_nobody_s_danger() -> None:
+    """There is none of ours on the symbol, or nobody wants to know."""
+    for settings in (TEN_FOLD, make_settings(limits=without_limits())):
+        play = Playbook(settings)
+        position = play.opened(stop_ticks=150)
+        told = held_at_venue(position, liquidation_price=dec(93))
+        play.snapshot(positions=(told, replace(told, symbol=ETH)))
+        assert (["P000001"] if settings is TEN_FOLD else []) == list(play.state.market.dangers)
 
 
 def test_nothing_is_told_where_nobody_wants_to_know() -> None:
