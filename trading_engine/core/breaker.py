@@ -1,7 +1,7 @@
 """The error breaker: questions to the venue that are not answered, one after the other.
 
-What belongs here: counting them, what blocks entries and what releases them. What does not: the gate (gates), outages
-of a stream (contact), refusals: a refusal is an answer (on_venue counts those of entries).
+What belongs here: counting them, what blocks entries and what releases them. What does not: the gate (gates), outages,
+which shut it by themselves (contact), refusals: a refusal is an answer (on_venue counts those of entries).
 
 A strategy that fails at work ends the run, so the venue is what there is to count.
 """
@@ -14,7 +14,12 @@ from trading_engine.domain.severity import Severity
 
 
 def on_error(draft: Draft, why: str) -> None:
-    """A question was not answered, or turned down before it was looked at; so many in a row block entries."""
+    """A question was not answered, or turned down before it was looked at; so many in a row block entries.
+
+    Those of an outage are not counted: it is known already that the venue is away, and told once.
+    """
+    if draft.market.lost_ms:
+        return
     limit, count, blocked_ms = draft.settings.limits, draft.market.errors.count + 1, draft.market.errors.blocked_ms
     if not limit.errors_to_block or blocked_ms or count < limit.errors_to_block:
         draft.see(errors=VenueErrors(count, why, blocked_ms))

@@ -58,7 +58,6 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
 def on_snapshot_failed(draft: Draft, why: str) -> None:
     """Failure is not "flat": the old view stays and the gate is shut."""
     draft.see(is_synced=False)
-    breaker.on_error(draft, f"the account cannot be read ({why})")
     contact.on_lost(draft, f"the account cannot be read ({why})")
 
 

@@ -7,7 +7,7 @@ from builders import Playbook, make_settings, without_limits
 
 from trading_engine.core.effects import SetTimer
 from trading_engine.core.gates import entry_gates
-from trading_engine.domain.events import TimerKind
+from trading_engine.domain.events import LookupFailed, TimerKind
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.orders import OrderState
 from trading_engine.domain.records import AlertRaised
@@ -23,9 +23,9 @@ def reasons(play: Playbook) -> tuple[str, ...]:
 
 
 def failing(play: Playbook, times: int) -> None:
-    """The account cannot be read so often."""
+    """An order cannot be looked up so often."""
     for _ in range(times):
-        play.snapshot_failed()
+        play.on(LookupFailed(play.now, "any", "timeout"))
 
 
 def test_five_errors_in_a_row_block_entries_until_an_answer_after_the_cool_off() -> None:
@@ -35,7 +35,7 @@ def test_five_errors_in_a_row_block_entries_until_an_answer_after_the_cool_off()
     assert () == reasons(play)
     failing(play, 1)
     (shut,) = reasons(play)
-    assert shut.endswith("the last one: the account cannot be read (timeout)")
+    assert shut.endswith("the last one: an order cannot be looked up (timeout)")
     assert SetTimer(play.now + COOL_OFF_MS, TimerKind.RECONCILE) in play.asked(SetTimer)
     told = [(alert.key, alert.severity) for alert in play.recorded(AlertRaised)]
     assert [("errors:blocked", Severity.WARNING)] == told
@@ -57,6 +57,14 @@ def test_an_answer_in_between_begins_the_count_anew() -> None:
     play.snapshot()
     failing(play, 4)
     assert () == reasons(play)
+
+
+def test_errors_of_an_outage_are_the_outage_s() -> None:
+    """The gate is shut by it, and it is told once."""
+    play = Playbook(SETTINGS)
+    play.snapshot_failed()
+    failing(play, 50)
+    assert ((), 0) == (reasons(play), play.state.market.errors.count)
 
 
 def test_the_breaker_can_be_switched_off() -> None:
