@@ -110,6 +110,10 @@ def without_limits(**changes: object) -> LimitSettings:
         position_ppm=0,
         min_balance_ppm=0,
         max_leverage_milli=0,
+        refuses_liquidation=False,
+        liquidation_near_ppm=0,
+        shock_range_ppm=0,
+        errors_to_block=0,
         rejects_to_freeze=0,
     )
     return replace(base, **changes)  # type: ignore[arg-type]

@@ -34,6 +34,7 @@ from trading_engine.domain.market import Candle, FundingRate
 from trading_engine.domain.orders import OrderReport, OrderRequest, OrderType
 from trading_engine.domain.records import Record
 from trading_engine.domain.reports import Balance, Outcome, VenuePosition
+from trading_engine.rules.turbulence import Turbulence
 
 CandleSink = Callable[[Sequence[Candle]], None]
 
@@ -84,6 +85,7 @@ class Checkpoint:
     cursor_ms   close time of the last candles that were processed
     marks         symbol and last close, as text
     liquidations  position id and estimated liquidation price, as text, where there is one
+    turbulence    symbol and how wild its market is, where that is measured
     foreign       what somebody else holds at the venue; `foreign_orders` their open orders, each with its key
     """
 
@@ -97,6 +99,7 @@ class Checkpoint:
     liquidations: tuple[tuple[str, str], ...] = ()
     foreign: tuple[ForeignHolding, ...] = ()
     foreign_orders: tuple[tuple[str, ForeignHolding], ...] = ()
+    turbulence: tuple[tuple[str, Turbulence], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

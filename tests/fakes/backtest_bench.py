@@ -20,6 +20,7 @@ from trading_engine.core.settings import (
     EngineSettings,
     ExitPlan,
     ExitSettings,
+    GroupLimit,
     LimitSettings,
     PartialStep,
     SizingSettings,
@@ -28,7 +29,8 @@ from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import FundingRate
 from trading_engine.domain.orders import OrderType
 from trading_engine.marketdata.block import CandleBlock, from_units
-from trading_engine.rules.exits import TrailStep
+from trading_engine.rules.exits import Follow, TrailStep
+from trading_engine.rules.scaling import Method
 from trading_engine.strategy.api import Signals
 from trading_engine.venues.embedded.account import Terms
 
@@ -80,31 +82,50 @@ def funding(rng: np.random.Generator, symbols: Sequence[str], minutes: int) -> l
     ]
 
 
+def follow(rng: np.random.Generator) -> Follow:
+    """A stop that follows the close, more often than not at no distance."""
+    return Follow(
+        percent_ppm=int(rng.choice([0, 0, 2_000, 20_000])),
+        atr_milli=int(rng.choice([0, 0, 1_500])),
+        risk_milli=0,
+        from_milli=int(rng.choice([0, 500, 1_500])),
+    )
+
+
 def settings(rng: np.random.Generator, symbols: Sequence[str]) -> EngineSettings:
     """Limits that trip now and then, exits of every kind."""
     partials = (PartialStep(1_000, 300_000), PartialStep(2_000, 400_000))
     trailing = (TrailStep(1_000, 0), TrailStep(2_000, 1_500), TrailStep(3_000, 3_000))
     plans = {
-        "alpha": ExitPlan(partials if rng.random() < 0.6 else (), trailing if rng.random() < 0.6 else ()),
-        "beta": ExitPlan((PartialStep(500, 100_000),), trailing[:2]),
+        "alpha": ExitPlan(partials if rng.random() < 0.6 else (), trailing if rng.random() < 0.6 else (), follow(rng)),
+        "beta": ExitPlan((PartialStep(500, 100_000),), trailing[:2], follow(rng)),
     }
     return EngineSettings(
         venue="embedded",
         account="backtest",
         asset="USDT",
         instruments={symbol: instrument(symbol) for symbol in symbols},
-        leverage=Decimal(int(rng.choice([1, 3, 10]))),
+        leverage=Decimal(int(rng.choice([1, 3, 10, 25]))),
         absence_is_proof=True,
         sizing=SizingSettings(
             risk_ppm=int(rng.choice([2_000, 10_000, 30_000])),
             cap_ppm=int(rng.choice([200_000, 900_000, 4_000_000])),
             cap_money_e8=int(rng.choice([0, 300 * 10**8])),
+            method=Method(int(rng.choice([0, 0, 1, 2, 3]))),
+            money_e8=int(rng.choice([50, 400])) * 10**8,
+            volatility_ppm=int(rng.choice([1_000, 20_000])),
+            kelly_trades=int(rng.choice([30, 60])),
+            kelly_share_ppm=int(rng.choice([250_000, 1_000_000])),
+            win_step_milli=int(rng.choice([1_000, 1_250])),
+            win_most_milli=2_000,
+            recovery_milli=int(rng.choice([1_000, 500])),
         ),
         exits=ExitSettings(
             plans=plans,
             target_order=OrderType.LIMIT if rng.random() < 0.7 else OrderType.TAKE_PROFIT_MARKET,
             max_age_ms=int(rng.choice([0, 45, 180])) * MINUTE_MS,
-            close_on_max_age=bool(rng.random() < 0.5),
+            close_on_max_age=bool(rng.random() < 0.4),
+            tighten_milli=int(rng.choice([0, 100, 500])),
             exit_on_opposite=bool(rng.random() < 0.5),
         ),
         limits=LimitSettings(
@@ -122,6 +143,15 @@ def settings(rng: np.random.Generator, symbols: Sequence[str]) -> EngineSettings
             position_ppm=int(rng.choice([400_000, 900_000, 5_000_000])),
             min_balance_ppm=int(rng.choice([0, 100_000, 960_000])),
             max_leverage_milli=int(rng.choice([1_500, 5_000, 20_000])),
+            groups=(
+                GroupLimit("first", frozenset(symbols[:2]), int(rng.choice([0, 300_000, 1_000_000]))),
+                GroupLimit("last", frozenset(symbols[-1:]), int(rng.choice([0, 150_000]))),
+            ),
+            refuses_liquidation=bool(rng.random() < 0.5),
+            drawdown_days=int(rng.choice([0, 1, 2])),
+            shock_range_ppm=int(rng.choice([0, 10_000, 30_000])),
+            shock_pause_ms=int(rng.choice([5, 30])) * MINUTE_MS,
+            flatten_on_shock=bool(rng.random() < 0.3),
         ),
     )
 
@@ -148,9 +178,10 @@ def spoken(rng: np.random.Generator, market: Market, chance: float) -> Spoken:
                 target = int(rng.choice([0, 1, 3])) * stop
                 confidence = float(rng.choice([0.25, 0.5, 0.75])) if side else 0.0
                 closed_ms = int(block.ts[at]) + MINUTE_MS
-                rows.append((closed_ms, s, strategy, side, exit_side, confidence, stop, target))
+                atr = int(rng.choice([0, 7_500, 40_000])) if side else 0
+                rows.append((closed_ms, s, strategy, side, exit_side, confidence, stop, target, atr))
     rows.sort(key=lambda row: row[:3])
-    columns = list(zip(*rows, strict=True)) or [()] * 8
+    columns = list(zip(*rows, strict=True)) or [()] * 9
     kinds = [np.float64 if name == "confidence" else np.int64 for name in tables.Signals._fields]
     table = tables.Signals(*[np.array(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)])
     none = np.empty(0)

@@ -32,6 +32,7 @@ from trading_engine.domain.records import (
     IncomeBooked,
     LimitsRebased,
     LimitTripped,
+    MarketShocked,
     OrderIntended,
     OrderUpdated,
     PositionAdvanced,
@@ -42,11 +43,13 @@ from trading_engine.domain.records import (
     RunStarted,
     SignalSeen,
     StopMoved,
+    StrategySwitched,
     SymbolFrozen,
 )
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import DAY_MS, HOUR_MS, day_of
 from trading_engine.ports import Checkpoint, Commit, GateStatus, LimitStatus
+from trading_engine.rules import turbulence
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 STRATEGIES = ("trend", "breakout")
@@ -107,7 +110,9 @@ class Story:
         limit = LimitStatus(
             "daily_loss", "account", "1.2", "3", "40", tripped=False, resets_at_ms=0, computed_from=(("pnl", "-1"),)
         )
-        return Checkpoint(self.now_ms, (("BTCUSDT", "61240.1"),), self.now_ms, 0, gates, (limit,), "-0.5")
+        measured = (("BTCUSDT", turbulence.measured(turbulence.calm(), self.now_ms, 12, 10, 11)),)
+        marks = (("BTCUSDT", "61240.1"),)
+        return Checkpoint(self.now_ms, marks, self.now_ms, 0, gates, (limit,), "-0.5", turbulence=measured)
 
     def _price(self) -> Decimal:
         return Decimal(self._random.randrange(1_000, 9_000_000)) / 100
@@ -318,13 +323,18 @@ class Story:
             SymbolFrozen(self._random.choice(SYMBOLS), "odd"),
             RunEnded(self._run_id, "end of data"),
         ]
-        self._add(self._random.choice(notes))
+        note = self._random.choice(notes)
+        self._add(note)
+        if isinstance(note, SymbolFrozen):
+            self._add(MarketShocked(note.symbol, "range", "12 %", "10 %", self.now_ms))
 
     def _control(self) -> None:
         level = self._random.choice(list(Level))
         self._add(ControlChanged(level, "because", "operator", self.now_ms))
         if level is Level.RUN:
             self._add(LimitsRebased(self.now_ms, "operator"))
+        for strategy in STRATEGIES[:1] if level is Level.LOCKED else ():
+            self._add(StrategySwitched(strategy, strategy in self._draft.disabled, "operator", self.now_ms))
 
 
 def without_old_keys(book: Book, kept: Book) -> Book:

@@ -53,7 +53,7 @@ INSTRUMENT = Instrument(
     tiers=(MarginTier(Decimal(10**9), Decimal("0.005"), Decimal(0), Decimal(50)),),
 )
 SETTINGS = EngineSettings("embedded", "paper", "USDT", {BTC: INSTRUMENT}, absence_is_proof=True)
-LENIENT = replace(SETTINGS, limits=LimitSettings(cooldown_ms=0, consecutive_losses=100))
+LENIENT = replace(SETTINGS, limits=LimitSettings(cooldown_ms=0, consecutive_losses=100, shock_range_ppm=0))
 TERMS = Terms(slippage_ppm=0, volume_share_ppm=1_000_000)
 Shape = tuple[int, int, int, int]
 FLAT: Shape = (1_000, 1_000, 1_000, 1_000)

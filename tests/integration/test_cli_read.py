@@ -128,6 +128,7 @@ def test_status_has_every_field_of_its_shape(run: Output, state: StateDir) -> No
         "last_decision": "2025-01-01T01:06:00.000Z",
         "last_reconcile": "2025-01-01T00:00:00.000Z",
         "gates": [{"symbol": BTC, "ok": True, "reasons": []}, {"symbol": ETH, "ok": True, "reasons": []}],
+        "disabled_strategies": [],
         "foreign": [],
         "counts": {"positions": 4, "orders": 8, "fills": 3, "journal": 47},
     } == read(run, "status", state=state)
@@ -385,6 +386,7 @@ def test_limits_have_every_field_of_their_shape(run: Output, state: StateDir) ->
         "losing_streak",
         "cooldown",
         "minimum_balance",
+        "volatility",
         "portfolio_risk",
         "max_positions",
         "leverage",

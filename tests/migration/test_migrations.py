@@ -22,18 +22,18 @@ from trading_engine.store.tables import metadata
 
 NOW_MS = 1_746_360_000_250
 
-NEXT = """
+NEXT = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "next"
+down_revision = "{schema_version.HEAD}"
 branch_labels = None
 depends_on = None
 
 
 def upgrade() -> None:
-    with op.batch_alter_table("positions", table_kwargs={"sqlite_strict": True}) as batch:
+    with op.batch_alter_table("positions", table_kwargs={{"sqlite_strict": True}}) as batch:
         batch.add_column(sa.Column("note", sa.Text(), nullable=False, server_default=""))
     op.execute("CREATE TABLE added (x INTEGER)")
 """
@@ -143,11 +143,11 @@ def test_a_kill_while_a_database_is_changed_leaves_the_old_schema(tmp_path: Path
     """With every row, and the next attempt succeeds."""
     path, _ = told(tmp_path)
     fills = _query(path, "SELECT * FROM fills")
-    (scripts / "versions" / "0003.py").write_text(NEXT)
+    (scripts / "versions" / "next.py").write_text(NEXT)
     _killed(path, migrate.INSIDE_MIGRATION, scripts)
-    assert "0002" == migrate.current(path)
+    assert schema_version.HEAD == migrate.current(path)
     assert fills == _query(path, "SELECT * FROM fills")
-    assert "0003" == migrate.upgrade(path, NOW_MS, scripts=scripts)
+    assert "next" == migrate.upgrade(path, NOW_MS, scripts=scripts)
 
 
 def _killed(path: Path, point: str, scripts: Path | None = None) -> None:
@@ -169,21 +169,22 @@ def test_an_upgrade_keeps_children_rows_and_makes_a_backup(tmp_path: Path, scrip
     """Rebuilding a parent table deletes nothing, because foreign keys are off meanwhile."""
     path, _ = told(tmp_path)
     before = [_query(path, f"SELECT * FROM {table}") for table in ("orders", "fills", "pnl")]
-    (scripts / "versions" / "0003.py").write_text(NEXT)
-    assert "0003" == migrate.upgrade(path, NOW_MS, scripts=scripts)
+    (scripts / "versions" / "next.py").write_text(NEXT)
+    assert "next" == migrate.upgrade(path, NOW_MS, scripts=scripts)
     assert before == [_query(path, f"SELECT * FROM {table}") for table in ("orders", "fills", "pnl")]
     assert [("",)] == _query(path, "SELECT DISTINCT note FROM positions")
     copy = tmp_path / "backups" / "engine-20250504T120000.250Z.db"
-    assert "0002" == migrate.current(copy)
+    assert schema_version.HEAD == migrate.current(copy)
 
 
 def test_positions_and_fills_of_the_first_schema_come_through(tmp_path: Path, scripts: Path) -> None:
     """Every row as it was, with nothing adopted and nothing deleveraged; keys, indexes and guards as in a new file."""
-    (scripts / "versions" / "0002_adopted_positions.py").unlink()
+    for later in sorted((scripts / "versions").glob("*.py"))[1:]:
+        later.unlink()
     path, old = told(tmp_path)[0], tmp_path / "old" / "engine.db"
     old.parent.mkdir()
     assert "0001" == migrate.upgrade(old, NOW_MS, scripts=scripts)
-    tables = ("positions", "orders", "fills", "pnl")
+    tables = ("positions", "orders", "fills", "pnl", "signals")
     columns = {table: ", ".join(str(row[1]) for row in _query(old, f"PRAGMA table_info({table})")) for table in tables}
     copies = [f"INSERT INTO {table} ({columns[table]}) SELECT {columns[table]} FROM new.{table}" for table in tables]
     meddle(old, f"ATTACH '{path}' AS new", *copies)
@@ -191,7 +192,9 @@ def test_positions_and_fills_of_the_first_schema_come_through(tmp_path: Path, sc
     assert all(before.values())
     assert schema_version.HEAD == migrate.upgrade(old, NOW_MS)
     assert before == {table: _query(old, f"SELECT {columns[table]} FROM {table}") for table in tables}
-    assert [("0",)] == _query(old, "SELECT DISTINCT adopted_quantity FROM positions")
+    assert [("0", "0")] == _query(old, "SELECT DISTINCT adopted_quantity, atr FROM positions")
+    assert [("[]",)] == _query(old, "SELECT DISTINCT inputs FROM signals")
+    assert [("{}", "{}")] == _query(old, "SELECT shocks, disabled FROM control")
     assert [(0,)] == _query(old, "SELECT DISTINCT is_adl FROM fills")
     assert [] == _query(old, "PRAGMA foreign_key_check")
     schemas = []
@@ -206,10 +209,10 @@ def test_positions_and_fills_of_the_first_schema_come_through(tmp_path: Path, sc
 def test_a_failed_upgrade_changes_nothing(tmp_path: Path, scripts: Path, revision: str, message: str) -> None:
     """Not even the table that was added before the failure."""
     path, _ = told(tmp_path)
-    (scripts / "versions" / "0003.py").write_text(revision)
+    (scripts / "versions" / "next.py").write_text(revision)
     with pytest.raises(ConfigInvalid, match=message):
         migrate.upgrade(path, NOW_MS, scripts=scripts)
-    assert "0002" == migrate.current(path)
+    assert schema_version.HEAD == migrate.current(path)
     assert [] == _query(path, "SELECT name FROM sqlite_master WHERE name IN ('added', '_alembic_tmp_positions')")
 
 

@@ -55,10 +55,11 @@ ASIDES = [
 LOOSE = without_limits(drawdown_ppm=300_000, cooldown_ms=60_000, rejects_to_freeze=3)
 
 
-def busy_settings(*, is_certain: bool) -> EngineSettings:
-    """Ladders, loose limits, so that much happens."""
+def busy_settings(*, is_certain: bool, grows: bool = False) -> EngineSettings:
+    """Ladders, loose limits, so that much happens; positions that grow with further signals, where so asked."""
     exits = ExitSettings(plans={"trend": PLAN}, max_age_ms=HOUR_MS, close_on_max_age=True, exit_on_opposite=True)
-    return make_settings(exits=exits, limits=LOOSE, absence_is_proof=is_certain)
+    sizing = SizingSettings(ladder=(250_000, 350_000, 400_000) if grows else ())
+    return make_settings(exits=exits, limits=LOOSE, sizing=sizing, absence_is_proof=is_certain)
 
 
 def sent_by(play: Playbook, order: Order) -> PlaceOrder:
@@ -241,12 +242,12 @@ def check_history(world: World) -> None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(st.data(), st.booleans())
-def test_whatever_happens_the_core_keeps_its_promises(draw: st.DataObject, is_certain: bool) -> None:
+@given(st.data(), st.booleans(), st.booleans())
+def test_whatever_happens_the_core_keeps_its_promises(draw: st.DataObject, is_certain: bool, grows: bool) -> None:
     """Deterministic, never touching its input, every open position protected, every stop moving forward only,
     and the journal alone gives the book again.
     """
-    world = World(busy_settings(is_certain=is_certain), balance=10_000)
+    world = World(busy_settings(is_certain=is_certain, grows=grows), balance=10_000)
     for _ in range(draw.draw(st.integers(1, 40))):
         world.line(draw)
     check_history(world)

@@ -13,8 +13,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import trading_engine.rules
-from trading_engine.rules import exits, fills, integers, limits, margin, sizing
-from trading_engine.rules.exits import TrailStep
+from trading_engine.rules import exits, fills, integers, limits, margin, scaling, sizing, turbulence
+from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.rules.margin import Tier
 from trading_engine.rules.sizing import Bound, SizingInput
 
@@ -125,6 +125,7 @@ def sizings(draw: st.DrawFn) -> SizingInput:
         max_steps=draw(st.integers(1, 10**6) | st.integers(1, MONEY)),
         min_steps=draw(st.integers(0, 100)),
         min_notional_e8=draw(st.just(0) | st.integers(0, 100 * E8)),
+        method_steps=draw(st.just(sizing.NO_BOUND) | st.integers(0, 10**6)),
     )
 
 
@@ -159,6 +160,7 @@ def _exact_room(inputs: SizingInput) -> tuple[tuple[Bound, int], ...]:
     money_e8 = inputs.cap_money_e8 or 10**30
     return (
         (Bound.RISK, math.floor(risk_e8 / (inputs.stop_distance_ticks * value))),
+        (Bound.METHOD, 10**30 if inputs.method_steps == sizing.NO_BOUND else inputs.method_steps),
         (Bound.CAP, math.floor(cap_e8 / step_e8)),
         (Bound.CAP_MONEY, money_e8 // step_e8),
     )
@@ -202,6 +204,22 @@ def test_rounding_never_raises_the_risk(inputs: SizingInput) -> None:
     size = sizing.fixed_fraction(inputs)
     loss_e8 = size.steps * inputs.stop_distance_ticks * inputs.value_per_tick_step_e8
     assert loss_e8 * PPM <= inputs.balance_e8 * inputs.risk_ppm
+
+
+@quick
+@given(nets=st.lists(st.integers(-(10**15), 10**15), max_size=40), kelly_share=shares, factor=st.integers(1_000, 3_000))
+def test_the_record_scales_within_its_bounds(nets: list[int], kelly_share: int, factor: int) -> None:
+    """Kelly against exact arithmetic, at most its cap; streaks between half and the most, within 64 bits."""
+    record = scaling.no_record()
+    for at, net in enumerate(nets):
+        record = scaling.recorded(record, Wide(net), at, 3, 1)
+    won, lost = sum(net for net in nets if net > 0), -sum(net for net in nets if net < 0)
+    assert (len(nets), sum(net > 0 for net in nets), won, lost) == record[:4]
+    kelly = Fraction(record.wins * (won - lost), len(nets) * won) if won > lost else Fraction(0)
+    assert 0 <= kelly * PPM - scaling.kelly_ppm(record) < 2
+    rule = scaling.Scaling(scaling.Method.KELLY, 5_000, 0, 0, kelly_share, 20_000, factor, 2_000, 500)
+    assert scaling.at_risk_ppm(rule, record) <= 20_000
+    assert 500 <= scaling.scale_milli(rule, record) <= max(2_000, factor)
 
 
 @quick
@@ -283,6 +301,50 @@ def test_a_trailed_stop_gives_back_no_more_than_asked(sign: int, entry: int, ris
     exact = Fraction(entry, 1_000) + sign * Fraction(risk * step.to_milli, PPM)
     stop = exits.trailed_stop(sign, entry, risk, best, current, (step,))
     assert 0 <= sign * (stop - exact) < 1 or stop == best
+
+
+follows = st.builds(
+    Follow,
+    st.sampled_from([0, 1, 10_000]) | st.integers(0, 500_000),
+    st.sampled_from([0, 1_000]) | st.integers(0, 10_000),
+    st.sampled_from([0, 500]) | st.integers(0, 5_000),
+    st.sampled_from([0, 0, 1_000]),
+)
+
+
+@quick
+@given(
+    sign=signs,
+    entry=st.integers(500_000, 1_500_000),
+    distance=st.integers(0, 100),
+    atr=st.integers(0, 50_000),
+    prices=st.lists(st.integers(1, 2_000), min_size=1, max_size=12),
+    steps=trail_steps,
+    follow=follows,
+    aged=follows,
+)
+def test_a_following_stop_never_moves_away_and_never_reaches_the_close(
+    sign: int,
+    entry: int,
+    distance: int,
+    atr: int,
+    prices: list[int],
+    steps: tuple[TrailStep, ...],
+    follow: Follow,
+    aged: Follow,
+) -> None:
+    """Along any path of closes; and closes short of the bound move nothing."""
+    stop = exits.stop_level(sign, entry // 1_000, distance)
+    risk = exits.initial_risk_mticks(entry, stop)
+    for price in prices:
+        followed = exits.followed_stop(sign, entry, risk, atr, price, stop, follow)
+        bound = exits.follow_bound(sign, entry, risk, atr, stop, follow)
+        assert followed == stop or (bound > 0 and sign * price >= sign * bound)
+        assert followed == stop or sign * followed < sign * price
+        moved = exits.moved_stop(sign, entry, risk, atr, price, stop, steps, follow, aged)
+        assert sign * moved >= sign * followed
+        assert moved == stop or sign * moved <= sign * price
+        stop = moved
 
 
 @quick
@@ -471,6 +533,9 @@ def test_prices_stay_within_64_bits(
     exits.r_level(sign, entry, risk, Wide(r_milli))
     trail = (TrailStep(Wide(1_000), Wide(r_milli)),)
     exits.trailed_stop(sign, entry, risk, Wide(price), Wide(price), trail)
+    follow = Follow(Wide(500_000), Wide(10**6), Wide(10**6), Wide(1_000))
+    exits.followed_stop(sign, entry, risk, Wide(10**13), Wide(price), Wide(price), follow)
+    exits.follow_bound(sign, entry, risk, Wide(10**13), Wide(price), follow)
     exits.distance_from_percent(Wide(price), Wide(PPM))
     exits.split_partials(steps, (Wide(300_000), Wide(400_000)), Wide(1))
     fills.slipped(sign, Wide(price), Wide(PPM))
@@ -524,3 +589,22 @@ def test_the_rules_stay_in_the_subset_that_compiles(path: FilePath) -> None:
             assert node.args.kwarg is None, f"{where}: {node.name} takes **kwargs"
         if isinstance(node, ast.Constant) and id(node) not in documentation:
             assert not isinstance(node.value, str), f"{where} uses text {node.value!r}"
+
+
+@quick
+@given(candles=st.lists(st.tuples(st.integers(0, 5), ticks, ticks, ticks), min_size=1, max_size=80))
+def test_the_usual_range_is_the_median_of_the_hours(candles: list[tuple[int, int, int, int]]) -> None:
+    """Against a plain count of what happened in each of the last 24 hours; within 64 bits."""
+    seen, closed_ms, hours = turbulence.calm(), 3_600_000, list[tuple[int, list[int]]]()
+    for pause, *prices in candles:
+        closed_ms += pause * 1_800_000 + 60_000
+        seen = turbulence.measured(seen, closed_ms, Wide(max(prices)), Wide(min(prices)), Wide(prices[0]))
+        assert 0 <= seen.atr_mticks <= MAX_TICKS * 1_000
+        hour = (closed_ms - 1) // 3_600_000
+        if not hours or hours[-1][0] != hour:
+            hours.append((hour, []))
+        hours[-1][1].append(seen.atr_mticks)
+    means = [sum(values) // len(values) for _, values in hours[:-1]][-24:]
+    usual = sorted(means)[11] if len(means) == 24 and means[0] else 0
+    assert means == list(seen.means_mticks[24 - len(means) :])
+    assert usual == seen.usual_mticks or 0 in means

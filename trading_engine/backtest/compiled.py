@@ -15,11 +15,25 @@ from pathlib import Path
 
 import numpy as np
 
-from trading_engine.backtest import ledger, loop, matching, tables
+from trading_engine.backtest import ledger, loop, matching, quiet, shocks, tables
 from trading_engine.backtest.tables import Account, Candles, Desk, Funding, Output, Plan, Settings, Signals, records
-from trading_engine.rules import exits, fills, integers, limits, margin, sizing
+from trading_engine.rules import exits, fills, integers, limits, margin, scaling, sizing, turbulence
 
-_MODULES = (integers, fills, margin, sizing, exits, limits, ledger, matching, loop)
+_MODULES = (
+    integers,
+    fills,
+    margin,
+    limits,
+    scaling,
+    sizing,
+    exits,
+    turbulence,
+    ledger,
+    matching,
+    shocks,
+    quiet,
+    loop,
+)
 
 
 _INTERPRETED = frozenset({"split_partials", "tier_for", "maintenance_margin_e8"})  # beyond numba, and not called
@@ -61,7 +75,7 @@ def ready_loop() -> Callable[..., Output]:
     made = compiled_loop()
     bounds, one, none = np.array([0, 1], np.int64), np.ones(1, np.int64), np.empty(0, np.int64)
     candles = Candles(bounds, one, one, one, one, one, one, 60_000)
-    silence = Signals(none, none, none, none, none, np.empty(0), none, none)
+    silence = Signals(none, none, none, none, none, np.empty(0), none, none, none)
     funding = Funding(np.zeros(2, np.int64), none, none)
     made(candles, funding, silence, records(Desk, 1), records(Plan, 1), records(Account, 1), records(Settings, 1))
     return made

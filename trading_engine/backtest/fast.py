@@ -36,6 +36,7 @@ _WHY = {
     Handover.THIN_VOLUME: "an order wants more than its share of the candle's volume",
     Handover.TARGET_REFUSED: "the price was beyond a target when its order was placed",
     Handover.LEFT_OVER: "a target filled while a partial exit rested",
+    Handover.LADDER: "a further signal may make a position larger",
 }
 
 

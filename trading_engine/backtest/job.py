@@ -165,14 +165,14 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     strategies = strategy_setup.strategies_of(config, symbols)
     settings = bootstrap.engine_settings(config, instruments)
     filters = strategy_setup.filters_of(config, strategies)
-    bootstrap.check_intervals(strategies, instruments, interval_ms, filters)
+    bootstrap.check_intervals(strategies, instruments, interval_ms, filters, settings.atr_periods)
     traded = {symbol: _part(past, job) for symbol, past in pasts.items()}
     rates = _rates(pasts, traded)
     market = make_market(traded, rates, interval_ms)
     loaded = time.perf_counter()
     is_whole = all(traded[symbol].rows == past.block.rows for symbol, past in pasts.items())
     known = market if is_whole else make_market({name: past.block for name, past in pasts.items()}, (), interval_ms)
-    spoken = speak(known, strategies, instruments, filters).within(market)
+    spoken = speak(known, strategies, instruments, settings.atr_periods, settings.levels, filters).within(market)
     told = time.perf_counter()
     gaps = {symbol: _within(past.gaps, traded[symbol]) for symbol, past in pasts.items()}
     terms = bootstrap.terms_of(config)

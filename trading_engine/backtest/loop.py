@@ -20,17 +20,30 @@ from trading_engine.backtest.ledger import (
     exchange_margin_free_e8,
     margin_free_e8,
     may_add,
+    record_of,
     unrealized_e8,
 )
-from trading_engine.backtest.matching import begin_close, forget, place_stop, set_trail_level, stop_trading, walk
+from trading_engine.backtest.matching import (
+    aged_of,
+    begin_close,
+    follow_of,
+    forget,
+    hand_over,
+    place_stop,
+    set_trail_level,
+    stop_trading,
+    walk,
+)
+from trading_engine.backtest.quiet import let_go, quiet_until, skip_to
+from trading_engine.backtest.shocks import is_shaken, is_shock, until_shock, wild_rows
 from trading_engine.backtest.tables import (
     LEG_PRICE,
     LEG_STEPS,
     LEG_TAKES,
     LEGS,
-    NEVER,
     TRADE_COLUMNS,
     Account,
+    Bools,
     Candles,
     Desk,
     Funding,
@@ -46,7 +59,8 @@ from trading_engine.backtest.tables import (
 from trading_engine.domain.time import HOUR_MS
 from trading_engine.rules import exits, fills, margin, sizing
 from trading_engine.rules.exits import TrailStep
-from trading_engine.rules.integers import MILLI
+from trading_engine.rules.integers import MILLI, PPM
+from trading_engine.rules.scaling import Scaling, no_record
 from trading_engine.rules.sizing import SizingInput
 
 POINTS = 4
@@ -72,13 +86,14 @@ def run(
     account.next_number = 1
     account.day = _LONG_AGO
     trades = np.zeros((len(signals.closed_ms) + 1, TRADE_COLUMNS), np.int64)
+    wild = wild_rows(candles, settings)
     samples = np.zeros((_most_samples(candles.ts, desks, interval_ms), 3), np.int64)
     signal = 0
     previous_ms = 0
     while account.handover == Handover.DONE:
         if signal == len(signals.closed_ms) and _is_idle(desks):
             break
-        previous_ms = _let_pass(candles, funding, desks, settings, _next_signal_ms(signals, signal), previous_ms)
+        previous_ms = _let_pass(candles, wild, funding, desks, settings, _next_signal_ms(signals, signal), previous_ms)
         open_ms = _next_open_ms(candles.ts, desks)
         if open_ms < 0:
             break
@@ -89,12 +104,17 @@ def run(
         previous_ms = closed_ms
         for s in range(len(desks)):
             if desks[s].stage == Stage.OPEN and candles.ts[desks[s].at - 1] == open_ms:
-                _manage_exit(desks[s], plans, settings, closed_ms)
+                if settings.flatten_on_shock and is_shock(
+                    candles.high, candles.low, wild, desks[s].at - 1, settings.shock_range_ppm
+                ):
+                    begin_close(desks[s], Reason.RISK)
+                else:
+                    _manage_exit(desks[s], plans, settings, closed_ms)
         first = signal
         while signal < len(signals.closed_ms) and signals.closed_ms[signal] == closed_ms:
             signal += 1
         if signal > first:
-            _decide(signals, desks, account, settings, first, signal, closed_ms)
+            _decide(candles, wild, signals, desks, account, settings, first, signal, closed_ms)
     return Output(trades[: account.trades], samples[: account.samples])
 
 
@@ -103,18 +123,26 @@ def _next_signal_ms(signals: Signals, signal: int) -> int:
 
 
 def _let_pass(
-    candles: Candles, funding: Funding, desks: Records, settings: Settings, signal_ms: int, previous_ms: int
+    candles: Candles,
+    wild: Bools,
+    funding: Funding,
+    desks: Records,
+    settings: Settings,
+    signal_ms: int,
+    previous_ms: int,
 ) -> int:
     """Pass over candles in which nothing can happen, at most up to the next signal; the close of the last one."""
     interval_ms = candles.interval_ms
     until_ms = signal_ms - interval_ms
     if _is_idle(desks):
-        return _skip_to(candles.ts, candles.close, funding.ts, desks, until_ms, interval_ms)
+        return skip_to(candles.ts, candles.close, funding.ts, desks, until_ms, interval_ms)
     if previous_ms > 0:  # a sample is due at every full hour
         until_ms = min(until_ms, (previous_ms // HOUR_MS + 1) * HOUR_MS - interval_ms)
-        until_ms = _quiet_until(candles.ts, candles.high, candles.low, funding.ts, desks, settings, until_ms)
+        until_ms = quiet_until(candles.ts, candles.high, candles.low, funding.ts, desks, settings, until_ms)
+        if settings.flatten_on_shock:
+            until_ms = until_shock(candles, wild, desks, settings, until_ms)
         if until_ms > previous_ms:
-            return _pass(candles.ts, candles.close, desks, until_ms, previous_ms, interval_ms)
+            return let_go(candles.ts, candles.close, desks, until_ms, previous_ms, interval_ms)
     return previous_ms
 
 
@@ -177,80 +205,6 @@ def _next_open_ms(ts: Ints, desks: Records) -> int:
         if desk.at < desk.end and (found < 0 or ts[desk.at] < found):
             found = ts[desk.at]
     return found
-
-
-def _skip_to(ts: Ints, close: Ints, funded_ts: Ints, desks: Records, open_ms: int, interval_ms: int) -> int:
-    """Let time pass without a position until the candles that open at `open_ms`; the close of the last one before."""
-    closed_ms = 0
-    for s in range(len(desks)):
-        desk = desks[s]
-        begin = desk.at
-        desk.at = begin + np.searchsorted(ts[begin : desk.end], open_ms)
-        if desk.at > begin:
-            desk.last = close[desk.at - 1]
-        if desk.last > 0:
-            closed_ms = max(closed_ms, ts[desk.at - 1] + interval_ms)
-        begin = desk.funded
-        desk.funded = begin + np.searchsorted(funded_ts[begin : desk.funded_end], open_ms)
-    return closed_ms
-
-
-def _quiet_until(
-    ts: Ints, high: Ints, low: Ints, funded_ts: Ints, desks: Records, settings: Settings, until_ms: int
-) -> int:
-    """Up to which opening, at the latest `until_ms`, no candle of what is held can reach anything; 0 for not at all.
-
-    Nothing is decided here: what may matter is only brought to the loop's attention.
-    """
-    for s in range(len(desks)):
-        desk = desks[s]
-        if desk.stage != Stage.FLAT and desk.stage != Stage.OPEN:  # noqa: PLR1714 - as numba compiles it
-            return 0
-    for s in range(len(desks)):
-        desk = desks[s]
-        if desk.stage == Stage.FLAT:
-            continue
-        if desk.funded < desk.funded_end:
-            until_ms = min(until_ms, funded_ts[desk.funded])
-        if settings.close_on_max_age and settings.max_age_ms > 0:
-            until_ms = min(until_ms, desk.opened_ms + settings.max_age_ms - HOUR_MS)
-        bottom, top = _bounds(desk)
-        row = desk.at
-        while row < desk.end and ts[row] < until_ms and low[row] > bottom and high[row] < top:
-            row += 1
-        if row < desk.end:
-            until_ms = min(until_ms, ts[row])
-    return until_ms
-
-
-def _bounds(desk: Desk) -> tuple[int, int]:
-    """Prices between which no order of a position, and no move of its stop, can be met."""
-    sign = desk.sign
-    worst = desk.resting_stop
-    if desk.liquidation > 0:
-        worst = max(worst, desk.liquidation) if sign > 0 else min(worst, desk.liquidation)
-    best = NEVER if sign > 0 else 0
-    if desk.trail_level > 0:
-        best = desk.trail_level
-    legs = desk.legs
-    for leg in range(LEGS):
-        if legs[leg, LEG_STEPS] > 0:
-            price = legs[leg, LEG_PRICE]
-            best = min(best, price) if sign > 0 else max(best, price)
-    return (worst, best) if sign > 0 else (best, worst)
-
-
-def _pass(ts: Ints, close: Ints, desks: Records, open_ms: int, previous_ms: int, interval_ms: int) -> int:
-    """Let the candles before `open_ms` pass in which nothing happens; the close of the last one."""
-    for s in range(len(desks)):
-        desk = desks[s]
-        begin = desk.at
-        while desk.at < desk.end and ts[desk.at] < open_ms:
-            desk.at += 1
-        if desk.at > begin:
-            desk.last = close[desk.at - 1]
-            previous_ms = max(previous_ms, ts[desk.at - 1] + interval_ms)
-    return previous_ms
 
 
 def _begin_candles(candles: Candles, desks: Records, settings: Settings, open_ms: int) -> bool:
@@ -355,14 +309,20 @@ def _fund(ts: Ints, rate_e8: Ints, desks: Records, account: Account, settings: S
 
 def _manage_exit(desk: Desk, plans: Records, settings: Settings, closed_ms: int) -> None:
     """Age and trailing, judged on the close."""
-    if settings.close_on_max_age and exits.time_exit_due(desk.opened_ms, closed_ms, settings.max_age_ms):
-        begin_close(desk, Reason.TIME)
+    is_new = False
+    if exits.time_exit_due(desk.opened_ms, closed_ms, settings.max_age_ms):
+        is_new = not desk.is_aged
+        desk.is_aged = 1
+        if settings.close_on_max_age:
+            begin_close(desk, Reason.TIME)
+            return
+    if not is_new and (desk.trail_level == 0 or desk.sign * desk.last < desk.sign * desk.trail_level):
         return
     plan = plans[desk.strategy]
     at = plan.trail_at_milli
     to = plan.trail_to_milli
-    if at[0] == NEVER:
-        return
+    follow = follow_of(plan)
+    aged = aged_of(desk, settings)
     steps = (
         TrailStep(at[0], to[0]),
         TrailStep(at[1], to[1]),
@@ -375,15 +335,26 @@ def _manage_exit(desk: Desk, plans: Records, settings: Settings, closed_ms: int)
     )
     entry_mticks = desk.entry * MILLI
     risk_mticks = exits.initial_risk_mticks(entry_mticks, desk.initial_stop)
-    set_trail_level(desk, plans, exits.r_reached_milli(desk.sign, entry_mticks, risk_mticks, desk.last))
-    moved = exits.trailed_stop(desk.sign, entry_mticks, risk_mticks, desk.last, desk.stop, steps)
-    if moved != desk.stop:
-        desk.stop = moved
+    moved = exits.moved_stop(
+        desk.sign, entry_mticks, risk_mticks, desk.atr_mticks, desk.last, desk.stop, steps, follow, aged
+    )
+    is_moved = moved != desk.stop
+    desk.stop = moved
+    set_trail_level(desk, plans, settings, exits.r_reached_milli(desk.sign, entry_mticks, risk_mticks, desk.last))
+    if is_moved:
         place_stop(desk, moved)
 
 
 def _decide(
-    signals: Signals, desks: Records, account: Account, settings: Settings, first: int, last: int, now_ms: int
+    candles: Candles,
+    wild: Bools,
+    signals: Signals,
+    desks: Records,
+    account: Account,
+    settings: Settings,
+    first: int,
+    last: int,
+    now_ms: int,
 ) -> None:
     """Give the signals of one instant their fate: exits first, then entries by confidence and symbol."""
     is_left = np.zeros(last - first, np.bool_)
@@ -404,9 +375,11 @@ def _decide(
             break
         is_left[best - first] = False
         s = signals.symbol[best]
-        if _may_enter(desks[s], s, account, settings, now_ms):
-            sign, stop, target = signals.side[best], signals.stop_ticks[best], signals.target_ticks[best]
-            _consider(desks, s, account, settings, signals.strategy[best], sign, stop, target, now_ms)
+        strategy, side, begin = signals.strategy[best], signals.side[best], candles.start[s]
+        if _may_enter(desks[s], s, strategy, side, account, settings, now_ms) and not is_shaken(
+            candles.ts, candles.high, candles.low, wild, begin, desks[s].at, candles.interval_ms, settings, now_ms
+        ):
+            _consider(signals, best, desks, account, settings, now_ms)
     _submit(desks, account, settings)
 
 
@@ -445,48 +418,56 @@ def _choose(signals: Signals, first: int, is_left: "np.ndarray[tuple[int], np.dt
         begin = end
 
 
-def _may_enter(desk: Desk, s: int, account: Account, settings: Settings, now_ms: int) -> bool:
-    """The gates of an entry."""
+def _may_enter(desk: Desk, s: int, strategy: int, side: int, account: Account, settings: Settings, now_ms: int) -> bool:
+    """The gates of an entry; a signal that might make its strategy's position larger is the full engine's."""
+    is_same = desk.stage == Stage.OPEN and desk.strategy == strategy and desk.sign == side
+    if is_same and settings.ladder_ppm < PPM:
+        hand_over(account, Handover.LADDER, now_ms)
     if desk.stage != Stage.FLAT or desk.is_frozen or account.is_stopped:
         return False
     return not entries_are_stopped(account, settings, s, now_ms)
 
 
-def _consider(
-    desks: Records,
-    s: int,
-    account: Account,
-    settings: Settings,
-    strategy: int,
-    sign: int,
-    stop_ticks: int,
-    target_ticks: int,
-    now_ms: int,
-) -> None:
+def _consider(signals: Signals, row: int, desks: Records, account: Account, settings: Settings, now_ms: int) -> None:
     """Size an entry and make it, where every limit allows it."""
-    desk = desks[s]
-    size = sizing.fixed_fraction(
-        SizingInput(
-            max(account.balance_e8, 0),
-            settings.risk_ppm,
-            settings.cap_ppm,
-            settings.cap_money_e8,
-            max(margin_free_e8(desks, account, settings), 0),
-            settings.leverage_milli,
-            settings.sizing_fee_e8,
-            desk.last,
-            stop_ticks,
-            desk.value_e8,
-            desk.max_steps,
-            desk.min_steps,
-            desk.min_notional_e8,
-        )
+    desk = desks[signals.symbol[row]]
+    sign, stop_ticks, target_ticks = signals.side[row], signals.stop_ticks[row], signals.target_ticks[row]
+    inputs = SizingInput(
+        max(account.balance_e8, 0),
+        settings.risk_ppm,
+        settings.cap_ppm,
+        settings.cap_money_e8,
+        max(margin_free_e8(desks, account, settings), 0),
+        settings.leverage_milli,
+        settings.sizing_fee_e8,
+        desk.last,
+        stop_ticks,
+        desk.value_e8,
+        desk.max_steps,
+        desk.min_steps,
+        desk.min_notional_e8,
+        sizing.NO_BOUND,
     )
+    rule = Scaling(
+        settings.method,
+        settings.risk_ppm,
+        settings.money_e8,
+        settings.volatility_ppm,
+        settings.kelly_share_ppm,
+        settings.kelly_cap_ppm,
+        settings.win_step_milli,
+        settings.win_most_milli,
+        settings.recovery_milli,
+    )
+    record = record_of(account, settings) if settings.asks_record else no_record()
+    inputs = sizing.by_method(inputs, rule, record, signals.atr_mticks[row])
+    size = sizing.share_of(sizing.fixed_fraction(inputs), settings.ladder_ppm, inputs)
     stop = exits.stop_level(sign, desk.last, stop_ticks)
     if size.steps == 0 or not may_add(desks, account, settings, desk, size.steps, stop):
         return
     desk.stage = Stage.PENDING
-    desk.strategy = strategy
+    desk.strategy = signals.strategy[row]
+    desk.atr_mticks = signals.atr_mticks[row]
     desk.sign = sign
     desk.number = account.next_number
     account.next_number += 1

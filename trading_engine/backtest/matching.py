@@ -7,7 +7,7 @@ the order of `venues.embedded.matching`, with the answers that `core` gives. Wha
 
 from typing import NamedTuple
 
-from trading_engine.backtest.ledger import book, note_closed
+from trading_engine.backtest.ledger import book, liquidation_of, note_closed
 from trading_engine.backtest.tables import (
     LEG_PRICE,
     LEG_STEPS,
@@ -16,13 +16,11 @@ from trading_engine.backtest.tables import (
     MOST_STEPS,
     NEVER,
     TARGET_LEG,
-    TIER_CAP_E8,
-    TIER_DEDUCTION_E8,
-    TIER_RATE_PPM,
     Account,
     Desk,
     Handover,
     Ints,
+    Plan,
     Reason,
     Records,
     Settings,
@@ -30,8 +28,8 @@ from trading_engine.backtest.tables import (
     T,
 )
 from trading_engine.rules import exits, fills, margin, sizing
-from trading_engine.rules.integers import MILLI, ratio_floor, scale_floor, share_half_even
-from trading_engine.rules.margin import Tier
+from trading_engine.rules.exits import Follow
+from trading_engine.rules.integers import MILLI, scale_floor, share_half_even
 
 _NOTHING, _LIQUIDATION, _ENTRY, _STOP, _EXIT, _LEG = 0, 1, 2, 3, 4, 5
 
@@ -149,23 +147,42 @@ def _enter(desk: Desk, plans: Records, account: Account, settings: Settings, at:
         begin_close(desk, Reason.STOP)
     if desk.stage == Stage.OPEN:
         _place_targets(desk, plans, account, settings)
-        set_trail_level(desk, plans, 0)
+        set_trail_level(desk, plans, settings, 0)
     place_stop(desk, desk.stop)
     return has_tripped
 
 
-def set_trail_level(desk: Desk, plans: Records, reached_milli: int) -> None:
+def set_trail_level(desk: Desk, plans: Records, settings: Settings, reached_milli: int) -> None:
     """Where the next move of the stop may come, after `reached_milli` thousandths of R were reached."""
-    at_milli = plans[desk.strategy].trail_at_milli
+    plan = plans[desk.strategy]
+    at_milli = plan.trail_at_milli
+    sign = desk.sign
+    entry_mticks = desk.entry * MILLI
+    risk_mticks = exits.initial_risk_mticks(entry_mticks, desk.initial_stop)
     following = NEVER
     for step in range(MOST_STEPS):
         if at_milli[step] > reached_milli:
             following = min(following, at_milli[step])
-    desk.trail_level = 0
+    level = 0
     if following < NEVER:
-        entry_mticks = desk.entry * MILLI
-        risk_mticks = exits.initial_risk_mticks(entry_mticks, desk.initial_stop)
-        desk.trail_level = exits.r_level(desk.sign, entry_mticks, risk_mticks, following)
+        level = exits.r_level(sign, entry_mticks, risk_mticks, following)
+    for follow in (follow_of(plan), aged_of(desk, settings)):
+        if follow.percent_ppm + follow.atr_milli + follow.risk_milli == 0:
+            continue
+        bound = exits.follow_bound(sign, entry_mticks, risk_mticks, desk.atr_mticks, desk.stop, follow)
+        if bound > 0 and (level == 0 or sign * bound < sign * level):
+            level = bound
+    desk.trail_level = level
+
+
+def follow_of(plan: Plan) -> Follow:
+    """The following stop of a plan."""
+    return Follow(plan.follow_percent_ppm, plan.follow_atr_milli, plan.follow_risk_milli, plan.follow_from_milli)
+
+
+def aged_of(desk: Desk, settings: Settings) -> Follow:
+    """The following stop that a position's age asks for, without a distance before it is old."""
+    return Follow(0, 0, settings.tighten_milli if desk.is_aged else 0, 0)
 
 
 def _takes_volume(desk: Desk, account: Account, steps: int, now_ms: int) -> bool:
@@ -288,16 +305,7 @@ def _reduce(
 
 def _set_liquidation(desk: Desk) -> None:
     """The price at which the exchange takes the position over, from its cost, its margin and its tier."""
-    tiers = desk.tiers
-    at = margin.tier_index(desk.cost_e8, tiers[:, TIER_CAP_E8])
-    desk.liquidation = margin.liquidation_ticks(
-        desk.sign,
-        ratio_floor(desk.cost_e8, desk.steps * desk.value_e8, 3),
-        desk.steps,
-        desk.value_e8,
-        desk.margin_e8,
-        Tier(tiers[at, TIER_CAP_E8], tiers[at, TIER_RATE_PPM], tiers[at, TIER_DEDUCTION_E8]),
-    )
+    desk.liquidation = liquidation_of(desk, desk.sign, desk.cost_e8, desk.steps, desk.margin_e8)
 
 
 def _end_where_flat(desk: Desk, s: int, account: Account, trades: Ints, reason: int) -> None:
@@ -337,6 +345,7 @@ def forget(desk: Desk) -> None:
     desk.target = 0
     desk.resting_stop = 0
     desk.exits = 0
+    desk.is_aged = 0
     desk.is_at_exchange = 0
     desk.steps = 0
     desk.cost_e8 = 0

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from trading_engine.backtest.tables import (
+    MOST_GROUPS,
     MOST_STEPS,
     MOST_TIERS,
     NEVER,
@@ -22,11 +23,13 @@ from trading_engine.core.settings import CooldownScope, EngineSettings
 from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.orders import OrderType
+from trading_engine.rules.exits import Follow
+from trading_engine.rules.integers import PPM
 from trading_engine.venues.embedded.account import Contract, Terms
 
 
 def loop_rules(settings: EngineSettings, terms: Terms, deposit: Decimal) -> Records:
-    """Every number a decision or a fill depends on, as one record."""
+    """Every number a decision or a fill depends on, as one record. ConfigInvalid for more groups than there is room."""
     limits, exits, sizing = settings.limits, settings.exits, settings.sizing
     values = {
         "deposit_e8": money.to_e8(deposit),
@@ -39,9 +42,21 @@ def loop_rules(settings: EngineSettings, terms: Terms, deposit: Decimal) -> Reco
         "cap_ppm": sizing.cap_ppm,
         "cap_money_e8": sizing.cap_money_e8,
         "sizing_fee_e8": sizing.taker_fee_e8,
+        "method": sizing.method,
+        "money_e8": sizing.money_e8,
+        "volatility_ppm": sizing.volatility_ppm,
+        "kelly_share_ppm": sizing.kelly_share_ppm,
+        "kelly_cap_ppm": sizing.kelly_cap_ppm,
+        "kelly_trades": sizing.kelly_trades,
+        "win_step_milli": sizing.win_step_milli,
+        "win_most_milli": sizing.win_most_milli,
+        "recovery_milli": sizing.recovery_milli,
+        "asks_record": sizing.asks_record,
+        "ladder_ppm": sizing.ladder[0] if sizing.ladder else PPM,
         "target_is_limit": exits.target_order is OrderType.LIMIT,
         "max_age_ms": exits.max_age_ms,
         "close_on_max_age": exits.close_on_max_age,
+        "tighten_milli": exits.tighten_milli,
         "exit_on_opposite": exits.exit_on_opposite,
         "entry_ttl_ms": settings.execution.entry_ttl_ms,
         "rejects_to_freeze": limits.rejects_to_freeze,
@@ -59,7 +74,16 @@ def loop_rules(settings: EngineSettings, terms: Terms, deposit: Decimal) -> Reco
         "position_ppm": limits.position_ppm,
         "min_balance_ppm": limits.min_balance_ppm,
         "max_leverage_milli": limits.max_leverage_milli,
+        "group_share_ppm": [*(group.share_ppm for group in limits.groups), *[0] * MOST_GROUPS][:MOST_GROUPS],
+        "refuses_liquidation": limits.refuses_liquidation,
+        "drawdown_days": limits.drawdown_days,
+        "shock_range_ppm": limits.shock_range_ppm,
+        "shock_atr_milli": limits.shock_atr_milli,
+        "shock_pause_ms": limits.shock_pause_ms,
+        "flatten_on_shock": limits.flatten_on_shock,
     }
+    if len(limits.groups) > MOST_GROUPS:
+        raise ConfigInvalid(f"risk.groups: at most {MOST_GROUPS} for a backtest; there are {len(limits.groups)}")
     made = records(Settings, 1)
     for name in made.dtype.names or ():
         made[name] = values[name]
@@ -76,6 +100,8 @@ def loop_desks(settings: EngineSettings, symbols: Sequence[str], candles: Candle
         desk.value_e8, desk.min_notional_e8 = contract.value_e8, contract.min_notional_e8
         desk.min_steps, desk.max_steps = contract.min_steps, contract.max_steps
         desk.tiers[:] = [*contract.tiers, *[contract.tiers[-1]] * (MOST_TIERS - len(contract.tiers))]
+        for at, group in enumerate(settings.limits.groups[:MOST_GROUPS]):
+            desk.groups[at] = symbol in group.symbols
         desk.at, desk.end = candles.start[s], candles.start[s + 1]
         desk.funded, desk.funded_end = funding.start[s], funding.start[s + 1]
     return desks
@@ -95,4 +121,6 @@ def loop_plans(settings: EngineSettings, strategies: Sequence[str]) -> Records:
         for at, step in enumerate(plan.trailing):
             plans["trail_at_milli"][row, at] = step.at_milli
             plans["trail_to_milli"][row, at] = step.to_milli
+        for field, value in zip(Follow._fields, plan.follow, strict=True):
+            plans[f"follow_{field}"][row] = value
     return plans

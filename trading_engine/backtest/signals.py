@@ -15,10 +15,11 @@ from trading_engine.backtest import tables
 from trading_engine.backtest.market import Market
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Side, Signal
-from trading_engine.strategy.api import FloatArray, Series, Signals, Strategy
-from trading_engine.strategy.evaluate import whole_history
+from trading_engine.strategy.api import FloatArray, Series, SideArray, Signals, Strategy
+from trading_engine.strategy.evaluate import in_mticks, whole_history
 from trading_engine.strategy.filters import Entry, Filter, Need, refusals
-from trading_engine.strategy.indicators import TOLERANCE
+from trading_engine.strategy.indicators import TOLERANCE, atr
+from trading_engine.strategy.levels import NO_LEVELS, Levels, placed
 from trading_engine.strategy.timeframes import resample
 
 _SIDES: Mapping[int, Side | None] = {1: Side.LONG, -1: Side.SHORT, 0: None}
@@ -83,6 +84,7 @@ class Spoken:
             tag=source.tag,
             exit_side=_SIDES[int(table.exit_side[row])],
             explanation=tuple((name, f"{values[at]:.10g}") for name, values in source.explain.items()),
+            atr_mticks=int(table.atr_mticks[row]),
         )
 
 
@@ -97,15 +99,29 @@ def speak(
     market: Market,
     strategies: Mapping[str, Sequence[Strategy]],
     instruments: Mapping[str, Instrument],
+    atr_periods: Mapping[str, int] = MappingProxyType({}),
+    levels: Mapping[str, Levels] = MappingProxyType({}),
     filters: Mapping[str, Sequence[Filter]] = MappingProxyType({}),
 ) -> Spoken:
     """Ask every strategy of every symbol once, and the filters of its entries.
+
+    atr_periods   strategy → period of the average true range that its entries come with
+    levels        strategy → where its stop and target are put
+    filters       strategy → what its entries must pass
 
     ValueError for a distance that is not a number of ticks.
     """
     names = tuple(sorted({strategy.name for chosen in strategies.values() for strategy in chosen}))
     said = [
-        _ask(strategy, market.series(symbol), symbol, names.index(strategy.name), float(instruments[name].tick))
+        _ask(
+            strategy,
+            market.series(symbol),
+            symbol,
+            names.index(strategy.name),
+            float(instruments[name].tick),
+            atr_periods.get(strategy.name, 0),
+            levels.get(strategy.name, NO_LEVELS),
+        )
         for symbol, name in enumerate(market.symbols)
         for strategy in strategies[name]
     ]
@@ -123,11 +139,17 @@ class _Said:
     primary_ms: int
 
 
-def _ask(strategy: Strategy, series: Series, symbol: int, number: int, tick: float) -> _Said:
-    said = whole_history(strategy, series)
+def _ask(
+    strategy: Strategy, series: Series, symbol: int, number: int, tick: float, atr_period: int, levels: Levels
+) -> _Said:
+    candles = resample(series, strategy.primary_interval_ms)
+    ranges = atr(candles, atr_period) if atr_period else None
+    said = placed(whole_history(strategy, series), candles.close, ranges, levels)
+    if np.any((said.side != 0) & ((said.stop_distance <= 0) | (said.target_distance < 0))):
+        raise ValueError(f"{strategy.name}: a stop or target on the wrong side of the close")
     rows = np.flatnonzero((said.side != 0) | (said.exit_side != 0))
     table = tables.Signals(
-        closed_ms=resample(series, strategy.primary_interval_ms).close_times[rows],
+        closed_ms=candles.close_times[rows],
         symbol=np.full(len(rows), symbol, np.int64),
         strategy=np.full(len(rows), number, np.int64),
         side=said.side[rows].astype(np.int64),
@@ -135,8 +157,16 @@ def _ask(strategy: Strategy, series: Series, symbol: int, number: int, tick: flo
         confidence=said.confidence[rows],
         stop_ticks=_in_ticks(said.stop_distance[rows], tick),
         target_ticks=_in_ticks(said.target_distance[rows], tick),
+        atr_mticks=_atr_mticks(ranges, said.side, tick)[rows],
     )
     return _Said(table, said, rows, strategy.primary_interval_ms)
+
+
+def _atr_mticks(ranges: FloatArray | None, side: SideArray, tick: float) -> tables.Ints:
+    """The average true range of each candle that enters, thousandths of a tick; 0 where nobody asks."""
+    if ranges is None:
+        return np.zeros(len(side), np.int64)
+    return np.where(side != 0, in_mticks(ranges, tick), 0)
 
 
 def _in_ticks(distances: FloatArray, tick: float) -> tables.Ints:
@@ -151,7 +181,7 @@ def _sorted(said: Sequence[_Said], names: tuple[str, ...]) -> Spoken:
     """Everything by time, then symbol, then strategy."""
     if not said:
         none = np.empty(0, np.int64)
-        return Spoken(tables.Signals(none, none, none, none, none, np.empty(0), none, none), names, (), ())
+        return Spoken(tables.Signals(none, none, none, none, none, np.empty(0), none, none, none), names, (), ())
     joined = [np.concatenate(columns) for columns in zip(*(one.table for one in said), strict=True)]
     order = np.lexsort((joined[2], joined[1], joined[0]))
     table = tables.Signals._make(column[order] for column in joined)

@@ -14,13 +14,15 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_engine.core.state import KEPT_TRADES
+from trading_engine.core.state import KEPT_HIGHS, KEPT_TRADES
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 MOST_TIERS = 12
 MOST_STEPS = 8  # partial exits, and moves of a trailing stop, of one plan
+MOST_GROUPS = 8  # of symbols that a limit holds for together
 TARGET_LEG = MOST_STEPS  # the legs of a position: its partials, then its target
 LEGS = MOST_STEPS + 1
 NEVER = 1 << 40  # no multiple of R, and no price in ticks, comes near it
@@ -58,10 +60,12 @@ class Signals(NamedTuple):
     confidence: Floats
     stop_ticks: Ints
     target_ticks: Ints
+    atr_mticks: Ints
 
 
 LEG_STEPS, LEG_PRICE, LEG_TAKES = 0, 1, 2  # columns of a leg; TAKES: it was beyond the price when it came
 TIER_CAP_E8, TIER_RATE_PPM, TIER_DEDUCTION_E8 = 0, 1, 2
+HIGH_DAY, HIGH_E8 = 0, 1  # columns of a day's high
 CLOSED_MS, CLOSED_NUMBER, CLOSED_NET_E8, CLOSED_SYMBOL = 0, 1, 2, 3  # what limits look at of a closed trade
 
 
@@ -69,12 +73,14 @@ class Desk(Protocol):
     """One symbol: its contract, the exchange's view of the present candle, and the position on it.
 
     tiers          MOST_TIERS maintenance tiers, the last one repeated
+    groups         which groups the symbol belongs to, 1 or 0 each
     at, funded     the next candle and settlement, as rows
     last           where the price stands; path_sign, budget: the present candle's path and what volume is left
     rejects        entries refused in a row; is_frozen where there were too many
     stop           where the stop should be; resting_stop where the order at the exchange is, 0 for none
     exits          a market exit is at work
-    trail_level    price below which no close moves the stop, 0 where none does any more
+    trail_level    price short of which no close moves the stop, 0 where none does any more
+    is_aged        it has reached its greatest age
     legs           partial exits and the target, at rest
     """
 
@@ -83,6 +89,7 @@ class Desk(Protocol):
     max_steps: int
     min_notional_e8: int
     tiers: Ints
+    groups: Ints
     at: int
     end: int
     funded: int
@@ -102,8 +109,10 @@ class Desk(Protocol):
     stop: int
     resting_stop: int
     target: int
+    atr_mticks: int
     exits: int
     trail_level: int
+    is_aged: int
     deadline_ms: int
     is_at_exchange: int
     entry: int
@@ -125,16 +134,23 @@ class Desk(Protocol):
 
 
 class Plan(Protocol):
-    """One strategy's ladders: unused partials have share 0, unused moves of the stop are never reached."""
+    """One strategy's ladders and following stop: unused partials have share 0, unused moves are never reached."""
 
     partial_at_milli: Ints
     partial_share_ppm: Ints
     trail_at_milli: Ints
     trail_to_milli: Ints
+    follow_percent_ppm: int
+    follow_atr_milli: int
+    follow_risk_milli: int
+    follow_from_milli: int
 
 
 class Account(Protocol):
-    """The account: `peak_e8` is of what trading has made, without the deposit; `closed` the trades limits look at."""
+    """The account: `peak_e8` is of what trading has made, without the deposit; `closed` the trades limits look at.
+
+    highs   (day, most that trading had made on it), only days above all later ones, oldest first; highs_count of them
+    """
 
     balance_e8: int
     peak_e8: int
@@ -147,6 +163,8 @@ class Account(Protocol):
     handover_ms: int
     samples: int
     trades: int
+    highs_count: int
+    highs: Ints
     closed: Ints
     shares: Ints
 
@@ -164,9 +182,21 @@ class Settings(Protocol):
     cap_ppm: int
     cap_money_e8: int
     sizing_fee_e8: int
+    method: int
+    money_e8: int
+    volatility_ppm: int
+    kelly_share_ppm: int
+    kelly_cap_ppm: int
+    kelly_trades: int
+    win_step_milli: int
+    win_most_milli: int
+    recovery_milli: int
+    ladder_ppm: int
+    asks_record: int
     target_is_limit: int
     max_age_ms: int
     close_on_max_age: int
+    tighten_milli: int
     exit_on_opposite: int
     entry_ttl_ms: int
     rejects_to_freeze: int
@@ -184,17 +214,27 @@ class Settings(Protocol):
     position_ppm: int
     min_balance_ppm: int
     max_leverage_milli: int
+    group_share_ppm: Ints
+    refuses_liquidation: int
+    drawdown_days: int
+    shock_range_ppm: int
+    shock_atr_milli: int
+    shock_pause_ms: int
+    flatten_on_shock: int
 
 
 Records: TypeAlias = "np.recarray[Any, Any]"
 _SHAPES = {
     "tiers": (MOST_TIERS, 3),
+    "groups": (MOST_GROUPS,),
+    "group_share_ppm": (MOST_GROUPS,),
     "legs": (LEGS, 3),
     "partial_at_milli": (MOST_STEPS,),
     "partial_share_ppm": (MOST_STEPS,),
     "trail_at_milli": (MOST_STEPS,),
     "trail_to_milli": (MOST_STEPS,),
     "closed": (KEPT_TRADES, 4),
+    "highs": (KEPT_HIGHS, 2),
     "shares": (MOST_STEPS,),
 }
 
@@ -235,6 +275,7 @@ class Handover(IntEnum):
     THIN_VOLUME = 1  # an order wants more than the candle's volume gives
     TARGET_REFUSED = 2  # the price was beyond a take-profit order when it was placed
     LEFT_OVER = 3  # a target filled while a partial exit rested
+    LADDER = 4  # a further signal may make a position larger
 
 
 class T(IntEnum):

@@ -4,6 +4,7 @@ What belongs here: finding out who is to be told, and the answer. What does not:
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +50,7 @@ def resume(
     directory = state_of(state)
     who = actor or user()
     if holder(directory.lock) is not None:
-        typer.echo(_ask_engine(directory, who))
+        typer.echo(ask_engine(directory, {"command": "resume", "actor": who}))
         return
     _refuse_if_stopped(config)
     from trading_engine.runtime import offline  # noqa: PLC0415 - a running engine needs none of it
@@ -57,17 +58,18 @@ def resume(
     typer.echo(offline.resume(directory.root, who))
 
 
-def _ask_engine(directory: StateDir, actor: str) -> str:
+def ask_engine(directory: StateDir, message: Mapping[str, object]) -> str:
+    """Its answer to a command; CommandFailed where it does not answer (exit 4) or refuses (exit 3)."""
     from trading_engine.runtime.control import EngineNotRunning, request  # noqa: PLC0415 - as above
 
     try:
-        answer = request(directory.root, {"command": "resume", "actor": actor})
+        answer = request(directory.root, message)
     except EngineNotRunning as error:
         raise CommandFailed(f"{error}; it may be starting or stopping: try again", NOT_RUNNING) from error
-    message = str(answer.get("message", ""))
+    said = str(answer.get("message", ""))
     if not answer.get("ok"):
-        raise CommandFailed(message, REFUSED)
-    return message
+        raise CommandFailed(said, REFUSED)
+    return said
 
 
 def _refuse_if_stopped(config: Path | None) -> None:

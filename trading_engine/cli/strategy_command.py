@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from trading_engine.cli import shapes, table
-from trading_engine.cli.arguments import JsonOption, parse_pairs
+from trading_engine.cli.arguments import JsonOption, StateOption, parse_pairs, state_of, user
+from trading_engine.cli.control_commands import ask_engine
 from trading_engine.cli.failure import DONE, FINDINGS
 from trading_engine.cli.findings import has_errors, print_findings
 from trading_engine.cli.table import Cell, Column
@@ -24,6 +25,7 @@ from trading_engine.runtime import strategy_check, strategy_files, strategy_temp
 from trading_engine.strategy.api import Strategy
 from trading_engine.strategy.registry import BUILT_IN
 from trading_engine.strategy.settings import described
+from trading_engine.system.single_instance import holder
 
 strategy_app = typer.Typer(rich_markup_mode="rich", add_completion=False, no_args_is_help=True)
 
@@ -33,6 +35,8 @@ Examples:
 trading-engine strategy show momentum
 
 trading-engine strategy new my_breakout
+
+trading-engine strategy disable momentum
 
 trading-engine strategy check my_breakout --data BTCUSDT=btc.parquet
 """
@@ -151,6 +155,51 @@ def check(
     is_honest = not has_errors(found)
     print_findings(found, f"{name} {'passes' if is_honest else 'does not pass'}")
     return DONE if is_honest else FINDINGS
+
+
+_ActorOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Who says so, for the journal. Default: the user's name.", show_default=False),
+]
+
+
+@strategy_app.command()
+def enable(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A strategy of the engine's configuration.")],
+    *,
+    state: StateOption = None,
+    actor: _ActorOption = None,
+    folder: _FolderOption = _FOLDER,
+) -> None:
+    """Let a strategy that was disabled make entries again, now or from the next start on."""
+    typer.echo(_switch(name, state, actor, folder, is_enabled=True))
+
+
+@strategy_app.command()
+def disable(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A strategy of the engine's configuration.")],
+    *,
+    state: StateOption = None,
+    actor: _ActorOption = None,
+    folder: _FolderOption = _FOLDER,
+) -> None:
+    """Keep a strategy from making entries, over restarts, until it is enabled.
+
+    Its open positions stay behind their stops and are left as it says. Works
+    while the engine is down.
+    """
+    typer.echo(_switch(name, state, actor, folder, is_enabled=False))
+
+
+def _switch(name: str, state: Path | None, actor: str | None, folder: Path, *, is_enabled: bool) -> str:
+    directory, who = state_of(state), actor or user()
+    if holder(directory.lock) is not None:
+        return ask_engine(directory, {"command": "strategy", "name": name, "enabled": is_enabled, "actor": who})
+    if name not in _names(folder):
+        raise ConfigInvalid(f"strategy {name!r} does not exist; there are {', '.join(_names(folder))}", exit_code=2)
+    from trading_engine.runtime import offline  # noqa: PLC0415 - a running engine needs none of it
+
+    return offline.switch(directory.root, name, is_enabled=is_enabled, actor=who)
 
 
 def _names(folder: Path) -> list[str]:

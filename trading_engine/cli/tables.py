@@ -106,6 +106,8 @@ def show_status(overview: Overview) -> None:
         verdict = Cell("no entries:", table.ATTENTION) if reasons else Cell("may enter", table.GOOD)
         why = ["; ".join(reasons)] if reasons else []
         table.say(out, table.line(", ".join(symbols), verdict, *why))
+    for name, since_ms in sorted(overview.disabled.items()):
+        table.say(out, table.line(name, Cell("disabled", table.ATTENTION), f"since {text.moment(since_ms)}"))
     for what, items in (("position", overview.foreign), ("order", overview.foreign_orders)):
         for item in items:
             worth = f"{money.text(item.quantity)}, worth {text.amount(item.notional)}"
@@ -248,7 +250,7 @@ def _limit_row(item: LimitStatus, now_ms: int) -> list[Cell | str]:
         until = text.moment(item.resets_at_ms) if item.resets_at_ms > now_ms else "resumed"
     else:
         verdict, style = "ok", table.ATTENTION if used_pct >= _NEARLY else ""
-    is_pause = item.limit == "cooldown"  # its value is what is left of it
+    is_pause = item.limit in _PAUSES  # its value is what is left of it
     is_floor = item.limit == "minimum_balance"  # its value is what must not come down to the threshold
     left = value if is_pause else value - threshold if is_floor else threshold - value
     of = _in_unit(item.limit, threshold)
@@ -273,11 +275,12 @@ def _computed_from(item: LimitStatus) -> list[str]:
     return [f"{name} {value}" for name, value in shown.items()]
 
 
+_PAUSES = frozenset({"cooldown", "volatility"})
 _NEARLY = 80  # percent used from which a limit asks for attention
 
 
 def _in_unit(limit: str, value: Decimal) -> str:
-    if limit == "cooldown":  # whole minutes, as the reason in `status` counts them
+    if limit in _PAUSES:  # whole minutes, as the reason in `status` counts them
         return text.duration(-(-int(value) // MINUTE_MS) * MINUTE_MS) if value > 0 else "0"
     if limit in {"losing_streak", "max_positions"}:
         return text.number(value)

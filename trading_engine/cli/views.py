@@ -4,7 +4,7 @@ What belongs here: joining what was read into one value, and judging it. What do
 tables (tables).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -49,6 +49,7 @@ class Overview:
     venue: str
     account: str
     control: Control
+    disabled: Mapping[str, int]
     checkpoint: Checkpoint | None
     balance: Decimal
     realized_today: Decimal
@@ -71,6 +72,7 @@ class Overview:
             venue=view.venue,
             account=view.account,
             control=view.control,
+            disabled=view.disabled,
             checkpoint=seen,
             balance=ledger.balance,
             realized_today=ledger.day(today or day_of(seen.cursor_ms if seen else 0)).realized,
@@ -176,6 +178,9 @@ class Overview:
             "last_decision": shapes.time(seen.decided_ms) if seen else None,
             "last_reconcile": shapes.time(seen.reconciled_ms) if seen else None,
             "gates": shapes.gates(self.gates),
+            "disabled_strategies": [
+                {"strategy": name, "since": shapes.time(since_ms)} for name, since_ms in sorted(self.disabled.items())
+            ],
             "foreign": shapes.foreign(self.foreign, self.foreign_orders),
             "counts": {
                 "positions": self.counts.positions,

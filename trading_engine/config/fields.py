@@ -168,6 +168,9 @@ Money = Annotated[
     Within("an amount of money above 0, up to 1,000,000,000", above=0, most=10**9, finest=Decimal("0.00000001")),
 ]
 Multiple = Annotated[Decimal, Within("a number above 0, up to 1000", above=0, most=1_000)]
+THOUSANDTH = Decimal("0.001")  # the rules count multiples in whole thousandths
+Times = Annotated[Decimal, Within("a number above 0, up to 1000", above=0, most=1_000, finest=THOUSANDTH)]
+TimesOrZero = Annotated[Decimal, Within("a number from 0 to 1000", least=0, most=1_000, finest=THOUSANDTH)]
 Leverage = Annotated[Decimal, Within("a leverage from 1 to 125", least=1, most=125)]
 Flag = StrictBool
 Name = Annotated[str, AfterValidator(_one_line)]

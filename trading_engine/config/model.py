@@ -8,40 +8,32 @@ the key. Everything is frozen; a changed configuration is another object.
 """
 
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from trading_engine.config import fields
+from trading_engine.config.exits import ExitsConfig, StopConfig, TargetConfig
 from trading_engine.config.fields import (
     Amount,
     Flag,
     Leverage,
     Money,
-    Multiple,
     Name,
     Percent,
     PercentOrZero,
     Settings,
     Symbol,
-    TimeOfDay,
     mistake,
     mistakes,
 )
 from trading_engine.config.filters import FiltersConfig
+from trading_engine.config.limits import RiskConfig
 from trading_engine.config.remote import CredentialsConfig, VenuesConfig
+from trading_engine.config.section import Section
+from trading_engine.config.sizing import SizingConfig
 from trading_engine.domain.severity import Severity
-from trading_engine.domain.time import HOUR_MS, MINUTE_MS
-
-_ALL_PERCENT = 100
-
-
-class Section(BaseModel):
-    """What all sections share: frozen, unknown keys refused, defaults checked like everything else."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
 
 
 def _listed_once(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -51,12 +43,6 @@ def _listed_once(names: tuple[str, ...]) -> tuple[str, ...]:
     if not names:
         raise mistake("is empty; leave it out to mean all")
     return names
-
-
-def _not_ascending(levels: list[Decimal]) -> list[str]:
-    if any(later <= earlier for earlier, later in pairwise(levels)):
-        return ["does not climb in at_r (each must be above the one before)"]
-    return []
 
 
 class StrategyConfig(Section):
@@ -72,14 +58,23 @@ class StrategyConfig(Section):
     settings: Annotated[
         Settings,
         Field(description="Settings of this strategy; what is not given keeps the strategy's default."),
-    ] = {}
+    ] = {}  # noqa: RUF012 - pydantic copies it
     partials: Annotated[
         Flag | None,
         Field(description="Take partial profits by exits.partials; null for the strategy's own habit."),
     ] = None
     trailing: Annotated[
         Flag | None,
-        Field(description="Trail the stop by exits.trailing; null for the strategy's own habit."),
+        Field(
+            description="Trail the stop by exits.trailing; null for the strategy's own habit. false also leaves out "
+            "exits.break_even_at_r and exits.trail_…"
+        ),
+    ] = None
+    stop: Annotated[StopConfig | None, Field(description="Where its stop is put; null for where it says itself.")] = (
+        None
+    )
+    target: Annotated[
+        TargetConfig | None, Field(description="Where its target is put; null for where it says itself.")
     ] = None
     filters: Annotated[
         FiltersConfig, Field(description="What keeps its signals from becoming entries; all off by default.")
@@ -89,158 +84,6 @@ class StrategyConfig(Section):
     @classmethod
     def _symbols_differ(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         return None if value is None else _listed_once(value)
-
-
-class SizingConfig(Section):
-    """How large a position becomes; the tightest bound wins."""
-
-    risk_pct: Annotated[Percent, Field(description="Share of equity lost if a position's stop is hit, percent.")] = (
-        Decimal("0.5")
-    )
-    max_position_pct: Annotated[
-        Annotated[Decimal, fields.percent(40)],
-        Field(description="Notional of one position, percent of equity; at most 40."),
-    ] = Decimal(20)
-    max_position_money: Annotated[
-        Money | None, Field(description="Notional of one position, money; null for no such bound.")
-    ] = None
-
-
-class PartialConfig(Section):
-    """One step of the ladder of partial profits."""
-
-    at_r: Annotated[Multiple, Field(description="Distance from entry, in multiples of the initial risk (R).")]
-    share_pct: Annotated[Percent, Field(description="Share of the position's full size to close, percent.")]
-
-
-class TrailingConfig(Section):
-    """One step of the ladder of stop moves."""
-
-    at_r: Annotated[Multiple, Field(description="Once the price has gone this far in favour, multiples of R.")]
-    to_r: Annotated[
-        Annotated[Decimal, fields.Within("a number from 0 (break-even) to below its at_r", least=0, most=1_000)],
-        Field(description="… the stop moves here, multiples of R from entry; 0 is break-even."),
-    ]
-
-    @field_validator("to_r")
-    @classmethod
-    def _behind_the_price(cls, value: Decimal, info: ValidationInfo) -> Decimal:
-        at_r = info.data.get("at_r")
-        if at_r is not None and value >= at_r:
-            raise mistake(f"is not below its at_r = {at_r}; the stop would be at or beyond the price")
-        return value
-
-
-class ExitsConfig(Section):
-    """How positions are left other than by stop and target."""
-
-    partials: Annotated[
-        tuple[PartialConfig, ...],
-        Field(description="Partial profits, by ascending at_r; the rest leaves at the target."),
-    ] = (
-        PartialConfig(at_r=Decimal(2), share_pct=Decimal(30)),
-        PartialConfig(at_r=Decimal(4), share_pct=Decimal(40)),
-    )
-    trailing: Annotated[
-        tuple[TrailingConfig, ...],
-        Field(description="Moves of the stop, by ascending at_r; it never moves away from the price."),
-    ] = (
-        TrailingConfig(at_r=Decimal(3), to_r=Decimal(1)),
-        TrailingConfig(at_r=Decimal(5), to_r=Decimal(3)),
-    )
-    target_order: Annotated[
-        Literal["limit", "take_profit_market"],
-        Field(description="Order that rests at the target: limit (maker fee) or take_profit_market."),
-    ] = "limit"
-    max_age_hours: Annotated[
-        Annotated[int, fields.count(0, 8_760, "hours", " (0 for no limit)")],
-        Field(description="Age at which a position is treated by on_max_age, hours; 0 for no limit."),
-    ] = 24
-    on_max_age: Annotated[
-        Literal["alert", "close"], Field(description="What happens to a position older than max_age_hours.")
-    ] = "alert"
-    exit_on_opposite: Annotated[
-        Flag,
-        Field(description="Close a position on a signal for the other side; it is never reversed."),
-    ] = False
-
-    @field_validator("partials")
-    @classmethod
-    def _partials_climb(cls, value: tuple[PartialConfig, ...]) -> tuple[PartialConfig, ...]:
-        wrong = _not_ascending([step.at_r for step in value])
-        total = sum(step.share_pct for step in value)
-        if total >= _ALL_PERCENT:
-            wrong.append(f"closes {total} % in all (keep the sum of share_pct below 100, the rest is the target's)")
-        if wrong:
-            raise mistake(" and ".join(wrong))
-        return value
-
-    @field_validator("trailing")
-    @classmethod
-    def _trailing_climbs(cls, value: tuple[TrailingConfig, ...]) -> tuple[TrailingConfig, ...]:
-        wrong = _not_ascending([step.at_r for step in value])
-        if any(later.to_r <= earlier.to_r for earlier, later in pairwise(value)):
-            wrong.append("does not climb in to_r (each must be above the one before)")
-        if wrong:
-            raise mistake(" and ".join(wrong))
-        return value
-
-
-class RiskConfig(Section):
-    """Limits that stop entries; counted from realized PnL, net of fees and funding."""
-
-    max_daily_loss_pct: Annotated[
-        Percent,
-        Field(description="Loss of a day, percent of its starting balance, that ends entries for that day."),
-    ] = Decimal(5)
-    max_daily_loss_money: Annotated[
-        Money | None, Field(description="The same as an amount; null for none. The tighter one counts.")
-    ] = None
-    day_start: Annotated[TimeOfDay, Field(description='When a trading day begins, UTC, as "HH:MM".')] = "00:00"
-    max_drawdown_pct: Annotated[
-        Percent,
-        Field(description="Fall of realized equity from its peak, percent, that stops until resumed."),
-    ] = Decimal(10)
-    on_drawdown: Annotated[
-        Literal["keep", "flatten"],
-        Field(description="At the drawdown limit: keep positions behind their stops, or close all."),
-    ] = "keep"
-    max_consecutive_losses: Annotated[
-        Annotated[int, fields.count(0, 1_000, "losses", " (0 for no limit)")],
-        Field(description="Losses in a row that pause entries; 0 for no limit."),
-    ] = 3
-    streak_pause_hours: Annotated[
-        Annotated[int, fields.count(1, 8_760, "hours", " (max_consecutive_losses: 0 switches it off)")],
-        Field(description="Length of that pause, hours."),
-    ] = 12
-    cooldown_minutes: Annotated[
-        Annotated[int, fields.count(0, 525_600, "minutes", " (0 for no cooldown)")],
-        Field(description="Pause of entries after a losing position, minutes; 0 for none."),
-    ] = 60
-    cooldown_scope: Annotated[
-        Literal["global", "symbol"], Field(description="Whether that pause holds for all symbols or its own.")
-    ] = "global"
-    max_portfolio_risk_pct: Annotated[
-        Percent, Field(description="Open risk to all stops together, percent of equity.")
-    ] = Decimal(5)
-    max_positions: Annotated[
-        Annotated[int, fields.count(1, 1_000, "positions")],
-        Field(description="Positions at a time, pending ones included."),
-    ] = 3
-    max_position_pct: Annotated[
-        Percent, Field(description="Notional of one position, percent of equity; an entry above is refused.")
-    ] = Decimal(40)
-    min_balance_pct: Annotated[
-        PercentOrZero,
-        Field(description="Balance below which no entry is made, percent of the starting balance; 0: off."),
-    ] = Decimal(10)
-    max_leverage: Annotated[Leverage, Field(description="The most that `leverage` may ask for.")] = Decimal(5)
-
-    @property
-    def day_start_ms(self) -> int:
-        """How long after midnight UTC a trading day begins, ms."""
-        hours, minutes = self.day_start.split(":")
-        return int(hours) * HOUR_MS + int(minutes) * MINUTE_MS
 
 
 class ExecutionConfig(Section):
@@ -285,7 +128,7 @@ class ReconciliationConfig(Section):
             "resumed), adopt (taken over with a stop) or flatten (closed at the market)."
         ),
     ] = "freeze"
-    symbols: Annotated[dict[Symbol, _Foreign], Field(description="By symbol, where it is another than default.")] = {}
+    symbols: Annotated[dict[Symbol, _Foreign], Field(description="By symbol, where it is another than default.")] = {}  # noqa: RUF012 - pydantic copies it
     adopt_stop_pct: Annotated[
         Annotated[Decimal, fields.percent(50)],
         Field(description="Distance from the venue's mark price to the stop of an adopted position, percent."),
@@ -338,7 +181,7 @@ class PaperConfig(Section):
     instruments: Annotated[
         dict[Symbol, InstrumentConfig],
         Field(description="By symbol, facts that replace the built-in ones."),
-    ] = {}
+    ] = {}  # noqa: RUF012 - pydantic copies it
 
 
 class DemoConfig(Section):
@@ -512,6 +355,13 @@ class Config(Section):
             lines.append(f"leverage = {leverage} is above risk.max_leverage = {value.max_leverage}")
         if sizing is not None:
             lines += _sizing_above_limits(sizing, value)
+        known = info.data.get("symbols")
+        lines += [
+            f"risk.groups.{name}.symbols = {symbol} is not one of the top-level symbols"
+            for name, group in value.groups.items()
+            for symbol in group.symbols
+            if known is not None and symbol not in known
+        ]
         if lines:
             raise mistakes(lines)
         return value
@@ -549,6 +399,11 @@ def _sizing_above_limits(sizing: SizingConfig, risk: RiskConfig) -> list[str]:
     if sizing.risk_pct > risk.max_portfolio_risk_pct:
         lines.append(
             f"sizing.risk_pct = {sizing.risk_pct} is above risk.max_portfolio_risk_pct = {risk.max_portfolio_risk_pct}"
+        )
+    if sizing.method == "kelly" and sizing.kelly_max_risk_pct > risk.max_portfolio_risk_pct:
+        lines.append(
+            f"sizing.kelly_max_risk_pct = {sizing.kelly_max_risk_pct} is above "
+            f"risk.max_portfolio_risk_pct = {risk.max_portfolio_risk_pct}"
         )
     if sizing.max_position_pct > risk.max_position_pct:
         lines.append(

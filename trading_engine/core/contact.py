@@ -7,10 +7,12 @@ An open socket proves nothing. The proof that a stream is deaf or dumb is a fill
 which claimed to be there when it happened, has not told within ten seconds.
 """
 
+from trading_engine.core import protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import RenewStream, SetTimer
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.fills import Fill
+from trading_engine.domain.position import CloseReason
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import MINUTE_MS
 
@@ -32,6 +34,9 @@ def on_found(draft: Draft) -> None:
         minutes = _minutes(draft)
         text = f"{draft.settings.venue} is back after {minutes}; the account was read and compared"
         draft.alert(Severity.WARNING, "venue:up", text)
+        if draft.settings.limits.flatten_after_outage:
+            for position_id in list(draft.book.positions):
+                protect.begin_close(draft, position_id, CloseReason.RISK, "the venue was out of reach for too long")
     if draft.market.lost_ms:
         draft.see(lost_ms=0, lost_why="", is_outage_told=False)
 

@@ -34,6 +34,10 @@ def general_gates(state: EngineState, settings: EngineSettings, limits: Sequence
         reasons.append("not reconciled with the venue yet")
     if state.market.is_outage_told:
         reasons.append(f"the venue is out of reach since {iso(state.market.lost_ms)}")
+    errors = state.market.errors
+    if errors.blocked_ms:
+        since = iso(errors.blocked_ms)
+        reasons.append(f"errors of the venue block entries since {since}, the last one: {errors.why}")
     if state.market.clock_off_ms > settings.execution.clock_limit_ms:
         limit_ms = settings.execution.clock_limit_ms
         reasons.append(f"the clock is {state.market.clock_off_ms} ms off the venue's, at most {limit_ms} are allowed")

@@ -8,7 +8,15 @@ from trading_engine.core.draft import Draft
 from trading_engine.core.effects import TakeSnapshot
 from trading_engine.domain import money
 from trading_engine.domain.control import Level
-from trading_engine.domain.events import GapAccepted, ResumeRequested, RunBegan, RunEnding, RunFinished, StopRequested
+from trading_engine.domain.events import (
+    GapAccepted,
+    ResumeRequested,
+    RunBegan,
+    RunEnding,
+    RunFinished,
+    StopRequested,
+    SwitchRequested,
+)
 from trading_engine.domain.fills import GAP_MARK
 from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import (
@@ -18,6 +26,7 @@ from trading_engine.domain.records import (
     LimitsRebased,
     RunEnded,
     RunStarted,
+    StrategySwitched,
 )
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import day_of
@@ -43,6 +52,15 @@ def on_resume(draft: Draft, event: ResumeRequested) -> None:
     draft.record(LimitsRebased(draft.ts_ms, event.actor))
     draft.alert(Severity.WARNING, "control:RUN", f"trading resumed by {event.actor}")
     draft.effect(TakeSnapshot())
+
+
+def on_switch(draft: Draft, event: SwitchRequested) -> None:
+    """A strategy makes entries, or none; what is so already changes nothing. Its positions are managed either way."""
+    if event.is_enabled is (event.strategy not in draft.book.disabled):
+        return
+    draft.record(StrategySwitched(event.strategy, event.is_enabled, event.actor, event.ts_ms))
+    told = "may make entries again" if event.is_enabled else "makes no entries any more"
+    draft.alert(Severity.WARNING, f"strategy:{event.strategy}", f"{event.strategy} {told}, says {event.actor}")
 
 
 def on_gap_accepted(draft: Draft, event: GapAccepted) -> None:

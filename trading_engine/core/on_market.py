@@ -4,10 +4,11 @@ What belongs here: the order of work at a candle's close and the exits judged on
 What does not: intrabar exits, which rest at the venue, and entries' details (entry).
 """
 
-from trading_engine.core import protect, risk, units
+from trading_engine.core import danger, protect, risk, units
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import FetchFills, LookUpOrder
 from trading_engine.core.entry import decide_entries
+from trading_engine.core.settings import NO_FOLLOW
 from trading_engine.domain import money
 from trading_engine.domain.events import CandlesClosed
 from trading_engine.domain.ids import Purpose
@@ -17,7 +18,8 @@ from trading_engine.domain.position import CloseReason, Position
 from trading_engine.domain.records import DayClosed, EquitySampled, Fate, PositionAged, SignalSeen, StopMoved
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import HOUR_MS, day_of
-from trading_engine.rules import exits
+from trading_engine.rules import exits, turbulence
+from trading_engine.rules.exits import Follow
 
 
 def on_candles(draft: Draft, event: CandlesClosed) -> None:
@@ -30,9 +32,13 @@ def on_candles(draft: Draft, event: CandlesClosed) -> None:
         marks[candle.symbol] = draft.instrument(candle.symbol).ticks_to_price(candle.close)
     draft.see(marks=marks, closed_ms=closed_ms)
     _sample(draft, previous_ms, closed_ms)
+    limit = draft.settings.limits
     for candle in event.candles:
+        if limit.shock_atr_milli or turbulence.is_wide(candle.high, candle.low, limit.shock_range_ppm):
+            danger.watch_market(draft, candle)
         position = draft.book.position_on(candle.symbol)
         if position is not None and position.state is PositionState.OPEN:
+            danger.watch_liquidation(draft, position, candle)
             _manage_exit(draft, position, candle)
     signals = tuple(signal for signal in event.signals if not _is_known(draft, signal))
     left = _exit_on_signals(draft, signals)
@@ -79,16 +85,18 @@ def _manage_exit(draft: Draft, position: Position, candle: Candle) -> None:
     if _is_through(draft, position, candle):
         return
     settings = draft.settings.exits
-    if exits.time_exit_due(position.opened_ms, candle.close_time_ms, settings.max_age_ms):
-        if settings.close_on_max_age:
-            protect.begin_close(draft, position.position_id, CloseReason.TIME, "older than its limit")
-            return
-        if not position.is_aged:
-            draft.record(PositionAged(position.position_id))
-            hours = settings.max_age_ms // HOUR_MS
-            text = f"{position.symbol} {position.side} {position.position_id} has been open for {hours} h"
-            draft.alert(Severity.WARNING, f"aged:{position.position_id}", text)
-    _trail(draft, position, candle)
+    is_due = exits.time_exit_due(position.opened_ms, candle.close_time_ms, settings.max_age_ms)
+    if is_due and settings.close_on_max_age:
+        protect.begin_close(draft, position.position_id, CloseReason.TIME, "older than its limit")
+        return
+    if is_due and not position.is_aged:
+        draft.record(PositionAged(position.position_id))
+        hours = settings.max_age_ms // HOUR_MS
+        text = f"{position.symbol} {position.side} {position.position_id} has been open for {hours} h"
+        if settings.tighten_milli:
+            text += f"; its stop follows the close at {settings.tighten_milli / 1000:g} R from now on"
+        draft.alert(Severity.WARNING, f"aged:{position.position_id}", text)
+    _trail(draft, position, candle, Follow(0, 0, settings.tighten_milli if is_due else 0, 0))
 
 
 def _is_through(draft: Draft, position: Position, candle: Candle) -> bool:
@@ -118,18 +126,22 @@ def _is_through(draft: Draft, position: Position, candle: Candle) -> bool:
     return True
 
 
-def _trail(draft: Draft, position: Position, candle: Candle) -> None:
-    steps = draft.settings.exits.plan(position.strategy).trailing
+def _trail(draft: Draft, position: Position, candle: Candle, aged: Follow) -> None:
+    """Move the stop where ladder, following stop or age ask for it."""
+    plan = draft.settings.exits.plan(position.strategy)
     entry = position.average_entry
-    if not steps or entry is None:
+    if entry is None or not (plan.trailing or aged.risk_milli or plan.follow != NO_FOLLOW):
         return
-    instrument = draft.instrument(position.symbol)
+    instrument, sign = draft.instrument(position.symbol), position.side.sign
     current_ticks = units.ticks(instrument, position.stop_price)
     entry_mticks = units.mticks(instrument, entry)
     risk_mticks = exits.initial_risk_mticks(entry_mticks, units.ticks(instrument, position.initial_stop))
-    moved_ticks = exits.trailed_stop(position.side.sign, entry_mticks, risk_mticks, candle.close, current_ticks, steps)
+    atr_mticks = units.mticks(instrument, position.atr)
+    moved_ticks = exits.moved_stop(
+        sign, entry_mticks, risk_mticks, atr_mticks, candle.close, current_ticks, plan.trailing, plan.follow, aged
+    )
     if moved_ticks != current_ticks:
-        reached = exits.r_reached_milli(position.side.sign, entry_mticks, risk_mticks, candle.close)
+        reached = exits.r_reached_milli(sign, entry_mticks, risk_mticks, candle.close)
         price = instrument.ticks_to_price(moved_ticks)
         draft.record(StopMoved(position.position_id, price, f"close at {reached / 1000:.2f} R"))
         protect.tend(draft, position.position_id)

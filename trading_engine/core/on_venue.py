@@ -10,7 +10,7 @@ answer after the send window proves absence.
 from dataclasses import replace
 from decimal import Decimal
 
-from trading_engine.core import contact, foreign, kill, protect
+from trading_engine.core import breaker, contact, foreign, kill, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, FetchFills, LookUpOrder, SetTimer, TakeSnapshot
 from trading_engine.core.on_command import raise_level
@@ -47,6 +47,7 @@ from trading_engine.domain.time import day_of
 
 def on_submit_answered(draft: Draft, client_order_id: str, outcome: Outcome) -> None:
     """The one attempt to send has ended in acceptance, a proven refusal, or doubt."""
+    _count_answer(draft, outcome)
     order = draft.book.orders.get(client_order_id)
     if order is None:
         return
@@ -58,6 +59,19 @@ def on_submit_answered(draft: Draft, client_order_id: str, outcome: Outcome) -> 
         _doubtful(draft, order, outcome.why)
 
 
+def _count_answer(draft: Draft, outcome: Outcome) -> None:
+    """Whether the venue has answered at all; a refusal is an answer, unless it came before it looked."""
+    if isinstance(outcome, Accepted):
+        breaker.on_answer(draft)
+    elif isinstance(outcome, Rejected):
+        if is_passing(outcome.told):
+            breaker.on_error(draft, outcome.told)
+        else:
+            breaker.on_answer(draft)
+    else:
+        breaker.on_error(draft, outcome.why)
+
+
 def on_submit_expired(draft: Draft, client_order_id: str) -> None:
     """The send window was over before the order could leave: it provably does not exist."""
     order = draft.book.orders.get(client_order_id)
@@ -67,6 +81,7 @@ def on_submit_expired(draft: Draft, client_order_id: str) -> None:
 
 def on_cancel_answered(draft: Draft, client_order_id: str, outcome: Outcome) -> None:
     """A cancel is only ever as true as the order's own final state, so anything but a report is looked up."""
+    _count_answer(draft, outcome)
     order = draft.book.orders.get(client_order_id)
     if order is None:
         return
@@ -85,6 +100,7 @@ def cancel_again(draft: Draft, client_order_id: str) -> None:
 
 def on_looked_up(draft: Draft, lookup: OrderLookup) -> None:
     """The venue says what became of an order, or that it knows none."""
+    breaker.on_answer(draft)
     order = draft.book.orders.get(lookup.client_order_id)
     if order is None:
         return
@@ -101,8 +117,9 @@ def on_looked_up(draft: Draft, lookup: OrderLookup) -> None:
     _ask_again(draft, after)
 
 
-def on_lookup_failed(draft: Draft, client_order_id: str) -> None:
+def on_lookup_failed(draft: Draft, client_order_id: str, why: str) -> None:
     """Nothing was learned: ask again."""
+    breaker.on_error(draft, f"an order cannot be looked up ({why})")
     at_ms = draft.ts_ms + draft.settings.execution.lookup_retry_ms
     draft.effect(SetTimer(at_ms, TimerKind.LOOKUP, client_order_id))
 

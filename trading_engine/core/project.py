@@ -10,7 +10,16 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import singledispatch
 
-from trading_engine.core.state import KEPT_DAYS, KEPT_KEYS_MS, KEPT_TRADES, Book, ClosedTrade, DayFigures, Ledger
+from trading_engine.core.state import (
+    KEPT_DAYS,
+    KEPT_HIGHS,
+    KEPT_KEYS_MS,
+    KEPT_TRADES,
+    Book,
+    ClosedTrade,
+    DayFigures,
+    Ledger,
+)
 from trading_engine.domain import money
 from trading_engine.domain.control import Control
 from trading_engine.domain.fills import PnlKind, is_made_here
@@ -26,6 +35,7 @@ from trading_engine.domain.records import (
     FillApplied,
     IncomeBooked,
     LimitsRebased,
+    MarketShocked,
     OrderIntended,
     OrderUpdated,
     PositionAdvanced,
@@ -36,6 +46,7 @@ from trading_engine.domain.records import (
     RunStarted,
     SignalSeen,
     StopMoved,
+    StrategySwitched,
     SymbolFrozen,
 )
 
@@ -218,14 +229,26 @@ def _(record: ControlChanged, book: Book) -> Book:
 
 
 @_apply.register
+def _(record: StrategySwitched, book: Book) -> Book:
+    others = {name: since_ms for name, since_ms in book.disabled.items() if name != record.strategy}
+    return replace(book, disabled=others if record.is_enabled else {**others, record.strategy: record.ts_ms})
+
+
+@_apply.register
 def _(record: LimitsRebased, book: Book) -> Book:
     ledger = replace(
         book.ledger,
         peak=book.ledger.performance,
+        highs=(),
         rebased_booking=book.ledger.bookings,
         rebased_ms=record.ts_ms,
     )
-    return replace(book, ledger=ledger, frozen={}, rejects={})
+    return replace(book, ledger=ledger, frozen={}, rejects={}, shocks={})
+
+
+@_apply.register
+def _(record: MarketShocked, book: Book) -> Book:
+    return replace(book, shocks={**book.shocks, record.symbol: record.ts_ms})
 
 
 @_apply.register
@@ -261,10 +284,22 @@ def _with_booking(
         balance=balance,
         bookings=ledger.bookings + 1,
         peak=max(ledger.peak, money.subtract(balance, ledger.transfers)),
+        highs=with_high(ledger.highs, day, max(ledger.performance, money.subtract(balance, ledger.transfers))),
         last_booked_ms=max(ledger.last_booked_ms, ts_ms),
         opened_ms=ledger.opened_ms if ledger.bookings else ts_ms,
         days=_with_day(ledger.days, figures),
     )
+
+
+def with_high(highs: tuple[tuple[str, Decimal], ...], day: str, high: Decimal) -> tuple[tuple[str, Decimal], ...]:
+    """The highs of days after performance has reached `high` on one; a booking that comes late counts for the last day.
+
+    The performance with which a day began is among its highs.
+    """
+    if highs and highs[-1][0] >= day:
+        day, high = highs[-1][0], max(highs[-1][1], high)
+    above = [item for item in highs if item[0] < day and item[1] > high]
+    return (*above[-KEPT_HIGHS + 1 :], (day, high))
 
 
 def _with_transfer(ledger: Ledger, amount: Decimal, ts_ms: int, *, is_deposit: bool) -> Ledger:

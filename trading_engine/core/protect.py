@@ -121,9 +121,9 @@ def new_order(draft: Draft, position: Position, wanted: _Wanted, side: TradeSide
     )
 
 
-def entry_order(draft: Draft, position: Position) -> Order:
-    """The market entry of a position."""
-    wanted = _Wanted(Purpose.ENTRY, OrderType.MARKET, position.intended_quantity)
+def entry_order(draft: Draft, position: Position, quantity: Decimal) -> Order:
+    """A market entry of a position: its first, or one more."""
+    wanted = _Wanted(Purpose.ENTRY, OrderType.MARKET, quantity)
     side = TradeSide.BUY if position.side.sign > 0 else TradeSide.SELL
     return new_order(draft, position, wanted, side, reduce_only=False)
 
@@ -278,11 +278,11 @@ def _ensure_targets(draft: Draft, position: Position) -> None:
         row for row in draft.book.orders_of(position.position_id) if row.purpose in (Purpose.PARTIAL, Purpose.TARGET)
     ]
     outside = resizing.taken_from_outside(draft.book, position)
-    if outside:
+    if outside or draft.book.rungs(position.position_id) > 1:
         least = draft.instrument(position.symbol).min_quantity
         changes = resizing.resized(position, rows, planned_targets(draft, position, outside), least)
         for row in changes.cancel:
-            cancel(draft, row, "the position was reduced from outside")
+            cancel(draft, row, "the position was reduced from outside" if outside else "the position has grown")
         _place_targets(draft, position, changes.place)
         return
     if rows and all(row.state is not OrderState.VOID for row in rows):

@@ -9,7 +9,7 @@ gate opens. A snapshot that failed changes nothing but the gate.
 
 from decimal import Decimal
 
-from trading_engine.core import contact, foreign, on_venue, protect
+from trading_engine.core import breaker, contact, danger, foreign, on_venue, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, SetTimer, TakeSnapshot
 from trading_engine.core.on_command import raise_level
@@ -32,6 +32,7 @@ LONGEST_LAG_MS = 60_000  # no venue shows a position for so long without the fil
 def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     """Bring the book to what the snapshot proves; open the entry gate where nothing is left unexplained."""
     draft.see(reconciled_ms=draft.ts_ms)
+    breaker.on_answer(draft)
     _book_what_happened(draft, snapshot)
     foreign.on_orders(draft, [report for report in snapshot.open_orders if _is_foreign(draft, report)])
     unexplained = _differences(draft, snapshot)
@@ -41,6 +42,7 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     for held in list(draft.book.positions):
         protect.tend(draft, held)
     _compare_positions(draft, snapshot)
+    danger.on_positions(draft, snapshot.positions)
     _compare_wallet(draft, snapshot)
     _judge_untold(draft, snapshot)
     if draft.market.doubts:

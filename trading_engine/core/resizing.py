@@ -1,4 +1,4 @@
-"""Targets of a position that somebody else has reduced.
+"""Targets of a position that somebody else has reduced, or that a further entry has made larger.
 
 What belongs here: how much was taken from outside, and what the resting exits should be then. What does not:
 placing and cancelling them (protect), the ladder itself (protect.planned_targets).
@@ -35,12 +35,15 @@ def taken_from_outside(book: Book, position: Position) -> Decimal:
 
 
 def resized(position: Position, rows: Sequence[Order], planned: Sequence[Leg], least: Decimal) -> Changes:
-    """Bring the resting exits `rows` to the plan for what is left; parts below `least` are left to the stop."""
+    """Bring the resting exits `rows` to the plan for what is open; parts below `least` are left to the stop."""
     changes = Changes()
     left = position.quantity
     wanted: dict[tuple[Purpose, int], Leg] = {}
     for purpose, leg, quantity, price in planned:
-        filled = sum((row.filled for row in rows if (row.purpose, row.leg) == (purpose, leg)), ZERO)
+        mine = [row for row in rows if (row.purpose, row.leg) == (purpose, leg)]
+        if all(row.is_settled for row in mine) and not _may_follow(mine):
+            continue  # filled or refused: what it does not take is left to the target
+        filled = sum((row.filled for row in mine), ZERO)
         part = left if purpose is Purpose.TARGET else min(max(quantity - filled, ZERO), left)
         if part >= least:
             wanted[purpose, leg] = (purpose, leg, part, price)
@@ -51,7 +54,7 @@ def resized(position: Position, rows: Sequence[Order], planned: Sequence[Leg], l
             changes.cancel.append(row)
     for key, item in wanted.items():
         mine = [row for row in rows if (row.purpose, row.leg) == key]
-        if all(row.is_settled for row in mine) and _may_follow(mine):
+        if all(row.is_settled for row in mine):
             changes.place.append(item)
     return changes
 

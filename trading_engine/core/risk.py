@@ -8,22 +8,23 @@ changes none. Pending and unknown orders count as fully filled (R8).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from trading_engine.core import units
 from trading_engine.core.settings import CooldownScope, EngineSettings
-from trading_engine.core.state import Book, ClosedTrade, ForeignHolding
+from trading_engine.core.state import Book, ClosedTrade, ForeignHolding, Ledger
 from trading_engine.domain import money
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order
 from trading_engine.domain.position import Position
-from trading_engine.domain.time import MINUTE_MS, day_of, next_day_ms
-from trading_engine.rules import limits, margin, sizing
+from trading_engine.domain.time import DAY_MS, MINUTE_MS, day_of, next_day_ms
+from trading_engine.rules import limits, margin, scaling, sizing
 from trading_engine.rules.integers import PPM
 from trading_engine.rules.limits import Verdict
+from trading_engine.rules.scaling import Record
 
 Strangers = Sequence[ForeignHolding]
 
@@ -53,6 +54,8 @@ class Judged:
         if self.unit == "ms":
             minutes = -(-self.verdict.value // MINUTE_MS)
             return f"{self.limit}{where}: {minutes} min left of {self.verdict.threshold // MINUTE_MS}"
+        if self.unit == "ticks":
+            return f"{self.limit}{where}: the stop is {self.verdict.value} ticks away, it {self.verdict.threshold}"
         return f"{self.limit}{where}: {self.show(self.verdict.value)} of {self.show(self.verdict.threshold)}"
 
     def show(self, value: int) -> str:
@@ -66,22 +69,34 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An entry that wants approval: quantity and prices on step and tick."""
+    """An entry that wants approval: quantity and prices on step and tick; `held` is what it would be added to."""
 
     symbol: str
     quantity: Decimal
     price: Decimal
     stop_price: Decimal
+    held: Position | None = None
+
+    @property
+    def whole_quantity(self) -> Decimal:
+        """Of the position, with this entry."""
+        return self.quantity + (self.held.quantity if self.held else ZERO)
+
+    @property
+    def whole_cost(self) -> Decimal:
+        """Of the position, with this entry."""
+        return money.add(money.multiply(self.quantity, self.price), self.held.cost if self.held else ZERO)
 
 
 def time_limits(book: Book, settings: EngineSettings, symbols: tuple[str, ...], now_ms: int) -> list[Judged]:
-    """R1–R4 and the minimum balance, from ledger rows alone."""
-    judged = [_daily_loss(book, settings, now_ms), _drawdown(book, settings), _streak(book, settings, now_ms)]
+    """R1–R4, the minimum balance and R6, from rows alone."""
+    judged = [_daily_loss(book, settings, now_ms), _drawdown(book, settings, now_ms), _streak(book, settings, now_ms)]
     if settings.limits.cooldown_scope is CooldownScope.GLOBAL:
         judged.append(_cooldown(book, settings, "", now_ms))
     else:
         judged.extend(_cooldown(book, settings, symbol, now_ms) for symbol in symbols)
     judged.append(_minimum_balance(book, settings))
+    judged.extend(_volatility(book, settings, symbol, now_ms) for symbol in sorted(book.shocks) or ("",))
     return judged
 
 
@@ -101,13 +116,36 @@ def _daily_loss(book: Book, settings: EngineSettings, now_ms: int) -> Judged:
     return Judged("daily_loss", "", verdict, "money", inputs)
 
 
-def _drawdown(book: Book, settings: EngineSettings) -> Judged:
-    ledger = book.ledger
-    peak = money.add(ledger.start_balance, ledger.peak)
+def _drawdown(book: Book, settings: EngineSettings, now_ms: int) -> Judged:
+    ledger, days = book.ledger, settings.limits.drawdown_days
+    highest = ledger.peak
+    if days:
+        highest = ledger.peak_since(day_of(now_ms - (days - 1) * DAY_MS, settings.limits.day_start_ms))
+    peak = money.add(ledger.start_balance, highest)
     current = money.add(ledger.start_balance, ledger.performance)
     verdict = limits.drawdown(units.e8_down(current), units.e8_down(peak), settings.limits.drawdown_ppm)
-    inputs = (("realized_equity", money.text(current)), ("peak", money.text(peak)))
+    inputs: tuple[tuple[str, str], ...] = (("realized_equity", money.text(current)), ("peak", money.text(peak)))
+    if days:
+        inputs = (*inputs, ("days", str(days)))
     return Judged("drawdown", "", verdict, "money", inputs)
+
+
+def record_of(ledger: Ledger, settings: EngineSettings) -> Record:
+    """What the closed trades since the last rebase add up to, where sizes ask; Kelly counts the newest only."""
+    if not settings.sizing.asks_record:
+        return scaling.no_record()
+    trades = [trade for trade in ledger.closed if trade.closed_ms > ledger.rebased_ms]
+    first_counted = len(trades) - settings.sizing.kelly_trades
+    record = scaling.no_record()
+    for at, trade in enumerate(trades):
+        record = scaling.recorded(
+            record,
+            units.e8_down(trade.net),
+            trade.closed_ms,
+            settings.limits.consecutive_losses,
+            1 if at >= first_counted else 0,
+        )
+    return record
 
 
 def streak_of(trades: tuple[ClosedTrade, ...], rebased_ms: int, limit: int) -> tuple[int, ClosedTrade | None]:
@@ -149,6 +187,14 @@ def _cooldown(book: Book, settings: EngineSettings, symbol: str, now_ms: int) ->
     last = max(losses, default=0)
     verdict = limits.cooldown(last, settings.limits.cooldown_ms, now_ms)
     return Judged("cooldown", symbol, verdict, "ms", (("last_loss_ms", str(last)),))
+
+
+def _volatility(book: Book, settings: EngineSettings, symbol: str, now_ms: int) -> Judged:
+    """R6: the pause after the last candle that was too wild; without any there is one line for all symbols."""
+    limit, last = settings.limits, book.shocks.get(symbol, 0)
+    pause_ms = limit.shock_pause_ms if limit.shock_range_ppm or limit.shock_atr_milli else 0
+    verdict = limits.cooldown(last, pause_ms, now_ms)
+    return Judged("volatility", symbol, verdict, "ms", (("last_shock_ms", str(last)),))
 
 
 def _minimum_balance(book: Book, settings: EngineSettings) -> Judged:
@@ -217,22 +263,31 @@ def unrealized(book: Book, marks: Mapping[str, Decimal]) -> Decimal:
 
 def liquidation_price(position: Position, instrument: Instrument) -> Decimal | None:
     """Estimated price at which the venue takes an isolated position over, None where none is reachable."""
+    ticks = liquidation_ticks(position, instrument)
+    return instrument.ticks_to_price(ticks) if ticks else None
+
+
+def liquidation_ticks(position: Position, instrument: Instrument) -> int:
+    """The same in ticks, 0 for none."""
     if not position.quantity:
-        return None
-    value = units.e8_up(position.cost)
+        return 0
+    return _liquidation_ticks(position.side.sign, position.cost, position.quantity, position.leverage, instrument)
+
+
+def _liquidation_ticks(sign: int, cost: Decimal, quantity: Decimal, leverage: Decimal, instrument: Instrument) -> int:
+    value = units.e8_up(cost)
     tiers = tuple(
         margin.Tier(units.e8_down(tier.notional_cap), int(tier.maintenance_rate * PPM), units.e8_down(tier.deduction))
         for tier in instrument.tiers
     )
-    ticks = margin.liquidation_ticks(
-        position.side.sign,
-        units.mticks(instrument, money.ratio(position.cost, position.quantity)),
-        units.steps(instrument, position.quantity),
+    return margin.liquidation_ticks(
+        sign,
+        units.mticks(instrument, money.ratio(cost, quantity)),
+        units.steps(instrument, quantity),
         units.value_e8(instrument),
-        margin.initial_margin_e8(value, units.milli(position.leverage)),
+        margin.initial_margin_e8(value, units.milli(leverage)),
         margin.tier_for(value, tiers),
     )
-    return instrument.ticks_to_price(ticks) if ticks else None
 
 
 def available_margin(book: Book, marks: Mapping[str, Decimal], strangers: Strangers = ()) -> Decimal:
@@ -270,7 +325,7 @@ def exposure_limits(
         Judged(
             "max_positions",
             "",
-            limits.position_count(now.positions + (1 if proposal else 0), limit.max_positions),
+            limits.position_count(now.positions + (1 if proposal and not proposal.held else 0), limit.max_positions),
             "count",
             (("open_and_pending", str(now.positions)),),
         ),
@@ -287,13 +342,54 @@ def exposure_limits(
             Judged(
                 "position_size",
                 proposal.symbol,
-                limits.position_size(units.e8_up(new_notional), equity_e8, limit.position_ppm),
+                limits.position_size(
+                    units.e8_up(proposal.whole_quantity * proposal.price), equity_e8, limit.position_ppm
+                ),
                 "money",
                 inputs,
             )
         )
         judged.append(Judged("margin", "", limits.margin(required, max(units.e8_down(available), 0)), "money", inputs))
+        if limit.refuses_liquidation:
+            judged.append(_liquidation(settings, proposal))
+    judged.extend(_groups(book, marks, settings, proposal, strangers, equity_e8))
     return judged
+
+
+def _liquidation(settings: EngineSettings, proposal: Proposal) -> Judged:
+    """R7: the stop of an entry must come before its liquidation price."""
+    instrument = settings.instruments[proposal.symbol]
+    sign = 1 if proposal.stop_price < proposal.price else -1
+    ticks = _liquidation_ticks(sign, proposal.whole_cost, proposal.whole_quantity, settings.leverage, instrument)
+    entry, stop = units.ticks(instrument, proposal.price), units.ticks(instrument, proposal.stop_price)
+    inputs = (
+        ("leverage", money.text(settings.leverage)),
+        ("liquidation", money.text(instrument.ticks_to_price(ticks))),
+    )
+    return Judged("liquidation", proposal.symbol, limits.liquidation(sign, entry, stop, ticks), "ticks", inputs)
+
+
+def _groups(
+    book: Book,
+    marks: Mapping[str, Decimal],
+    settings: EngineSettings,
+    proposal: Proposal | None,
+    strangers: Strangers,
+    equity_e8: int,
+) -> list[Judged]:
+    """R5: what the symbols of a group are worth together; of several groups the tightest is named first."""
+    judged = []
+    for group in settings.limits.groups:
+        if proposal is not None and proposal.symbol not in group.symbols:
+            continue
+        held = {key: item for key, item in book.positions.items() if item.symbol in group.symbols}
+        others = [item for item in strangers if item.symbol in group.symbols]
+        notional = exposure(replace(book, positions=held), marks, others).notional
+        new = proposal.quantity * proposal.price if proposal else ZERO
+        verdict = limits.group_exposure(units.e8_up(notional + new), equity_e8, group.share_ppm)
+        inputs = (("symbols", " ".join(sorted(group.symbols))), ("notional", money.text(money.round_money(notional))))
+        judged.append(Judged("group_exposure", group.name, verdict, "money", inputs))
+    return sorted(judged, key=lambda item: item.verdict.threshold - item.verdict.value)
 
 
 def approve_entry(

@@ -10,17 +10,57 @@ from enum import StrEnum
 
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.orders import OrderType
-from trading_engine.rules.exits import TrailStep
+from trading_engine.rules.exits import Follow, TrailStep
+from trading_engine.rules.scaling import Method, Scaling
+from trading_engine.strategy.levels import Levels
 
 
 @dataclass(frozen=True, slots=True)
 class SizingSettings:
-    """Section Z: shares in parts per million, money in 1e-8 (0 = no bound)."""
+    """Section Z: shares in parts per million, money in 1e-8 (0 = no bound), factors in thousandths.
+
+    money_e8         notional of each position, for the method of fixed money
+    volatility_ppm   share of the balance that one average true range may move, for the method of volatility
+    kelly_trades     how many of the last closed trades Kelly looks at
+    ladder           shares of the size, parts per million: of the first entry, and of what each further signal for the
+                     same side adds; empty for one entry of the whole size
+    others           see `rules.scaling.Scaling`
+    """
 
     risk_ppm: int = 5_000
     cap_ppm: int = 200_000
     cap_money_e8: int = 0
     taker_fee_e8: int = 60_000
+    method: Method = Method.FIXED_FRACTION
+    money_e8: int = 0
+    volatility_ppm: int = 0
+    kelly_share_ppm: int = 250_000
+    kelly_cap_ppm: int = 20_000
+    kelly_trades: int = 100
+    win_step_milli: int = 1_000
+    win_most_milli: int = 1_000
+    recovery_milli: int = 1_000
+    ladder: tuple[int, ...] = ()
+
+    @property
+    def asks_record(self) -> bool:
+        """Sizes depend on the closed trades at all."""
+        return self.method is Method.KELLY or (self.win_step_milli, self.recovery_milli) != (1_000, 1_000)
+
+    @property
+    def scaling(self) -> Scaling:
+        """How sizes depend on the record of closed trades."""
+        return Scaling(
+            self.method,
+            self.risk_ppm,
+            self.money_e8,
+            self.volatility_ppm,
+            self.kelly_share_ppm,
+            self.kelly_cap_ppm,
+            self.win_step_milli,
+            self.win_most_milli,
+            self.recovery_milli,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +71,32 @@ class PartialStep:
     share_ppm: int
 
 
+NO_FOLLOW = Follow(0, 0, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class ExitPlan:
-    """The ladders one strategy's positions use."""
+    """How one strategy's positions are left: ladders of partial exits and of the stop, a stop that follows."""
 
     partials: tuple[PartialStep, ...] = ()
     trailing: tuple[TrailStep, ...] = ()
+    follow: Follow = NO_FOLLOW
 
 
 @dataclass(frozen=True, slots=True)
 class ExitSettings:
-    """Section X: `plans` by strategy; `max_age_ms` 0 switches the time exit off."""
+    """Section X: `plans` by strategy.
+
+    max_age_ms        0 switches the time exit off; older positions are told of
+    close_on_max_age  … and closed
+    tighten_milli     … or their stop follows the close at this distance, thousandths of R; 0 for off
+    """
 
     plans: Mapping[str, ExitPlan] = field(default_factory=dict)
     target_order: OrderType = OrderType.LIMIT
     max_age_ms: int = 86_400_000
     close_on_max_age: bool = False
+    tighten_milli: int = 0
     exit_on_opposite: bool = False
 
     def plan(self, strategy: str) -> ExitPlan:
@@ -62,8 +112,27 @@ class CooldownScope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class GroupLimit:
+    """Symbols whose positions together may be at most a share of the equity."""
+
+    name: str
+    symbols: frozenset[str]
+    share_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
 class LimitSettings:
-    """Section R: 0 switches a limit off where that makes sense."""
+    """Section R: 0 switches a limit off where that makes sense.
+
+    refuses_liquidation    an entry whose stop lies beyond its liquidation price is refused
+    liquidation_near_ppm   a person is told of a price so near to a liquidation price, as a share of it
+    drawdown_days          the peak counts for so many days, 0 for ever
+    shock_range_ppm        a candle with a range above this share of its low pauses entries on its symbol …
+    shock_atr_milli        … so does an average range above so many thousandths of its usual value
+    shock_pause_ms         … for so long
+    errors_to_block        so many questions in a row without an answer block entries …
+    errors_cool_off_ms     … until one is answered, after so long at the earliest
+    """
 
     daily_loss_ppm: int = 50_000
     daily_loss_money_e8: int = 0
@@ -78,7 +147,18 @@ class LimitSettings:
     max_positions: int = 3
     position_ppm: int = 400_000
     min_balance_ppm: int = 100_000
+    groups: tuple[GroupLimit, ...] = ()
     max_leverage_milli: int = 5_000
+    refuses_liquidation: bool = True
+    liquidation_near_ppm: int = 50_000
+    drawdown_days: int = 0
+    shock_range_ppm: int = 100_000
+    shock_atr_milli: int = 0
+    shock_pause_ms: int = 1_800_000
+    flatten_on_shock: bool = False
+    errors_to_block: int = 5
+    errors_cool_off_ms: int = 60_000
+    flatten_after_outage: bool = False
     rejects_to_freeze: int = 3
 
 
@@ -146,7 +226,11 @@ class ForeignSettings:
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """Everything a decision depends on besides state and event."""
+    """Everything a decision depends on besides state and event.
+
+    atr_periods   strategy → period of the average true range that its signals come with, where exits or sizing ask
+    levels        strategy → where its stop and target are put, where that is not its own word
+    """
 
     venue: str
     account: str
@@ -160,6 +244,8 @@ class EngineSettings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     execution: ExecutionSettings = field(default_factory=ExecutionSettings)
     foreign: ForeignSettings = field(default_factory=ForeignSettings)
+    atr_periods: Mapping[str, int] = field(default_factory=dict)
+    levels: Mapping[str, Levels] = field(default_factory=dict)
 
     def foreign_policy(self, symbol: str) -> ForeignPolicy:
         """What becomes of a foreign position on `symbol`."""

@@ -18,9 +18,11 @@ from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order
 from trading_engine.domain.position import Position
+from trading_engine.rules.turbulence import Turbulence
 
 KEPT_TRADES = 200  # closed trades kept for the streak; a longer losing streak cannot pass the drawdown limit
 KEPT_DAYS = 4
+KEPT_HIGHS = 400
 KEPT_KEYS_MS = 7 * 86_400_000  # how far back a venue may repeat a fill
 
 
@@ -55,6 +57,8 @@ class Ledger:
     peak             running maximum of balance − transfers since the last rebase
     made_here        how many of the bookings have no event of their own at the venue
     rebased_booking  the booking after which the peak counts anew; rebased_ms likewise for the streak
+    highs            (day, most that performance was on it) since the last rebase, oldest first, only days above all
+                     later ones: the peak of any span that lasts until now
     opened_ms        venue time of the first booking: what happened before is in its amount
     """
 
@@ -69,12 +73,17 @@ class Ledger:
     last_booked_ms: int = 0
     opened_ms: int = 0
     days: tuple[DayFigures, ...] = ()
+    highs: tuple[tuple[str, Decimal], ...] = ()
     closed: tuple[ClosedTrade, ...] = ()
 
     @property
     def performance(self) -> Decimal:
         """What trading has made: the balance without deposits and withdrawals."""
         return self.balance - self.transfers
+
+    def peak_since(self, day: str) -> Decimal:
+        """The most that performance was since a day began, and is."""
+        return max([self.performance, *(high for of_day, high in self.highs if of_day >= day)])
 
     def day(self, day: str) -> DayFigures:
         """The figures of one day, zeros where nothing was booked."""
@@ -98,6 +107,8 @@ class Book:
     signal_ms      (strategy, symbol) → open time of the last signal's candle
     frozen         symbol → why it takes no entries until an operator resumes
     rejects        symbol → entries refused in a row
+    shocks         symbol → close time of the last candle that was too wild
+    disabled       strategy → since when it makes no entries, by an operator's word
     """
 
     epoch: str
@@ -108,6 +119,8 @@ class Book:
     signal_ms: Mapping[tuple[str, str], int] = field(default_factory=dict)
     frozen: Mapping[str, str] = field(default_factory=dict)
     rejects: Mapping[str, int] = field(default_factory=dict)
+    shocks: Mapping[str, int] = field(default_factory=dict)
+    disabled: Mapping[str, int] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     control: Control = field(default_factory=Control)
 
@@ -126,8 +139,12 @@ class Book:
             if order.position_id == position_id and (purpose is None or order.purpose is purpose)
         ]
 
+    def rungs(self, position_id: str) -> int:
+        """How many entries of a position have filled at least in part."""
+        return sum(1 for order in self.orders_of(position_id, Purpose.ENTRY) if order.filled)
+
     def entry_of(self, position_id: str) -> Order | None:
-        """The entry order of a position; a residual position has none."""
+        """The newest entry order of a position; a residual position has none."""
         entries = self.orders_of(position_id, Purpose.ENTRY)
         return entries[-1] if entries else None
 
@@ -138,6 +155,25 @@ class Doubt:
 
     difference: Decimal
     since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Danger:
+    """Where a position of this quantity and cost is liquidated, in ticks (0: nowhere), and whether that is near."""
+
+    quantity: Decimal
+    cost: Decimal
+    liquidation_ticks: int
+    is_near: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VenueErrors:
+    """How many questions in a row had no answer, why the last had none, and since when that blocks entries (0: no)."""
+
+    count: int = 0
+    why: str = ""
+    blocked_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +215,9 @@ class Market:
     unheard         key of a fill that was read → when; the stream has yet to tell it
     quiet_until_ms  the venue, or its budget, wants no order before this instant, not even one that only reduces
     beyond          position id → the close time of the first candle that closed beyond its stop
+    dangers         position id → its liquidation price, and whether a person was told that it is near
+    turbulence      symbol → how wild its market is, where that is measured
+    errors          questions to the venue that were not answered
     foreign         symbol → what somebody else holds, beside ours or alone
     foreign_orders  symbol:venue order id → an open order that is not ours
     feed_faults     (what is wrong with the market data, symbol) → since when
@@ -205,6 +244,9 @@ class Market:
     unheard: Mapping[str, int] = field(default_factory=dict)
     quiet_until_ms: int = 0
     beyond: Mapping[str, int] = field(default_factory=dict)
+    dangers: Mapping[str, Danger] = field(default_factory=dict)
+    turbulence: Mapping[str, Turbulence] = field(default_factory=dict)
+    errors: VenueErrors = field(default_factory=VenueErrors)
     foreign: Mapping[str, ForeignHolding] = field(default_factory=dict)
     foreign_orders: Mapping[str, ForeignHolding] = field(default_factory=dict)
     feed_faults: Mapping[tuple[FeedFault, str], int] = field(default_factory=dict)

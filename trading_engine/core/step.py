@@ -50,11 +50,19 @@ from trading_engine.domain.events import (
     StreamRestored,
     SubmitAnswered,
     SubmitExpired,
+    SwitchRequested,
     TimerFired,
 )
-from trading_engine.domain.records import AdjustmentBooked, FillApplied, IncomeBooked, PositionAdvanced, Record
+from trading_engine.domain.records import (
+    AdjustmentBooked,
+    FillApplied,
+    IncomeBooked,
+    MarketShocked,
+    PositionAdvanced,
+    Record,
+)
 
-_TOUCHES_LIMITS = FillApplied | IncomeBooked | AdjustmentBooked | PositionAdvanced
+_TOUCHES_LIMITS = FillApplied | IncomeBooked | AdjustmentBooked | MarketShocked | PositionAdvanced
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,7 @@ def step(state: EngineState, event: Event, settings: EngineSettings) -> StepResu
     return StepResult(after, draft.book, tuple(draft.records), tuple(draft.effects))
 
 
-def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one line an event kind, exhaustive
+def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912, PLR0915 - a line an event kind
     match event:
         case CandlesClosed():
             on_market.on_candles(draft, event)
@@ -107,7 +115,7 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one 
         case OrderLookedUp():
             on_venue.on_looked_up(draft, event.lookup)
         case LookupFailed():
-            on_venue.on_lookup_failed(draft, event.client_order_id)
+            on_venue.on_lookup_failed(draft, event.client_order_id, event.why)
         case FeedReported():
             on_feed.on_report(draft, event)
         case StreamLost():
@@ -126,6 +134,8 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - one 
             on_command.on_stop(draft, event)
         case ResumeRequested():
             on_command.on_resume(draft, event)
+        case SwitchRequested():
+            on_command.on_switch(draft, event)
         case GapAccepted():
             on_command.on_gap_accepted(draft, event)
         case RunBegan():

@@ -14,6 +14,9 @@ from trading_engine.domain.records import ControlChanged, LimitTripped
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import iso
 
+# A cooldown follows every loss: it is in `risk` and `status`, not on the phone. A shock is told with its measure.
+_TOLD_ELSEWHERE = frozenset({"cooldown", "volatility"})
+
 Tripped = frozenset[tuple[str, str]]
 
 
@@ -32,8 +35,8 @@ def announce_trips(draft: Draft, book_before: Book) -> None:
             continue
         value, threshold = judged.show(judged.verdict.value), judged.show(judged.verdict.threshold)
         draft.record(LimitTripped(judged.limit, judged.scope, value, threshold, judged.verdict.until_ms))
-        if judged.limit == "cooldown":
-            continue  # follows every loss: in `risk` and `status`, not on the phone
+        if judged.limit in _TOLD_ELSEWHERE:
+            continue
         until = f" until {iso(judged.verdict.until_ms)}" if judged.verdict.until_ms else ""
         draft.alert(
             Severity.CRITICAL if judged.limit == "drawdown" else Severity.WARNING,

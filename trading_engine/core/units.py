@@ -9,6 +9,7 @@ from trading_engine.domain import money
 from trading_engine.domain.instrument import Instrument
 
 MTICKS = 1_000
+_THOUSANDTH = Decimal("0.001")
 
 
 def ticks(instrument: Instrument, price: Decimal) -> int:
@@ -19,6 +20,11 @@ def ticks(instrument: Instrument, price: Decimal) -> int:
 def mticks(instrument: Instrument, price: Decimal) -> int:
     """A mean price in thousandths of a tick, rounded down."""
     return money.floor_units(price * MTICKS, instrument.tick)
+
+
+def price_of_mticks(instrument: Instrument, mticks: int) -> Decimal:
+    """Thousandths of a tick as a price, exactly."""
+    return money.multiply(money.from_units(mticks, instrument.tick), _THOUSANDTH) if mticks else money.ZERO
 
 
 def steps(instrument: Instrument, quantity: Decimal) -> int:

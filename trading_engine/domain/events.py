@@ -209,6 +209,16 @@ class ResumeRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchRequested:
+    """An operator lets a strategy make entries, or keeps it from them."""
+
+    ts_ms: int
+    strategy: str
+    is_enabled: bool
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
 class GapAccepted:
     """An operator accepts that the wallet holds `wallet` whatever the ledger says, and why."""
 
@@ -267,6 +277,7 @@ Event = (
     | TimerFired
     | StopRequested
     | ResumeRequested
+    | SwitchRequested
     | GapAccepted
     | RunBegan
     | RunEnding

@@ -64,6 +64,7 @@ class Signal:
     exit_side       side of a position of this strategy to close (early exit), None for none
     candle_ts_ms    open time of the signal's candle: strategy, symbol and this are unique
     explanation     the values that explain it, as (name, text) pairs
+    atr_mticks      average true range of the strategy's own candles, thousandths of a tick, 0 where nobody asks
     refusals        what filters have against the entry, each with its filter's name; an exit is never refused
     """
 
@@ -79,3 +80,4 @@ class Signal:
     exit_side: Side | None = None
     explanation: tuple[tuple[str, str], ...] = ()
     refusals: tuple[str, ...] = ()
+    atr_mticks: int = 0

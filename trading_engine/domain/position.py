@@ -86,6 +86,7 @@ class Position:
     is_aged: bool = False
     residual_of: str = ""
     adopted_quantity: Decimal = ZERO
+    atr: Decimal = ZERO
     version: int = 1
 
     @property

@@ -22,6 +22,7 @@ class Fate(StrEnum):
     """What became of a signal."""
 
     TAKEN = "taken"
+    ADDED = "added"  # it made a position of its strategy larger
     EXITED = "exited"  # it closed a position
     OUTRANKED = "outranked"  # another signal on the symbol was more confident
     TIED = "tied"  # equal confidence in opposite directions
@@ -54,12 +55,13 @@ class RunEnded:
 
 @dataclass(frozen=True, slots=True)
 class SignalSeen:
-    """A strategy's signal and its fate, with the reason and the numbers of the decision."""
+    """A strategy's signal and its fate, with the reason; `inputs` are the numbers its size came from, as text."""
 
     signal: Signal
     fate: Fate
     reason: str
     position_id: str = ""
+    inputs: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,16 @@ class ControlChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class StrategySwitched:
+    """A strategy may make entries again, or may not any more; its exits are never switched."""
+
+    strategy: str
+    is_enabled: bool
+    actor: str
+    ts_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class LimitsRebased:
     """An operator resumed: peak and losing streak count anew from here."""
 
@@ -205,6 +217,17 @@ class LimitTripped:
     value: str
     threshold: str
     until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarketShocked:
+    """A candle of a symbol was too wild: no entries there for a while; `measure` says which value was above what."""
+
+    symbol: str
+    measure: str
+    value: str
+    threshold: str
+    ts_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +296,10 @@ Record = (
     | IncomeBooked
     | AdjustmentBooked
     | ControlChanged
+    | StrategySwitched
     | LimitsRebased
     | LimitTripped
+    | MarketShocked
     | SymbolFrozen
     | DifferenceFound
     | AlertRaised

@@ -10,7 +10,7 @@ which way it rounds.
 
 from typing import NamedTuple
 
-from trading_engine.rules.integers import MILLI, PPM, divide_ceil, scale_floor
+from trading_engine.rules.integers import MILLI, PPM, divide_ceil, scale_ceil, scale_floor
 
 
 class TrailStep(NamedTuple):
@@ -21,6 +21,21 @@ class TrailStep(NamedTuple):
 
     at_milli: int
     to_milli: int
+
+
+class Follow(NamedTuple):
+    """A stop that follows the close at a distance; a distance of 0 is off, of several the nearest counts.
+
+    percent_ppm   share of the close, below 100 %
+    atr_milli     thousandths of the average true range at the signal
+    risk_milli    thousandths of R
+    from_milli    thousandths of R that the close must have gained first, 0 for none
+    """
+
+    percent_ppm: int
+    atr_milli: int
+    risk_milli: int
+    from_milli: int
 
 
 def distance_from_percent(reference_ticks: int, ppm: int) -> int:
@@ -109,6 +124,102 @@ def _protective_level(sign: int, entry_mticks: int, risk_mticks: int, to_milli: 
     if sign > 0:
         return divide_ceil(entry_mticks - scale_floor(risk_mticks, -to_milli, MILLI), MILLI)
     return (entry_mticks + scale_floor(risk_mticks, -to_milli, MILLI)) // MILLI
+
+
+def follow_distance(follow: Follow, close_ticks: int, risk_mticks: int, atr_mticks: int) -> int:
+    """How far behind the close a following stop stands, ticks, at least 1; 0 where it does not follow.
+
+    Rounded down, towards the price. `atr_mticks` is the average true range in thousandths of a tick, 0
+    where none is known: then it sets no distance, and neither does an R of 0.
+    """
+    distance_ticks = 0
+    if follow.percent_ppm > 0:
+        distance_ticks = distance_from_percent(close_ticks, follow.percent_ppm)
+    if follow.atr_milli > 0 and atr_mticks > 0:
+        distance_ticks = _nearer(distance_ticks, scale_floor(atr_mticks, follow.atr_milli, PPM))
+    if follow.risk_milli > 0 and risk_mticks > 0:
+        distance_ticks = _nearer(distance_ticks, scale_floor(risk_mticks, follow.risk_milli, PPM))
+    return distance_ticks
+
+
+def _nearer(distance_ticks: int, other_ticks: int) -> int:
+    """The smaller of two distances, of which the first may be none (0); at least 1."""
+    if distance_ticks == 0:
+        return max(1, other_ticks)
+    return max(1, min(distance_ticks, other_ticks))
+
+
+def followed_stop(
+    sign: int,
+    entry_mticks: int,
+    risk_mticks: int,
+    atr_mticks: int,
+    close_ticks: int,
+    current_stop_ticks: int,
+    follow: Follow,
+) -> int:
+    """Where the stop belongs after a candle has closed at `close_ticks`; it never moves away from the price.
+
+    It needs no memory of the best price: the resting stop is what the best close has made of it.
+    """
+    distance_ticks = follow_distance(follow, close_ticks, risk_mticks, atr_mticks)
+    if distance_ticks == 0:
+        return current_stop_ticks
+    if follow.from_milli > 0 and r_reached_milli(sign, entry_mticks, risk_mticks, close_ticks) < follow.from_milli:
+        return current_stop_ticks
+    level_ticks = stop_level(sign, close_ticks, distance_ticks)
+    return level_ticks if sign * level_ticks > sign * current_stop_ticks else current_stop_ticks
+
+
+def follow_bound(
+    sign: int, entry_mticks: int, risk_mticks: int, atr_mticks: int, current_stop_ticks: int, follow: Follow
+) -> int:
+    """A price short of which no close lets the stop follow, in ticks; 0 where none ever does.
+
+    For loops that look at a candle only where something may come of it: the bound may be too near, never
+    too far.
+    """
+    bound_ticks = 0
+    if follow.percent_ppm > 0:
+        # The distance is below share × close by less than a tick, so close × (1 − sign × share) is
+        # within a tick of the stop.
+        kept_ppm = PPM - sign * follow.percent_ppm
+        if sign > 0:
+            bound_ticks = scale_floor(current_stop_ticks - 1, PPM, kept_ppm) + 1
+        else:
+            bound_ticks = max(1, scale_ceil(current_stop_ticks + 1, PPM, kept_ppm) - 1)
+    if (follow.atr_milli > 0 and atr_mticks > 0) or (follow.risk_milli > 0 and risk_mticks > 0):
+        fixed = Follow(0, follow.atr_milli, follow.risk_milli, 0)
+        distance_ticks = follow_distance(fixed, current_stop_ticks, risk_mticks, atr_mticks)
+        at_ticks = max(1, current_stop_ticks + sign * (distance_ticks + 1))
+        if bound_ticks == 0 or sign * at_ticks < sign * bound_ticks:
+            bound_ticks = at_ticks
+    if bound_ticks > 0 and follow.from_milli > 0:
+        from_ticks = r_level(sign, entry_mticks, risk_mticks, follow.from_milli)
+        if sign * from_ticks > sign * bound_ticks:
+            bound_ticks = from_ticks
+    return bound_ticks
+
+
+def moved_stop(
+    sign: int,
+    entry_mticks: int,
+    risk_mticks: int,
+    atr_mticks: int,
+    close_ticks: int,
+    current_stop_ticks: int,
+    steps: tuple[TrailStep, ...],
+    follow: Follow,
+    aged: Follow,
+) -> int:
+    """Where the stop belongs after a close: the ladder, the following stop, and what age asks for.
+
+    Each only moves it towards the price. `aged` follows for a position that is past its age, and has no
+    distance for any other.
+    """
+    stop_ticks = trailed_stop(sign, entry_mticks, risk_mticks, close_ticks, current_stop_ticks, steps)
+    stop_ticks = followed_stop(sign, entry_mticks, risk_mticks, atr_mticks, close_ticks, stop_ticks, follow)
+    return followed_stop(sign, entry_mticks, risk_mticks, atr_mticks, close_ticks, stop_ticks, aged)
 
 
 def part_steps(index: int, total_steps: int, shares_ppm: tuple[int, ...], min_steps: int) -> int:

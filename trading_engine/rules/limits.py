@@ -89,6 +89,29 @@ def position_size(notional_e8: int, equity_e8: int, limit_ppm: int) -> Verdict:
     return _share_exceeded(notional_e8, equity_e8, limit_ppm)
 
 
+def group_exposure(notional_e8: int, equity_e8: int, limit_ppm: int) -> Verdict:
+    """Trips when the notional of a group of symbols together exceeds a share of the equity."""
+    return _share_exceeded(notional_e8, equity_e8, limit_ppm)
+
+
+def liquidation(sign: int, entry_ticks: int, stop_ticks: int, liquidation_ticks: int) -> Verdict:
+    """Trips when a position would be liquidated before, or where, its stop is reached; never without one (0).
+
+    value, threshold: distances of stop and liquidation price from the entry, ticks.
+    """
+    if liquidation_ticks <= 0:
+        return Verdict(tripped=False, value=abs(entry_ticks - stop_ticks), threshold=0, until_ms=0)
+    tripped = sign * stop_ticks <= sign * liquidation_ticks
+    return Verdict(tripped, abs(entry_ticks - stop_ticks), abs(entry_ticks - liquidation_ticks), 0)
+
+
+def is_near(price_ticks: int, level_ticks: int, share_ppm: int) -> bool:
+    """Whether a price is within a share of itself of a level, or exactly that far; 0 for no level or share."""
+    if level_ticks <= 0 or share_ppm <= 0:
+        return False
+    return abs(price_ticks - level_ticks) * PPM <= price_ticks * share_ppm
+
+
 def position_count(open_positions: int, limit: int) -> Verdict:
     """Trips when there are more positions than allowed; `open_positions` includes the new one."""
     return Verdict(0 < limit < open_positions, open_positions, max(0, limit), 0)

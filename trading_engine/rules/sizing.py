@@ -10,11 +10,13 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from trading_engine.rules.fills import fee_e8
-from trading_engine.rules.integers import PPM, scale_floor
+from trading_engine.rules.integers import MILLI, PPM, scale_floor
 from trading_engine.rules.margin import initial_margin_e8
+from trading_engine.rules.scaling import Method, Record, Scaling, at_risk_ppm, scale_milli, volatility_steps
 
 # Margin and two fees are each rounded up, by less than one unit.
 _ROUNDING_E8 = 3
+NO_BOUND = -1
 
 
 class Bound(IntEnum):
@@ -26,6 +28,7 @@ class Bound(IntEnum):
     MARGIN = 3  # margin and fees within the available margin
     VENUE = 4  # the venue's largest order
     MINIMUM = 5  # what the others leave is below the venue's minimum: no order
+    METHOD = 6  # what the method of sizing asks for
 
 
 class SizingInput(NamedTuple):
@@ -44,6 +47,7 @@ class SizingInput(NamedTuple):
     max_steps                the venue's largest order
     min_steps                the venue's smallest order
     min_notional_e8          the venue's smallest price × quantity, 0 for none
+    method_steps             what the method asks for, in steps, NO_BOUND for one that only risks
     """
 
     balance_e8: int
@@ -59,6 +63,7 @@ class SizingInput(NamedTuple):
     max_steps: int
     min_steps: int
     min_notional_e8: int
+    method_steps: int = NO_BOUND
 
 
 class Size(NamedTuple):
@@ -78,6 +83,37 @@ def reserved_margin_e8(trade_notional_e8: int, leverage_milli: int, fee_rate_e8:
     return initial_margin_e8(trade_notional_e8, leverage_milli) + 2 * fee_e8(trade_notional_e8, fee_rate_e8)
 
 
+def by_method(inputs: SizingInput, rule: Scaling, record: Record, atr_mticks: int) -> SizingInput:
+    """The inputs with the share at risk and the quantity that the method asks for, scaled by the record.
+
+    `inputs` carry the bounds; their own `risk_ppm` and `method_steps` are replaced.
+    """
+    scale = scale_milli(rule, record)
+    steps = NO_BOUND
+    if rule.method == Method.FIXED_MONEY:
+        step_e8 = notional_e8(inputs.entry_ticks, 1, inputs.value_per_tick_step_e8)
+        steps = scale_floor(rule.money_e8, scale, MILLI) // step_e8
+    elif rule.method == Method.VOLATILITY:
+        moved_e8 = scale_floor(scale_floor(inputs.balance_e8, rule.volatility_ppm, PPM), scale, MILLI)
+        steps = volatility_steps(moved_e8, atr_mticks, inputs.value_per_tick_step_e8)
+    return SizingInput(
+        inputs.balance_e8,
+        scale_floor(at_risk_ppm(rule, record), scale, MILLI),
+        inputs.cap_ppm,
+        inputs.cap_money_e8,
+        inputs.available_margin_e8,
+        inputs.leverage_milli,
+        inputs.fee_rate_e8,
+        inputs.entry_ticks,
+        inputs.stop_distance_ticks,
+        inputs.value_per_tick_step_e8,
+        inputs.max_steps,
+        inputs.min_steps,
+        inputs.min_notional_e8,
+        steps,
+    )
+
+
 def fixed_fraction(inputs: SizingInput) -> Size:
     """The largest quantity within every bound, named after the tightest; see `Bound` for ties.
 
@@ -89,6 +125,9 @@ def fixed_fraction(inputs: SizingInput) -> Size:
     balance_e8 = max(0, inputs.balance_e8)
     steps = scale_floor(balance_e8, inputs.risk_ppm, PPM) // loss_of_step_e8
     binding = Bound.RISK
+    if 0 <= inputs.method_steps < steps:
+        steps = inputs.method_steps
+        binding = Bound.METHOD
     cap_steps = scale_floor(balance_e8, inputs.cap_ppm, PPM) // step_e8
     if cap_steps < steps:
         steps = cap_steps
@@ -106,6 +145,15 @@ def fixed_fraction(inputs: SizingInput) -> Size:
     if steps < max(1, inputs.min_steps) or steps * step_e8 < inputs.min_notional_e8:
         return Size(0, Bound.MINIMUM)
     return Size(steps, binding)
+
+
+def share_of(size: Size, share_ppm: int, inputs: SizingInput) -> Size:
+    """A share of a quantity, rounded down; no order where that is below the venue's minimums."""
+    steps = scale_floor(size.steps, share_ppm, PPM)
+    step_e8 = notional_e8(inputs.entry_ticks, 1, inputs.value_per_tick_step_e8)
+    if steps < max(1, inputs.min_steps) or steps * step_e8 < inputs.min_notional_e8:
+        return Size(0, Bound.MINIMUM)
+    return Size(steps, size.binding)
 
 
 def _affordable_steps(inputs: SizingInput, most: int, step_e8: int) -> int:

@@ -18,43 +18,32 @@ from trading_engine.config.load import load_config
 from trading_engine.config.model import Config, InstrumentConfig
 from trading_engine.config.remote import VenueConfig
 from trading_engine.core.settings import (
-    CooldownScope,
     EngineSettings,
     ExecutionSettings,
-    ExitPlan,
-    ExitSettings,
     ForeignPolicy,
     ForeignSettings,
-    LimitSettings,
-    PartialStep,
-    SizingSettings,
 )
-from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.instrument import Instrument
-from trading_engine.domain.money import E8
-from trading_engine.domain.orders import OrderType
-from trading_engine.domain.time import HOUR_MS, MINUTE_MS, SECOND_MS, interval_name, iso
+from trading_engine.domain.time import SECOND_MS, interval_name, iso
 from trading_engine.marketdata.candle_file import CandleFile, open_candles
 from trading_engine.marketdata.funding_file import read_funding
 from trading_engine.marketdata.replay import CandleSource, Replay
 from trading_engine.marketdata.synth import SyntheticMarket
 from trading_engine.ports import Capabilities
-from trading_engine.rules.exits import TrailStep
-from trading_engine.runtime import contracts
+from trading_engine.runtime import contracts, rule_settings
 from trading_engine.runtime.brain import Brain
+from trading_engine.runtime.rule_settings import ppm, rate_e8
 from trading_engine.runtime.strategy_setup import Filters, filters_of, shortages, strategies_of
 from trading_engine.strategy.api import Strategy
+from trading_engine.strategy.levels import NO_LEVELS, Levels
 from trading_engine.system.state_dir import StateDir
 from trading_engine.venues.embedded.account import Contract, Terms
 from trading_engine.venues.embedded.facts import DEFAULT_MAINTENANCE_RATE, known_instrument, single_tier
 from trading_engine.venues.embedded.venue import CAPABILITIES, EmbeddedVenue
 
 DEMO_START_MS = 1_735_689_600_000  # 2025-01-01, where the synthetic market begins
-PARTIALS_BY_DEFAULT = frozenset({"multi_timeframe_long"})
-TRAILING_BY_DEFAULT = frozenset({"multi_timeframe_long", "trend_distance_short"})
-_PPM_PER_PERCENT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +98,7 @@ def prepare(options: RunOptions, environ: Mapping[str, str]) -> Plan:
     source, total = _source(config, options, files, instruments)
     settings = engine_settings(config, instruments)
     filters = filters_of(config, strategies)
-    check_intervals(strategies, instruments, source.interval_ms, filters)
+    check_intervals(strategies, instruments, source.interval_ms, filters, settings.atr_periods)
     return Plan(config, settings, terms_of(config), source, files, strategies, filters, total)
 
 
@@ -198,10 +187,11 @@ def check_intervals(
     instruments: Mapping[str, Instrument],
     interval_ms: int,
     filters: Filters,
+    atr_periods: Mapping[str, int],
 ) -> None:
     """ConfigInvalid where a strategy or a filter needs finer candles than these."""
     try:
-        Brain(strategies, instruments, interval_ms, filters)
+        Brain(strategies, instruments, interval_ms, filters, atr_periods)
     except ValueError as error:
         raise ConfigInvalid(f"the candles are {interval_name(interval_ms)}: {error}") from error
 
@@ -226,21 +216,12 @@ def _source(
     return Replay(files, rates), sum(file.rows for file in files)
 
 
-def ppm(percent: Decimal) -> int:
-    """Percent as parts per million, rounded down."""
-    return int(percent * _PPM_PER_PERCENT)
-
-
-def _rate_e8(percent: Decimal) -> int:
-    return int(percent * E8 / 100)
-
-
 def terms_of(config: Config) -> Terms:
     """What the embedded exchange charges and fills."""
     paper = config.paper
     return Terms(
-        taker_fee_e8=_rate_e8(paper.taker_fee_pct),
-        maker_fee_e8=_rate_e8(paper.maker_fee_pct),
+        taker_fee_e8=rate_e8(paper.taker_fee_pct),
+        maker_fee_e8=rate_e8(paper.maker_fee_pct),
         slippage_ppm=ppm(paper.slippage_pct),
         volume_share_ppm=ppm(paper.volume_share_pct),
         leverage_milli=int(config.leverage * 1000),
@@ -251,7 +232,7 @@ def engine_settings(
     config: Config, instruments: Mapping[str, Instrument], capabilities: Capabilities = CAPABILITIES
 ) -> EngineSettings:
     """The core's settings, in its own units, for a venue with these capabilities."""
-    sizing, execution = config.sizing, config.execution
+    execution = config.execution
     return EngineSettings(
         venue=EmbeddedVenue.name if config.mode == "paper" else config.venue,
         account=config.account,
@@ -260,14 +241,11 @@ def engine_settings(
         leverage=config.leverage,
         absence_is_proof=capabilities.absence_is_proof,
         visibility_delay_ms=capabilities.visibility_delay_ms,
-        sizing=SizingSettings(
-            risk_ppm=ppm(sizing.risk_pct),
-            cap_ppm=ppm(sizing.max_position_pct),
-            cap_money_e8=money.to_e8(sizing.max_position_money) if sizing.max_position_money else 0,
-            taker_fee_e8=_rate_e8(config.paper.taker_fee_pct),
-        ),
-        exits=_exits(config),
-        limits=_limits(config),
+        sizing=rule_settings.sizing(config),
+        exits=rule_settings.exits(config),
+        limits=rule_settings.limits(config),
+        atr_periods=rule_settings.atr_periods(config),
+        levels=rule_settings.levels(config),
         foreign=_foreign(config),
         execution=ExecutionSettings(
             max_send_delay_ms=execution.max_send_delay_ms,
@@ -281,50 +259,12 @@ def engine_settings(
     )
 
 
-def _exits(config: Config) -> ExitSettings:
-    exits = config.exits
-    partials = tuple(PartialStep(int(step.at_r * 1000), ppm(step.share_pct)) for step in exits.partials)
-    trailing = tuple(TrailStep(int(step.at_r * 1000), int(step.to_r * 1000)) for step in exits.trailing)
-    plans = {}
-    for item in config.strategies:
-        takes_partials = item.name in PARTIALS_BY_DEFAULT if item.partials is None else item.partials
-        trails = item.name in TRAILING_BY_DEFAULT if item.trailing is None else item.trailing
-        plans[item.name] = ExitPlan(partials if takes_partials else (), trailing if trails else ())
-    return ExitSettings(
-        plans=plans,
-        target_order=OrderType(exits.target_order),
-        max_age_ms=exits.max_age_hours * HOUR_MS,
-        close_on_max_age=exits.on_max_age == "close",
-        exit_on_opposite=exits.exit_on_opposite,
-    )
-
-
 def _foreign(config: Config) -> ForeignSettings:
     section = config.reconciliation
     return ForeignSettings(
         default=ForeignPolicy(section.default),
         symbols={symbol: ForeignPolicy(policy) for symbol, policy in section.symbols.items()},
         adopt_stop_ppm=ppm(section.adopt_stop_pct),
-    )
-
-
-def _limits(config: Config) -> LimitSettings:
-    risk = config.risk
-    return LimitSettings(
-        daily_loss_ppm=ppm(risk.max_daily_loss_pct),
-        daily_loss_money_e8=money.to_e8(risk.max_daily_loss_money) if risk.max_daily_loss_money else 0,
-        day_start_ms=risk.day_start_ms,
-        drawdown_ppm=ppm(risk.max_drawdown_pct),
-        flatten_on_drawdown=risk.on_drawdown == "flatten",
-        consecutive_losses=risk.max_consecutive_losses,
-        streak_pause_ms=risk.streak_pause_hours * HOUR_MS,
-        cooldown_ms=risk.cooldown_minutes * MINUTE_MS,
-        cooldown_scope=CooldownScope(risk.cooldown_scope),
-        portfolio_risk_ppm=ppm(risk.max_portfolio_risk_pct),
-        max_positions=risk.max_positions,
-        position_ppm=ppm(risk.max_position_pct),
-        min_balance_ppm=ppm(risk.min_balance_pct),
-        max_leverage_milli=int(risk.max_leverage * 1000),
     )
 
 
@@ -430,7 +370,7 @@ def _folded(plan: Plan) -> list[Finding]:
         if strategy.name in seen:
             continue
         seen.add(strategy.name)
-        target_r = _target_r(strategy)
+        target_r = _target_r(strategy, plan.settings.levels.get(strategy.name, NO_LEVELS))
         ladder = plan.settings.exits.plan(strategy.name)
         if target_r is None:
             continue
@@ -443,12 +383,23 @@ def _folded(plan: Plan) -> list[Finding]:
             if trail.at_milli >= target_r * 1000:
                 text = f"trailing at {trail.at_milli / 1000:g} R is never reached: the target is {target_r:g} R"
                 findings.append(Finding("warning", strategy.name, text))
+        if ladder.follow.from_milli >= target_r * 1000:
+            begin = f"{ladder.follow.from_milli / 1000:g} R"
+            text = f"the stop never follows: it would begin at {begin}, and the target is {target_r:g} R"
+            findings.append(Finding("warning", strategy.name, text))
     return findings
 
 
-def _target_r(strategy: Strategy) -> float | None:
+def _target_r(strategy: Strategy, levels: Levels) -> float | None:
     """Target in multiples of the stop, where both are settings in one unit."""
-    for stop, target in (("stop_pct", "target_pct"), ("stop_atr", "target_atr")):
-        if hasattr(strategy, stop) and getattr(strategy, target):
-            return float(getattr(strategy, target)) / float(getattr(strategy, stop))
+    if levels.target_r:
+        return levels.target_r
+    stop, target = levels.stop_percent or levels.stop_atr, levels.target_percent or levels.target_atr
+    if bool(levels.stop_percent) is bool(levels.target_percent) and stop and target:
+        return target / stop
+    if stop or target:
+        return None  # one of them in another unit, or by the strategy's own word
+    for own_stop, own_target in (("stop_pct", "target_pct"), ("stop_atr", "target_atr")):
+        if hasattr(strategy, own_stop) and getattr(strategy, own_target):
+            return float(getattr(strategy, own_target)) / float(getattr(strategy, own_stop))
     return None

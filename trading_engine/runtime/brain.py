@@ -14,8 +14,9 @@ from trading_engine.domain.market import Candle, Signal
 from trading_engine.marketdata.block import CandleBlock, from_units
 from trading_engine.marketdata.replay import CandleSource
 from trading_engine.strategy.api import Series, Strategy
-from trading_engine.strategy.evaluate import Evaluator, history_needed
+from trading_engine.strategy.evaluate import Evaluator, atr_windows, history_needed
 from trading_engine.strategy.filters import Filter, Need, widest
+from trading_engine.strategy.levels import Levels
 
 MOST_BASE_CANDLES = 5_000  # a window of more is cheaper to read in candles of its own interval
 
@@ -32,7 +33,8 @@ class HistoryNeed(NamedTuple):
 
 
 class Brain:
-    """Evaluators by symbol, and by strategy the filters of its entries.
+    """Evaluators by symbol, and by strategy the filters of its entries, the period of the range they come with, and
+    where their stops and targets are put.
 
     ValueError where a strategy or filter needs a finer interval than the candles have, KeyError where a filter
     looks at a symbol that is not among them.
@@ -44,10 +46,12 @@ class Brain:
         instruments: Mapping[str, Instrument],
         interval_ms: int,
         filters: Mapping[str, Sequence[Filter]] = MappingProxyType({}),
+        atr_periods: Mapping[str, int] = MappingProxyType({}),
+        levels: Mapping[str, Levels] = MappingProxyType({}),
     ) -> None:
         self._interval_ms = interval_ms
         self._strategies = strategies
-        self._also = _also(strategies, filters)
+        self._also = _also(strategies, filters, atr_periods)
         self._evaluators = {
             symbol: Evaluator(
                 symbol,
@@ -57,6 +61,8 @@ class Brain:
                 interval_ms,
                 filters,
                 self._also[symbol],
+                atr_periods,
+                levels,
             )
             for symbol, chosen in strategies.items()
         }
@@ -129,10 +135,12 @@ class Brain:
 
 
 def _also(
-    strategies: Mapping[str, Sequence[Strategy]], filters: Mapping[str, Sequence[Filter]]
+    strategies: Mapping[str, Sequence[Strategy]],
+    filters: Mapping[str, Sequence[Filter]],
+    atr_periods: Mapping[str, int],
 ) -> Mapping[str, Mapping[int, int]]:
-    """By symbol, the windows that filters look at there, of whatever symbol's signals."""
-    also: dict[str, dict[int, int]] = {symbol: {} for symbol in strategies}
+    """By symbol, the windows that average true ranges and filters look at there, of whatever symbol's signals."""
+    also = {symbol: atr_windows(chosen, atr_periods) for symbol, chosen in strategies.items()}
     for symbol, chosen in strategies.items():
         for strategy in chosen:
             for looked_at, windows in widest(filters.get(strategy.name, ()), symbol).items():

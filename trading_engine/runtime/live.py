@@ -168,7 +168,8 @@ class LiveRun(Process):
         await remote.arrange_account(venue, config, config.symbols)
         settings = bootstrap.engine_settings(config, instruments, venue.capabilities)
         strategies = strategies_of(config, config.symbols)
-        brain = Brain(strategies, instruments, MINUTE_MS, filters_of(config, strategies))
+        filters = filters_of(config, strategies)
+        brain = Brain(strategies, instruments, MINUTE_MS, filters, settings.atr_periods, settings.levels)
         past = await warm_up.read_higher(venue, brain, config.symbols, floor_to(self._clock.now_ms(), MINUTE_MS))
         feeding = Feeding(config, venue, list(instruments.values()), self._clock, self._pace)
         try:

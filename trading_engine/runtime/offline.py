@@ -15,13 +15,13 @@ from pathlib import Path
 from trading_engine.core import foreign
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, Effect, LookUpOrder, PlaceOrder
-from trading_engine.core.on_command import on_resume
+from trading_engine.core.on_command import on_resume, on_switch
 from trading_engine.core.reconcile import on_snapshot
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Book, EngineState, Market
 from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid
-from trading_engine.domain.events import ResumeRequested
+from trading_engine.domain.events import ResumeRequested, SwitchRequested
 from trading_engine.domain.records import (
     AdjustmentBooked,
     DifferenceFound,
@@ -100,6 +100,28 @@ def resume(state_dir: Path, actor: str) -> str:
         finally:
             store.close()
     return f"{status.resumed(released)}; the next start trades again"
+
+
+def switch(state_dir: Path, strategy: str, *, is_enabled: bool, actor: str) -> str:
+    """Let a strategy make entries from the next start on, or keep it from them; refused (exit 3) while it runs."""
+    state = StateDir(state_dir)
+    if not state.database.exists():
+        raise ConfigInvalid(f"{state.database}: no database; nothing has run on this state yet", exit_code=4)
+    with InstanceLock(state.lock):
+        store = SqlStore.open(state.database)
+        try:
+            loaded = store.load()
+            is_new = is_enabled is (strategy in loaded.book.disabled)
+            if is_new:
+                seen = loaded.checkpoint
+                now_ms = max(seen.cursor_ms, loaded.last_ts_ms) if seen else SystemClock().now_ms()
+                draft = Draft(EngineState(loaded.book), _no_settings(), now_ms)
+                on_switch(draft, SwitchRequested(now_ms, strategy, is_enabled, actor))
+                progress = seen or Checkpoint(0, (), 0, 0, (), (), "0")
+                store.commit(Commit(now_ms, "offline", tuple(draft.records), draft.book, progress))
+        finally:
+            store.close()
+    return status.switched(strategy, is_enabled=is_enabled, is_new=is_new)
 
 
 def _no_settings() -> EngineSettings:

@@ -149,7 +149,15 @@ class PaperRun(Process):
         )
         executor.attach(pump)
         venue.subscribe(pump.handle)
-        brain = Brain(ground.strategies, ground.settings.instruments, ground.market.interval_ms, ground.filters)
+        settings = ground.settings
+        brain = Brain(
+            ground.strategies,
+            settings.instruments,
+            ground.market.interval_ms,
+            ground.filters,
+            settings.atr_periods,
+            settings.levels,
+        )
         parts = Parts(
             ground.market,
             venue,

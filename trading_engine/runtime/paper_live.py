@@ -21,7 +21,7 @@ from trading_engine.domain.market import Candle, FundingRate
 from trading_engine.domain.time import MINUTE_MS, floor_to, iso
 from trading_engine.marketdata.replay import Batch
 from trading_engine.ports import Clock, Loaded, PublicMarket
-from trading_engine.runtime import bootstrap, contracts, remote, startup, warm_up
+from trading_engine.runtime import bootstrap, contracts, remote, rule_settings, startup, warm_up
 from trading_engine.runtime.bootstrap import Finding, RunOptions
 from trading_engine.runtime.brain import Brain
 from trading_engine.runtime.feeding import Feeding
@@ -195,9 +195,8 @@ class LivePaperRun(PaperRun):
         feeding = Feeding(self._config, history, list(self._instruments.values()), self._present, self._pace)
         self._feeding = feeding
         begin_ms = floor_to(self._present.now_ms(), MINUTE_MS)
-        brain = Brain(
-            strategies, self._instruments, MINUTE_MS, filters
-        )  # for what it wants to know; _wire makes its own
+        # For what it wants to know; _wire makes its own.
+        brain = Brain(strategies, self._instruments, MINUTE_MS, filters, rule_settings.atr_periods(self._config))
         self._past = await warm_up.read_higher(history, brain, self._instruments, begin_ms)
         self._minutes = await feeding.open(self._past.base_counts)
         ends_ms = [candles[-1].close_time_ms for candles in self._minutes.values() if candles]

@@ -23,7 +23,7 @@ from trading_engine.alerts.port import AlertRow
 from trading_engine.config.model import Config
 from trading_engine.core.state import EngineState
 from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
-from trading_engine.domain.events import ResumeRequested
+from trading_engine.domain.events import ResumeRequested, SwitchRequested
 from trading_engine.domain.ids import EPOCH_LENGTH, base36
 from trading_engine.domain.records import AlertRaised, PositionAdvanced, Record
 from trading_engine.domain.severity import Severity
@@ -135,8 +135,10 @@ class Process:
 
     async def _command(self, request: Mapping[str, object]) -> Answer:
         """What the control socket can ask of the engine."""
+        if request.get("command") == "strategy":
+            return self._switch(request)
         if request.get("command") != "resume":
-            return {"ok": False, "message": f"unknown command {request.get('command')!r}; known: resume"}
+            return {"ok": False, "message": f"unknown command {request.get('command')!r}; known: resume, strategy"}
         if self._stop_file.read() is not None:
             return {"ok": False, "message": f"{self._stop_file.path} is still there; remove it first"}
         if self._pump is None:
@@ -148,6 +150,20 @@ class Process:
             return {"ok": True, "message": status.NOTHING_TO_RESUME}
         self._pump.handle(ResumeRequested(now_ms, str(request.get("actor", "operator"))))
         return {"ok": True, "message": f"{status.resumed(released)}; peak and losing streak count anew"}
+
+    def _switch(self, request: Mapping[str, object]) -> Answer:
+        """Let a strategy of this run make entries, or keep it from them."""
+        name, is_enabled = str(request.get("name", "")), bool(request.get("enabled"))
+        configured = [item.name for item in self._config.strategies]
+        if name not in configured:
+            known = ", ".join(configured)
+            return {"ok": False, "message": f"{name!r} is not a strategy of this engine; it has {known}"}
+        if self._pump is None:
+            return {"ok": False, "message": "the engine is still starting; try again in a moment"}
+        is_new = is_enabled is (name in self._pump.state.book.disabled)
+        actor = str(request.get("actor", "operator"))
+        self._pump.handle(SwitchRequested(self._clock.now_ms(), name, is_enabled, actor))
+        return {"ok": True, "message": status.switched(name, is_enabled=is_enabled, is_new=is_new)}
 
     def _log_records(self, ts_ms: int, records: tuple[Record, ...]) -> None:
         for record in records:

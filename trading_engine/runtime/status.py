@@ -15,10 +15,10 @@ from trading_engine.domain.control import Level
 from trading_engine.ports import Checkpoint, GateStatus, LimitStatus
 
 # A resume counts these anew; a daily loss ends with its day, a balance or an exposure by itself.
-_RESUMABLE = frozenset({"drawdown", "losing_streak", "cooldown"})
+_RESUMABLE = frozenset({"drawdown", "losing_streak", "cooldown", "volatility"})
 NOTHING_TO_RESUME = (
     "nothing to resume: the kill switch is at RUN, no symbol is frozen, and no limit that a resume lifts has tripped"
-    " (drawdown, losing_streak, cooldown)"
+    " (drawdown, losing_streak, cooldown, volatility)"
 )
 
 
@@ -36,6 +36,7 @@ def checkpoint(state: EngineState, settings: EngineSettings, now_ms: int) -> Che
         unrealized=money.text(money.round_money(risk.unrealized(state.book, market.marks))),
         liquidations=_liquidations(state, settings),
         foreign=tuple(market.foreign[symbol] for symbol in sorted(market.foreign)),
+        turbulence=tuple(sorted(market.turbulence.items())),
         foreign_orders=tuple(sorted(market.foreign_orders.items(), key=lambda item: item[0])),
     )
 
@@ -49,6 +50,7 @@ def view_of(seen: Checkpoint) -> Market:
         reconciled_ms=seen.reconciled_ms,
         foreign={item.symbol: item for item in seen.foreign},
         foreign_orders=dict(seen.foreign_orders),
+        turbulence=dict(seen.turbulence),
     )
 
 
@@ -86,6 +88,14 @@ def resumed(parts: tuple[str, ...]) -> str:
     """The beginning of the answer to a resume that has released something."""
     also = f", also: {', '.join(parts[1:])}" if len(parts) > 1 else ""
     return f"resumed ({parts[0]}){also}"
+
+
+def switched(strategy: str, *, is_enabled: bool, is_new: bool) -> str:
+    """The answer to an operator who has switched a strategy."""
+    if is_enabled:
+        return f"{strategy} may make entries {'again' if is_new else 'already'}"
+    state = "makes no entries from now on" if is_new else "makes no entries already"
+    return f"{strategy} {state}; its positions keep their stops, and its exits are taken"
 
 
 def limits(state: EngineState, settings: EngineSettings, now_ms: int) -> tuple[LimitStatus, ...]:

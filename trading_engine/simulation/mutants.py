@@ -179,7 +179,7 @@ def _retry_with_new_id() -> Restore:
         original(draft, order, why)
         position = draft.book.positions.get(order.position_id)
         if order.purpose is Purpose.ENTRY and position is not None and order.generation == 1:
-            fresh = protect.entry_order(draft, position)
+            fresh = protect.entry_order(draft, position, order.quantity)
             draft.record(OrderIntended(fresh))
             draft.effect(PlaceOrder(risk.approve_again(fresh), fresh.to_request(), fresh.not_after_ms))
 

@@ -42,10 +42,12 @@ class Oracles:
     book    as it was last committed
     shared  symbols on which somebody else trades as well: only our part of what is held is judged there
     refused how many entries on a symbol were refused
+    rungs   how many entries a position may have
     """
 
     exchange: SimulatedExchange
     now_ms: Callable[[], int]
+    rungs: int = 1
     violations: list[Violation] = field(default_factory=list)
     calm_ms: int = 0
     stop_committed_ms: int | None = None
@@ -141,13 +143,13 @@ class Oracles:
         self._time(self._uncovered, symbol, cover < wanted and not is_closing, COVER_MS, "I5")
 
     def on_accepted(self, client_order_id: str) -> None:
-        """I4 one accepted entry a position."""
+        """I4 one accepted entry a position, or one a rung of its ladder."""
         key = parse_client_order_id(client_order_id)
         if key is None or key.purpose is not Purpose.ENTRY:
             return
         accepted = self._entries[key.epoch, key.position_number]
         accepted.add(client_order_id)
-        if len(accepted) > 1:
+        if len(accepted) > self.rungs:
             self.breach("I4", f"position {key.position_number} has the entries {', '.join(sorted(accepted))}")
 
     def on_canceled(self, symbol: str, client_order_id: str) -> None:

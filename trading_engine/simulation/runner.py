@@ -26,7 +26,7 @@ from trading_engine.core.settings import ForeignPolicy
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.simulation.faults import PROFILES, Plan, SeededPlan
 from trading_engine.simulation.mutants import MUTANTS, mutated
-from trading_engine.simulation.scenario import TIGHT_LIMITS, WIDE_LIMITS, Scenario
+from trading_engine.simulation.scenario import LADDER, TIGHT_LIMITS, WIDE_LIMITS, Scenario
 from trading_engine.simulation.sequences import SCENARIO, Pair, plan_of
 from trading_engine.simulation.world import Result, World
 from trading_engine.store import migrate
@@ -202,10 +202,12 @@ def _hunt_in(shop: Path, limit: int, index: int, first: int = 1) -> Hunt:
 
 
 def scenario_of(seed: int) -> Scenario:
-    """Every fourth world has limits tight enough to trip; the policies for strangers take turns."""
+    """Every fourth world has limits tight enough to trip, every eighth a ladder; policies for strangers take turns."""
     policies = tuple(ForeignPolicy)
     limits = TIGHT_LIMITS if seed % 4 == 0 else WIDE_LIMITS
-    return Scenario(seed, limits=limits, foreign=policies[seed // 4 % len(policies)])
+    return Scenario(
+        seed, limits=limits, foreign=policies[seed // 4 % len(policies)], ladder=LADDER if seed % 8 == 7 else ()
+    )
 
 
 def _seeded(seed: int, profile: str) -> SeededPlan:

@@ -34,6 +34,7 @@ MOST_STARTS = 400
 CALLS_PER_MINUTE = 400
 
 
+LADDER = (250_000, 350_000, 400_000)
 WIDE_LIMITS = LimitSettings(daily_loss_ppm=500_000, drawdown_ppm=500_000, consecutive_losses=0, cooldown_ms=30_000)
 TIGHT_LIMITS = LimitSettings(
     daily_loss_ppm=4_000,
@@ -52,6 +53,7 @@ class Scenario:
     troubled_ms, quiet_ms  how long things go wrong, and how long the engine then has to put itself in order
     foreign                what becomes of what somebody else trades in the account
     script                 minutes of one entry and one exit, None for signals by chance
+    ladder                 shares of a size by which further signals add to a position
     """
 
     seed: int
@@ -63,6 +65,7 @@ class Scenario:
     weather: Weather = field(default_factory=Weather)
     limits: LimitSettings = field(default_factory=lambda: WIDE_LIMITS)
     foreign: ForeignPolicy = ForeignPolicy.FREEZE
+    ladder: tuple[int, ...] = ()
 
 
 def settings_of(scenario: Scenario) -> EngineSettings:
@@ -83,7 +86,7 @@ def settings_of(scenario: Scenario) -> EngineSettings:
         leverage=scenario.leverage,
         absence_is_proof=False,
         visibility_delay_ms=VISIBILITY_DELAY_MS,
-        sizing=SizingSettings(risk_ppm=5_000, cap_ppm=300_000),
+        sizing=SizingSettings(risk_ppm=5_000, cap_ppm=300_000, ladder=scenario.ladder),
         exits=ExitSettings({STRATEGY: plan}, exit_on_opposite=True, max_age_ms=20 * MINUTE_MS, close_on_max_age=True),
         limits=scenario.limits,
         foreign=ForeignSettings(scenario.foreign),

@@ -17,6 +17,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from sqlalchemy import Connection, Row, and_, func, select
 
+from trading_engine.core.project import with_high
 from trading_engine.core.state import (
     KEPT_DAYS,
     KEPT_KEYS_MS,
@@ -71,6 +72,8 @@ def load_book(connection: Connection) -> Book:
         signal_ms=_last_signals(connection),
         frozen=codec.decode_map(row.frozen),
         rejects=codec.decode_map(row.rejects),
+        shocks=codec.decode_map(row.shocks),
+        disabled=codec.decode_map(row.disabled),
         ledger=ledger,
         control=Control(Level(row.level), row.reason, row.since_ms),
     )
@@ -128,18 +131,21 @@ class _Sums:
     made_here: int = 0
     last_booked_ms: int = 0
     opened_ms: int = 0
+    highs: tuple[tuple[str, Decimal], ...] = ()
     days: dict[str, DayFigures] = field(default_factory=dict)
     by_position: dict[str, Decimal] = field(default_factory=dict)
 
     def add(self, booking: int, rows: Iterable[Row[Any]]) -> None:
         """Take in the rows of a booking."""
-        key = ""
+        key = day = ""
+        before = money.subtract(self.balance, self.transfers)
         for row in rows:
             key = row.source_id
             self.balance = money.add(self.balance, row.amount)
             self.last_booked_ms = max(self.last_booked_ms, row.ts)
             self.opened_ms = self.opened_ms if self.bookings else row.ts
             if PnlKind(row.kind).is_result:
+                day = row.day
                 self._add_result(row)
                 continue
             self.transfers = money.add(self.transfers, row.amount)
@@ -148,7 +154,10 @@ class _Sums:
         self.bookings = booking
         self.made_here += is_made_here(key)
         if booking > self.rebased_booking:
-            self.peak = max(self.peak, money.subtract(self.balance, self.transfers))
+            after = money.subtract(self.balance, self.transfers)
+            self.peak = max(self.peak, after)
+            if day:
+                self.highs = with_high(self.highs, day, max(before, after))
 
     def _add_result(self, row: Row[Any]) -> None:
         figures = self.days.get(row.day) or DayFigures(row.day)
@@ -183,6 +192,7 @@ def _load_ledger(connection: Connection, row: Row[Any], live: frozenset[str]) ->
         rebased_ms=row.rebased_ms,
         last_booked_ms=sums.last_booked_ms,
         opened_ms=sums.opened_ms,
+        highs=sums.highs,
         days=tuple(sums.days[day] for day in sorted(sums.days)[-KEPT_DAYS:]),
         closed=_closed_trades(connection, sums.by_position),
     )

@@ -57,6 +57,7 @@ class ControlView:
     epoch: str
     control: Control
     frozen: dict[str, str]
+    disabled: dict[str, int]
     rejects: dict[str, int]
     checkpoint: Checkpoint | None
 
@@ -94,7 +95,7 @@ class Trade:
 
 
 class SignalView(NamedTuple):
-    """A signal and its fate; `explanation` holds (name, text) pairs."""
+    """A signal and its fate; `explanation` and `inputs` (of the size) hold (name, text) pairs."""
 
     seq: int
     strategy: str
@@ -108,6 +109,7 @@ class SignalView(NamedTuple):
     reason: str
     position_id: str
     explanation: tuple[tuple[str, str], ...]
+    inputs: tuple[tuple[str, str], ...]
 
 
 class RunView(NamedTuple):
@@ -224,6 +226,7 @@ class Reader:
                 epoch=row.epoch,
                 control=Control(Level(row.level), row.reason, row.since_ms),
                 frozen=codec.decode_map(row.frozen),
+                disabled=codec.decode_map(row.disabled),
                 rejects=codec.decode_map(row.rejects),
                 checkpoint=loading.load_checkpoint(connection),
             )
@@ -396,4 +399,5 @@ def _signal(row: Row[Any]) -> SignalView:
         row.reason,
         row.position_id,
         codec.decode_pairs(row.explanation),
+        codec.decode_pairs(row.inputs),
     )

@@ -29,6 +29,7 @@ from trading_engine.domain.records import (
     IncomeBooked,
     LimitsRebased,
     LimitTripped,
+    MarketShocked,
     OrderIntended,
     OrderUpdated,
     PositionAdvanced,
@@ -40,6 +41,7 @@ from trading_engine.domain.records import (
     RunStarted,
     SignalSeen,
     StopMoved,
+    StrategySwitched,
     SymbolFrozen,
 )
 from trading_engine.store import codec
@@ -168,6 +170,8 @@ def control_row(book: Book, peak_at_rebase: Decimal) -> Row:
         "peak_at_rebase": peak_at_rebase,
         "frozen": codec.encode_map(book.frozen),
         "rejects": codec.encode_map(book.rejects),
+        "shocks": codec.encode_map(book.shocks),
+        "disabled": codec.encode_map(book.disabled),
     }
 
 
@@ -224,6 +228,7 @@ def _(record: SignalSeen, walk: _Walk) -> None:
             "reason": record.reason,
             "position_id": record.position_id,
             "explanation": codec.encode_pairs(signal.explanation),
+            "inputs": codec.encode_pairs(record.inputs),
         }
     )
 
@@ -343,6 +348,12 @@ def _(record: ControlChanged, walk: _Walk) -> None:
 
 
 @_collect.register
+def _(record: StrategySwitched, walk: _Walk) -> None:
+    now = "enabled" if record.is_enabled else "disabled"
+    _event(walk, "StrategySwitched", "", f"{record.strategy} {now} by {record.actor}")
+
+
+@_collect.register
 def _(record: LimitsRebased, walk: _Walk) -> None:
     walk.rows.peak_at_rebase = walk.performance
     _event(walk, "LimitsRebased", "", f"by {record.actor}")
@@ -351,6 +362,11 @@ def _(record: LimitsRebased, walk: _Walk) -> None:
 @_collect.register
 def _(record: LimitTripped, walk: _Walk) -> None:
     _event(walk, "LimitTripped", "", f"{record.limit} ({record.scope}): {record.value} of {record.threshold}")
+
+
+@_collect.register
+def _(record: MarketShocked, walk: _Walk) -> None:
+    _event(walk, "MarketShocked", record.symbol, f"{record.measure}: {record.value} of {record.threshold}")
 
 
 @_collect.register

@@ -260,6 +260,8 @@ control = Table(
     _money("peak_at_rebase"),
     _text("frozen"),
     _text("rejects"),
+    _text("shocks"),
+    _text("disabled"),
     _text("checkpoint"),
     _whole("version"),  # counts the commits: a second writer is noticed by it
     CheckConstraint("id = 1", name="single"),
@@ -318,6 +320,7 @@ signals = Table(
     _text("reason"),
     _text("position_id"),
     _text("explanation"),
+    _text("inputs"),
     UniqueConstraint("strategy", "symbol", "candle_ts"),
     sqlite_strict=True,
 )

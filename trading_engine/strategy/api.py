@@ -71,6 +71,7 @@ class Signals:
     confidence       in [0, 1]; 0 where side is 0
     stop_distance    from the close to the stop, price units, > 0 where side is not 0
     target_distance  from the close to the target, price units, 0 for none
+    stop_level, target_level   prices in place of the distances, NaN in rows without one; None where it names none
     exit_side        +1 close a long of this strategy, −1 close a short of it, 0 nothing
     explain          named arrays of the values that the decision was made from
     tag              a short name of the kind of set-up
@@ -83,6 +84,13 @@ class Signals:
     exit_side: SideArray
     explain: Mapping[str, FloatArray]
     tag: str
+    stop_level: FloatArray | None = None
+    target_level: FloatArray | None = None
+
+    @property
+    def has_levels(self) -> bool:
+        """It names prices."""
+        return self.stop_level is not None or self.target_level is not None
 
 
 class Strategy(Protocol):

@@ -8,7 +8,7 @@ higher candle whose end passed unseen in a gap, because the past gives no signal
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -16,9 +16,10 @@ import numpy as np
 
 from trading_engine.domain.market import Candle, Side, Signal
 from trading_engine.domain.time import MINUTE_MS
-from trading_engine.strategy.api import BoolArray, FloatArray, Series, Signals, Strategy
+from trading_engine.strategy.api import BoolArray, FloatArray, IntArray, Series, Signals, Strategy
 from trading_engine.strategy.filters import Entry, Filter, Look, Need, refusals
-from trading_engine.strategy.indicators import TOLERANCE
+from trading_engine.strategy.indicators import TOLERANCE, atr, wilder_window
+from trading_engine.strategy.levels import NO_LEVELS, Levels, placed
 from trading_engine.strategy.timeframes import resample
 from trading_engine.strategy.window import Window
 
@@ -37,6 +38,9 @@ class Evaluator:
     base_interval_ms   interval of the candles it is fed with
     filters            by strategy, what its entries must pass
     also               interval in ms → candles that filters look at, here or with `series`
+    atr_periods        strategy → period of the average true range that its entries come with; the window is made
+                       long enough for it
+    levels             strategy → where its stop and target are put; one that counts in ranges has a period above
 
     ValueError for two strategies of one name, or one that needs an interval the base cannot give.
     """
@@ -50,6 +54,8 @@ class Evaluator:
         base_interval_ms: int = MINUTE_MS,
         filters: Mapping[str, Sequence[Filter]] = MappingProxyType({}),
         also: Mapping[int, int] = MappingProxyType({}),
+        atr_periods: Mapping[str, int] = MappingProxyType({}),
+        levels: Mapping[str, Levels] = MappingProxyType({}),
     ) -> None:
         if len({strategy.name for strategy in strategies}) < len(strategies):
             raise ValueError(f"{symbol}: two strategies have the same name")
@@ -58,7 +64,9 @@ class Evaluator:
         self._step = step
         self._interval_ms = base_interval_ms
         self._filters = filters
-        self._window = Window(base_interval_ms, _widest(strategies, also))
+        self._atr_periods = atr_periods
+        self._levels = levels
+        self._window = Window(base_interval_ms, _widest(strategies, also, atr_windows(strategies, atr_periods)))
         # Read once: properties that compute would cost as much as an indicator on every candle.
         self._plan = [(each, each.primary_interval_ms, each.intervals, each.warm_up) for each in strategies]
 
@@ -108,11 +116,21 @@ class Evaluator:
             market = {interval: self._window.series(interval, count) for interval, count in intervals.items()}
             if strategy.is_silent(market):
                 continue
-            signals = strategy.compute(market)
+            signals = self._placed(strategy.name, strategy.compute(market), market[primary_ms])
             if signals.side[-1] or signals.exit_side[-1]:
                 signal = self._last_row(strategy.name, signals, candle, primary_ms)
                 found.append(self._filtered(signal, signals, candle.close_time_ms, elsewhere))
         return found
+
+    def _placed(self, strategy: str, signals: Signals, candles: Series) -> Signals:
+        """The signals with stop and target where levels put them."""
+        if not (signals.side[-1] and (strategy in self._levels or signals.has_levels)):
+            return signals
+        levels, ranges = self._levels.get(strategy, NO_LEVELS), None
+        if levels.asks_atr:
+            ranges = np.full(len(candles), np.nan)
+            ranges[-1] = self._atr(strategy, candles.interval_ms)
+        return placed(signals, candles.close, ranges, levels)
 
     def _filtered(self, signal: Signal, signals: Signals, closed_ms: int, elsewhere: Look) -> Signal:
         """The signal with what the filters of its strategy have against its entry."""
@@ -136,6 +154,8 @@ class Evaluator:
         stop = self._ticks(signals.stop_distance)
         if not 0.0 <= confidence <= 1.0 or stop < 0 or (side and not stop):
             raise ValueError(f"{strategy} on {self._symbol}: confidence {confidence}, stop {stop} ticks")
+        if side and self._ticks(signals.target_distance) < 0:
+            raise ValueError(f"{strategy} on {self._symbol}: its target lies on the wrong side of the close")
         return Signal(
             strategy=strategy,
             symbol=self._symbol,
@@ -148,7 +168,18 @@ class Evaluator:
             tag=signals.tag,
             exit_side=exit_side,
             explanation=tuple((name, f"{values[-1]:.10g}") for name, values in signals.explain.items()),
+            atr_mticks=self._atr_mticks(strategy, primary_ms) if side else 0,
         )
+
+    def _atr_mticks(self, strategy: str, primary_ms: int) -> int:
+        if strategy not in self._atr_periods:
+            return 0
+        return int(in_mticks(np.array([self._atr(strategy, primary_ms)]), self._tick)[0])
+
+    def _atr(self, strategy: str, primary_ms: int) -> float:
+        """The average true range of the last candle, NaN where there are too few."""
+        period = self._atr_periods[strategy]
+        return float(atr(self._window.series(primary_ms, wilder_window(period)), period)[-1])
 
     def _ticks(self, distances: FloatArray) -> int:
         """The last distance in whole ticks, rounded down, at least one where there is a distance at all."""
@@ -158,6 +189,22 @@ class Evaluator:
         # A hair more than the quotient: 3 ticks must not become 2 for a rounding error of a float.
         ticks = math.floor(distance / self._tick * (1 + TOLERANCE))
         return max(1, ticks) if distance > 0 else ticks
+
+
+def atr_windows(strategies: Sequence[Strategy], atr_periods: Mapping[str, int]) -> dict[int, int]:
+    """Interval in ms → candles that the average true ranges of these strategies' entries are counted from."""
+    return _longest(
+        {each.primary_interval_ms: wilder_window(atr_periods[each.name])}
+        for each in strategies
+        if each.name in atr_periods
+    )
+
+
+def in_mticks(ranges: FloatArray, tick: float) -> IntArray:
+    """Ranges in price units as thousandths of a tick, rounded down; 0 where there are too few candles for one."""
+    known = np.where(np.isfinite(ranges), ranges, 0.0)
+    # A hair more than the quotient, as for distances: the window and the whole history must agree.
+    return np.floor(known / tick * 1_000 * (1 + TOLERANCE)).astype(np.int64)
 
 
 def whole_history(strategy: Strategy, base: Series) -> Signals:
@@ -206,8 +253,12 @@ def base_candles_needed(strategies: Sequence[Strategy], base_interval_ms: int = 
 
 def _widest(strategies: Sequence[Strategy], *also: Mapping[int, int]) -> dict[int, int]:
     """The longest window that any of the strategies needs of each interval, or anybody else."""
+    return _longest([*(strategy.intervals for strategy in strategies), *also])
+
+
+def _longest(several: Iterable[Mapping[int, int]]) -> dict[int, int]:
     found: dict[int, int] = {}
-    for windows in (*(strategy.intervals for strategy in strategies), *also):
+    for windows in several:
         for interval_ms, count in windows.items():
             found[interval_ms] = max(count, found.get(interval_ms, 0))
     return found

@@ -16,14 +16,21 @@ from trading_engine.core.settings import EngineSettings, ExitPlan, ExitSettings,
 from trading_engine.domain.market import FundingRate
 from trading_engine.domain.position import CloseReason
 from trading_engine.marketdata.block import from_units
-from trading_engine.rules.exits import TrailStep
+from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.strategy.api import Signals
 from trading_engine.venues.embedded.account import Terms
 
 AAA = "AAAUSDT"
 QUIET = (10_000, 10_000, 10_000, 10_000)
 FREE = Terms(taker_fee_e8=0, maker_fee_e8=0, slippage_ppm=0)
-LENIENT = LimitSettings(cooldown_ms=0, consecutive_losses=0, position_ppm=0, max_leverage_milli=0, portfolio_risk_ppm=0)
+LENIENT = LimitSettings(
+    cooldown_ms=0,
+    consecutive_losses=0,
+    position_ppm=0,
+    max_leverage_milli=0,
+    portfolio_risk_ppm=0,
+    refuses_liquidation=False,
+)
 
 
 def case(
@@ -31,16 +38,18 @@ def case(
     side: int = 1,
     stop: int = 100,
     target: int = 300,
+    atr: int = 0,
     **changes: object,
 ) -> Case:
-    """One signal on the close of the first candle; what comes after it is given candle by candle, in ticks."""
+    """One signal on the close of the first candle, or of the one at `signal_minute`; the others are given in ticks."""
     columns = [np.array(column, dtype=np.int64) for column in zip(QUIET, *shapes, strict=True)]
     ts = START_MS + MINUTE_MS * np.arange(len(shapes) + 1, dtype=np.int64)
     volume = np.full(len(ts), changes.pop("volume", 10**9), dtype=np.int64)
     rates = changes.pop("rates", [])
     market = make_market({AAA: from_units(instrument(AAA), ts, columns, volume)}, rates, MINUTE_MS)  # type: ignore[arg-type]
-    ints = [np.array([value], dtype=np.int64) for value in (START_MS + MINUTE_MS, 0, 0, side, 0)]
-    table = Table(*ints, np.array([0.5]), np.array([stop]), np.array([target]))
+    heard_ms = START_MS + (1 + int(changes.pop("signal_minute", 0))) * MINUTE_MS  # type: ignore[call-overload]
+    ints = [np.array([value], dtype=np.int64) for value in (heard_ms, 0, 0, side, 0)]
+    table = Table(*ints, np.array([0.5]), np.array([stop]), np.array([target]), np.array([atr]))
     none = np.empty(0)
     said = Signals(np.empty(0, np.int8), none, none, none, np.empty(0, np.int8), {}, "made")
     terms = changes.pop("terms", FREE)
@@ -133,9 +142,75 @@ def test_the_stop_trails_by_multiples_of_r() -> None:
     assert (CloseReason.TRAILING, Decimal(1000), Decimal(0)) == told
 
 
+@pytest.mark.parametrize(
+    ("follow", "stop"),
+    [(Follow(10_000, 0, 0, 0), "1000.9"), (Follow(0, 2_000, 0, 0), "1006"), (Follow(0, 0, 0, 0), "990")],
+)
+def test_the_stop_follows_the_close_at_a_distance(follow: Follow, stop: str) -> None:
+    """One per cent behind a close of 1,011.0, or two ranges of 2.5; then the price falls through it."""
+    exits = ExitSettings(plans={"made": ExitPlan(follow=follow)})
+    falls = [QUIET, (10_000, 10_120, 10_000, 10_110), (10_110, 10_110, 9_800, 9_900)]
+    trade = both(case(falls, atr=25_000, exits=exits)).trades[0]
+    assert Decimal(stop) == trade.stop_price == trade.exit_price
+
+
+def test_the_stop_of_an_old_position_is_tightened() -> None:
+    """From the third minute on half an R, 5.0, behind the close; a later fall ends it there."""
+    exits = ExitSettings(max_age_ms=3 * MINUTE_MS, tighten_milli=500)
+    rises = [QUIET, (10_000, 10_020, 10_000, 10_020), *[(10_020, 10_030, 10_010, 10_030)] * 3]
+    trade = both(case([*rises, (10_030, 10_030, 9_900, 9_900)], exits=exits)).trades[0]
+    assert (Decimal(998), CloseReason.TRAILING) == (trade.exit_price, trade.close_reason)
+
+
 def test_an_order_that_wants_more_than_the_volume_gives_is_the_full_engines() -> None:
     """The fast engine says so instead of guessing; the full one fills in parts."""
     given = case([QUIET, QUIET], volume=500)
     with pytest.raises(NeedsFullEngine, match="share of the candle's volume"):
         given.fast()
     assert 1 == given.full().open_positions
+
+
+@pytest.mark.parametrize(("flattens", "reason"), [(True, CloseReason.RISK), (False, CloseReason.STOP)])
+def test_a_wide_candle_may_close_the_position(flattens: bool, reason: CloseReason) -> None:
+    """Ten per cent up and back: closed at the next open, or left to its stop."""
+    limits = replace(LENIENT, shock_range_ppm=50_000, flatten_on_shock=flattens)
+    shapes = [QUIET, (10_000, 10_600, 10_000, 10_000), (10_000, 10_000, 9_890, 9_890)]
+    trade = both(case(shapes, target=0, limits=limits)).trades[0]
+    assert reason is trade.close_reason
+
+
+@pytest.mark.parametrize(("ago", "trades"), [(29, 0), (30, 1)])
+def test_a_wide_candle_forbids_entries_for_its_pause(ago: int, trades: int) -> None:
+    """Half an hour after its close an entry is made again."""
+    wide = (10_000, 11_100, 10_000, 10_000)
+    quiet = [QUIET] * (ago - 1)
+    shapes = [wide, *quiet, QUIET, QUIET, (10_000, 10_000, 9_890, 9_890)]
+    given = case(shapes, target=0, limits=LENIENT, signal_minute=1 + ago)
+    assert trades == len(both(given).trades)
+
+
+def test_an_average_range_above_its_usual_value_forbids_entries() -> None:
+    """A day of candles ten ticks wide, then one of three hundred: both engines make no entry on its close."""
+    calm = [(10_000, 10_010, 10_000, 10_000)] * 1_500
+    for multiple, expected in ((2_000, 0), (9_000, 1)):
+        limits = replace(LENIENT, shock_atr_milli=multiple)
+        shapes = [*calm, (10_000, 10_300, 10_000, 10_000), QUIET, (10_000, 10_000, 9_890, 9_890)]
+        given = case(shapes, target=0, limits=limits, signal_minute=1_501)
+        assert expected == len(both(given).trades)
+
+
+def test_a_position_that_may_grow_is_the_full_engines() -> None:
+    """The first entry takes its share in both; a further signal for its side is not guessed at."""
+    ladder = SizingSettings(risk_ppm=1_000_000, cap_ppm=100_000, ladder=(250_000, 750_000))
+    given = case([QUIET, (10_000, 10_000, 9_890, 9_950)])
+    given = replace(given, settings=replace(given.settings, sizing=ladder))
+    assert Decimal("0.025") == both(given).trades[0].quantity
+    table = given.spoken.table
+    twice = Table(*(np.repeat(column, 2) for column in table))
+    twice.closed_ms[1] += 2 * MINUTE_MS
+    spoken = replace(given.spoken, table=twice, sources=given.spoken.sources * 2, primaries=given.spoken.primaries * 2)
+    shapes = [QUIET, QUIET, QUIET, (10_000, 10_000, 9_890, 9_950)]
+    grown = replace(case(shapes), spoken=spoken, settings=given.settings)
+    with pytest.raises(NeedsFullEngine, match="a further signal may make a position larger"):
+        grown.fast()
+    assert Decimal("0.1") == grown.full().trades[0].quantity

@@ -57,7 +57,7 @@ def told_live(market: Market, filters: Mapping[str, tuple[Filter, ...]]) -> list
 
 
 def told_at_once(market: Market, filters: Mapping[str, tuple[Filter, ...]]) -> list[Signal]:
-    heard = speak(market, STRATEGIES, INSTRUMENTS, filters).signals(market)
+    heard = speak(market, STRATEGIES, INSTRUMENTS, filters=filters).signals(market)
     return [signal for at in sorted(heard) for signal in heard[at]]
 
 
@@ -96,7 +96,7 @@ def test_every_filter_has_refused_something_and_let_something_pass(live: Mapping
 
 def test_a_refused_entry_has_no_side_in_the_arrays_and_keeps_its_exit(market: Market) -> None:
     """Both engines see the same: nothing to open, and what closes a position as before."""
-    free, bound = speak(market, STRATEGIES, INSTRUMENTS), speak(market, STRATEGIES, INSTRUMENTS, FILTERS)
+    free, bound = speak(market, STRATEGIES, INSTRUMENTS), speak(market, STRATEGIES, INSTRUMENTS, filters=FILTERS)
     rows = list(bound.refused)
     assert rows
     assert {0} == set(bound.table.side[rows].tolist())
@@ -109,7 +109,7 @@ def test_signals_before_the_part_that_is_traded_are_left_out(market: Market) -> 
     half = ROWS // 2
     blocks = {symbol: block.part(half, ROWS) for symbol, block in zip(market.symbols, market.blocks, strict=True)}
     later = make_market(blocks, (), MINUTE_MS)
-    whole = speak(market, STRATEGIES, INSTRUMENTS, FILTERS)
+    whole = speak(market, STRATEGIES, INSTRUMENTS, filters=FILTERS)
     kept = whole.within(later).signals(later)
     expected = {at: said for at, said in whole.signals(market).items() if at > later.first_ms}
     assert 0 < len(expected) < len(whole.signals(market))

@@ -8,6 +8,7 @@ import pytest
 
 from trading_engine.cli.main import main
 from trading_engine.store.migrate import upgrade
+from trading_engine.store.read_models import Reader
 from trading_engine.store.schema_version import HEAD
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.single_instance import InstanceLock
@@ -128,6 +129,26 @@ def test_validate_looks_at_data_files(folder: Path, capsys: pytest.CaptureFixtur
     assert " warning  btc.csv: 5 candles missing in 1 gaps" in printed
 
 
+def test_validate_tells_of_stops_that_never_move(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The target of 3 R is nearer than where they would begin."""
+    (folder / "paper.yaml").write_text(CONFIG + "exits: {break_even_at_r: 4, trail_pct: 1, trail_from_r: 3}\n")
+    assert 0 == main(["validate", "--config", "paper.yaml"])
+    printed = capsys.readouterr().out
+    assert " warning  trend_vwap: trailing at 4 R is never reached: the target is 3 R" in printed
+    assert " warning  trend_vwap: the stop never follows: it would begin at 3 R, and the target is 3 R" in printed
+
+
+def test_validate_knows_where_a_target_was_put(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Multiples of the stop, or both in one unit; in two units it cannot tell."""
+    ladder = "exits: {break_even_at_r: 4}\n"
+    for target, is_told in (("target: {r: 2}", True), ("target: {percent: 2}", False), ("target: {r: 9}", False)):
+        text = CONFIG.replace("- name: trend_vwap", f"- name: trend_vwap\n    {target}")
+        assert text != CONFIG
+        (folder / "paper.yaml").write_text(text + ladder)
+        assert 0 == main(["validate", "--config", "paper.yaml"])
+        assert is_told is ("never reached: the target is 2 R" in capsys.readouterr().out)
+
+
 def test_validate_refuses_an_unknown_key(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With exit 78 and the nearest known one."""
     (folder / "paper.yaml").write_text(CONFIG + "riks: {}\n")
@@ -237,3 +258,44 @@ def test_a_channel_that_refuses_is_exit_1_and_masked(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(" nosuchservice://*** refused: ")
     assert " 0 of 1 channel accepted the message" == lines[-1]
+
+
+# strategy enable, strategy disable
+
+
+def test_a_strategy_is_disabled_and_enabled_while_the_engine_is_down(
+    state: StateDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Kept in the database, shown by status; the same word again changes nothing."""
+    assert 0 == main(["strategy", "disable", "momentum", "--actor", "alice"])
+    assert "momentum makes no entries from now on; its positions keep their stops" in capsys.readouterr().out
+    assert 0 == main(["strategy", "disable", "momentum"])
+    assert "momentum makes no entries already" in capsys.readouterr().out
+    assert 0 == main(["status", "--json"])
+    (found,) = json.loads(capsys.readouterr().out)["disabled_strategies"]
+    assert "momentum" == found["strategy"]
+    assert 0 == main(["status"])
+    assert "momentum disabled since" in capsys.readouterr().out
+    assert 0 == main(["strategy", "enable", "momentum"])
+    assert 0 == main(["strategy", "enable", "momentum"])
+    said = capsys.readouterr().out.splitlines()
+    assert ["momentum may make entries again", "momentum may make entries already"] == said
+    with Reader.open(state.database) as reader:
+        assert {} == reader.control().disabled
+    assert 0 == main(["audit"])
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("momentun", 2, "strategy 'momentun' does not exist; there are "),
+        ("momentum", 4, "no database; nothing has run on this state yet"),
+    ],
+)
+def test_what_cannot_be_switched_is_named(
+    name: str, code: int, said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A misspelt name, a state without an engine; nothing is made."""
+    assert code == main(["strategy", "disable", name])
+    assert said in capsys.readouterr().err
+    assert ["paper.yaml"] == [item.name for item in folder.iterdir()]

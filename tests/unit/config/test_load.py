@@ -147,7 +147,7 @@ CASES = {
     ),
     "a misspelt choice": (
         "exits: {on_max_age: alrt}",
-        "exits.on_max_age = alrt is not one of alert, close (did you mean alert?)",
+        "exits.on_max_age = alrt is not one of alert, tighten, close (did you mean alert?)",
     ),
     "a venue that does not exist": (
         "venue: binanc",
@@ -165,6 +165,66 @@ CASES = {
     "half a position": (
         "risk: {max_positions: 2.5}",
         "risk.max_positions = 2.5 is not a whole number of positions from 1 to 1000",
+    ),
+    "a group of symbols that are not traded": (
+        "risk: {groups: {majors: {symbols: [BTCUSDT, SOLUSDT]}}}",
+        "risk.groups.majors.symbols = SOLUSDT is not one of the top-level symbols",
+    ),
+    "a group with a symbol twice": (
+        "risk: {groups: {majors: {symbols: [BTCUSDT, BTCUSDT]}}}",
+        "risk.groups.majors.symbols names BTCUSDT more than once",
+    ),
+    "a ladder beyond the size": (
+        "sizing: {ladder_pct: [50, 60]}",
+        "sizing.ladder_pct adds up to 110 %; keep the sum of the shares at 100 or below",
+    ),
+    "a ladder of one rung": (
+        "sizing: {ladder_pct: [100]}",
+        "sizing.ladder_pct has 1 shares; give 2 to 10, or null for one entry",
+    ),
+    "a method without its number": (
+        "sizing: {method: fixed_money}",
+        "sizing.money is missing: sizing.method = fixed_money needs it",
+    ),
+    "a number that no method reads": (
+        "sizing: {volatility_pct: 1}",
+        "sizing.volatility_pct = 1 has no effect with sizing.method = fixed_fraction; expected volatility",
+    ),
+    "a method that does not exist": (
+        "sizing: {method: martingale}",
+        "sizing.method = martingale is not one of fixed_fraction, fixed_money, volatility, kelly",
+    ),
+    "Kelly on a handful of trades": (
+        "sizing: {method: kelly, kelly_trades: 10}",
+        "sizing.kelly_trades = 10 is not a whole number of trades from 30 to 200",
+    ),
+    "Kelly above what all positions may risk": (
+        "sizing: {method: kelly, kelly_max_risk_pct: 6}",
+        "sizing.kelly_max_risk_pct = 6 is above risk.max_portfolio_risk_pct = 5",
+    ),
+    "a winning streak that shrinks": (
+        "sizing: {win_streak_factor: 0.9}",
+        "sizing.win_streak_factor = 0.9 is not a factor above 1, up to 10",
+    ),
+    "a multiple finer than it is counted": (
+        "exits: {trail_atr: 2.0005}",
+        "exits.trail_atr = 2.0005 is finer than 0.001, the smallest step",
+    ),
+    "a trailing stop as far as the price": (
+        "exits: {trail_pct: 60}",
+        "exits.trail_pct = 60 is not a percentage between 0 and 50 (a fraction? 1.5 % is written 1.5)",
+    ),
+    "a begin of nothing": (
+        "exits: {trail_from_r: 2}",
+        "exits.trail_from_r = 2 has no effect without trail_pct or trail_atr; set one of them, or leave it out",
+    ),
+    "an age that does what nobody knows": (
+        "exits: {on_max_age: shrink}",
+        "exits.on_max_age = shrink is not one of alert, tighten, close",
+    ),
+    "a break-even at once": (
+        "exits: {break_even_at_r: 0}",
+        "exits.break_even_at_r = 0 is not a number above 0, up to 1000",
     ),
     "a text for a flag": (
         "exits: {exit_on_opposite: yes}",
@@ -390,3 +450,20 @@ def test_the_paper_file_shows_the_defaults_that_it_claims_to_show() -> None:
         {"mode": "paper", "symbols": shown.symbols, "strategies": shown.strategies},
     )
     assert bare == shown
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        ("stop: {percent: 1, atr: 2}", "strategies[0].stop has percent and atr; give exactly one of percent, atr"),
+        ("target: {}", "strategies[0].target has nothing; give exactly one of percent, atr, r"),
+        (
+            "stop: {percent: 60}",
+            "strategies[0].stop.percent = 60 is not a percentage between 0 and 50 (a fraction? 1.5 % is written 1.5)",
+        ),
+        ("target: {r: 0}", "strategies[0].target.r = 0 is not a number above 0, up to 1000"),
+    ],
+)
+def test_a_stop_or_target_is_put_in_one_unit(tmp_path: Path, lines: str, expected: str) -> None:
+    """Percent, average true ranges, or for a target multiples of the stop."""
+    assert [f"engine.yaml: {expected}"] == complaints(tmp_path, f"{MINIMAL}    {lines}\n")

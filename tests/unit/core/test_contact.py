@@ -1,12 +1,13 @@
 """Whether the venue can be heard: outages that last, and a stream that is open and says nothing."""
 
 import pytest
-from builders import Playbook, make_settings
+from builders import Playbook, make_settings, without_limits
 
 from trading_engine.core.effects import RenewStream, SetTimer
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.fills import Fill
 from trading_engine.domain.ids import Purpose
+from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import AlertRaised
 from trading_engine.domain.severity import Severity
 
@@ -162,3 +163,18 @@ def test_a_lost_stream_is_not_silent() -> None:
     play.wait(LAG_MS)
     play.timer(TimerKind.STREAM)
     assert [] == play.asked(RenewStream)
+
+
+@pytest.mark.parametrize(("is_on", "lasts"), [(False, True), (True, False), (True, True)])
+def test_positions_may_be_closed_when_a_venue_is_back(is_on: bool, lasts: bool) -> None:
+    """After an outage that lasted, where so configured; a short one closes nothing."""
+    play = Playbook(make_settings(limits=without_limits(flatten_after_outage=is_on)))
+    play.opened()
+    play.snapshot_failed()
+    if lasts:
+        play.wait(LASTS_MS)
+        play.timer(TimerKind.OUTAGE)
+    play.snapshot()
+    is_closing = is_on and lasts
+    assert ([Purpose.EXIT] if is_closing else []) == play.placed()
+    assert (CloseReason.RISK if is_closing else None) is play.position.close_reason

@@ -3,14 +3,16 @@
 from dataclasses import replace
 
 import pytest
-from builders import BTC, ETH, Playbook, dec, make_instrument, make_settings, make_signal, without_limits
+from builders import BTC, ETH, T0, Playbook, dec, make_instrument, make_settings, make_signal, without_limits
 
 from trading_engine.core.effects import PlaceOrder
 from trading_engine.core.settings import LimitSettings, SizingSettings
+from trading_engine.core.state import ClosedTrade
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Side
 from trading_engine.domain.records import Fate, PositionOpened, SignalSeen
+from trading_engine.rules.scaling import Method
 
 
 def test_a_signal_on_a_flat_symbol_is_taken_with_its_numbers() -> None:
@@ -58,6 +60,87 @@ def test_the_tightest_bound_sets_the_size(sizing: SizingSettings, quantity: str,
     play = Playbook(make_settings(sizing=sizing, limits=without_limits()))
     play.signal()
     assert play.why().startswith(f"{bound} binds")
+    assert dec(quantity) == play.place(Purpose.ENTRY).request.quantity
+
+
+def test_every_number_of_a_size_is_kept_with_the_decision() -> None:
+    """Of the taken, the refused, and what was too small."""
+    play = Playbook()
+    play.signal()
+    inputs = dict(play.recorded(SignalSeen)[-1].inputs)
+    assert ("fixed_fraction", "1000", "10000", "5000", "50", "1000", "risk") == tuple(
+        inputs[name]
+        for name in ("method", "scale_milli", "balance", "risk_ppm", "stop_distance_ticks", "steps", "binding")
+    )
+    for refused in (Playbook(balance=5), Playbook(make_settings(limits=without_limits(position_ppm=1)))):
+        refused.signal()
+        assert [(BTC, Fate.REFUSED)] == refused.fates()
+        assert inputs.keys() == dict(refused.recorded(SignalSeen)[-1].inputs).keys()
+
+
+@pytest.mark.parametrize(
+    ("sizing", "quantity", "bound"),
+    [
+        (SizingSettings(method=Method.FIXED_MONEY, money_e8=400 * 10**8), "4", "method"),
+        (SizingSettings(method=Method.FIXED_MONEY, money_e8=5_000 * 10**8), "10", "risk"),
+        (SizingSettings(method=Method.VOLATILITY, volatility_ppm=1_000), "5", "method"),
+        (SizingSettings(method=Method.KELLY), "10", "risk"),
+    ],
+)
+def test_a_method_sets_the_size_within_the_bounds(sizing: SizingSettings, quantity: str, bound: str) -> None:
+    """400 buy 4; a range of 2 moves 10 of 10,000 with 5; Kelly has no trades to go by."""
+    play = Playbook(make_settings(sizing=sizing, limits=without_limits()))
+    play.signal(atr_mticks=20_000)
+    assert play.why().startswith(f"{bound} binds")
+    assert dec(quantity) == play.place(Purpose.ENTRY).request.quantity
+
+
+def test_without_a_range_volatility_sizes_nothing() -> None:
+    """The reason says what is missing."""
+    sizing = SizingSettings(method=Method.VOLATILITY, volatility_ppm=1_000)
+    play = Playbook(make_settings(sizing=sizing, limits=without_limits()))
+    play.signal()
+    assert [(BTC, Fate.REFUSED)] == play.fates()
+    assert "volatility: there is no average true range to size by yet" == play.why()
+
+
+def _after(sizing: SizingSettings, *nets: str, limit: int = 0) -> Playbook:
+    """A play in which trades have closed with these results."""
+    trades = tuple(ClosedTrade(f"X{at}", BTC, "trend", dec(net), T0 - 100 + at) for at, net in enumerate(nets))
+    play = Playbook(make_settings(sizing=sizing, limits=without_limits(consecutive_losses=limit, streak_pause_ms=1)))
+    ledger = replace(play.book.ledger, closed=trades)
+    play.state = replace(play.state, book=replace(play.book, ledger=ledger))
+    return play
+
+
+@pytest.mark.parametrize(("share_ppm", "quantity"), [(40_000, "20"), (1_000_000, "40")])
+def test_kelly_sizes_by_the_closed_trades(share_ppm: int, quantity: str) -> None:
+    """Twenty gains of 2 and twenty losses of 1 recommend 25 %: 4 % of it is 1 %, all of it the cap of 2 %."""
+    sizing = SizingSettings(method=Method.KELLY, kelly_share_ppm=share_ppm, cap_ppm=9_000_000)
+    play = _after(sizing, *["2", "-1"] * 20)
+    play.signal()
+    assert dec(quantity) == play.place(Purpose.ENTRY).request.quantity
+    inputs = dict(play.recorded(SignalSeen)[-1].inputs)
+    assert ("40", "20", "40", "20") == tuple(inputs[name] for name in ("trades", "wins", "won", "lost"))
+
+
+def test_kelly_makes_no_entry_without_an_edge() -> None:
+    """It says so."""
+    play = _after(SizingSettings(method=Method.KELLY), *["1", "-1"] * 20)
+    play.signal()
+    assert [(BTC, Fate.REFUSED)] == play.fates()
+    assert "kelly: the last 40 trades have no edge" == play.why()
+
+
+@pytest.mark.parametrize(
+    ("nets", "quantity"),
+    [(["1", "1"], "15.62"), (["1", "1", "-1"], "10"), (["-1", "-1"], "5"), (["-1", "-1", "1"], "12.5")],
+)
+def test_streaks_scale_the_size(nets: list[str], quantity: str) -> None:
+    """A quarter more for each gain; half after a complete losing streak of two, until the first gain."""
+    sizing = SizingSettings(win_step_milli=1_250, win_most_milli=2_000, recovery_milli=500)
+    play = _after(sizing, *nets, limit=2)
+    play.signal()
     assert dec(quantity) == play.place(Purpose.ENTRY).request.quantity
 
 

@@ -3,24 +3,31 @@
 from dataclasses import replace
 
 import pytest
-from builders import BTC, Playbook, dec, make_settings
+from builders import BTC, Playbook, dec, make_settings, make_signal
 
 from trading_engine.core.effects import CancelOrder, TakeSnapshot
+from trading_engine.core.project import apply
 from trading_engine.core.settings import LimitSettings
+from trading_engine.core.state import Book
 from trading_engine.domain.control import Level
-from trading_engine.domain.events import FillSeen, GapAccepted, RunBegan, RunEnding, RunFinished
+from trading_engine.domain.events import FillSeen, GapAccepted, RunBegan, RunEnding, RunFinished, SwitchRequested
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderState
 from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import (
     AdjustmentBooked,
     ControlChanged,
     DifferenceFound,
+    Fate,
     LimitsRebased,
     RunEnded,
     RunStarted,
+    SignalSeen,
+    StrategySwitched,
 )
+from trading_engine.domain.time import iso
 
 
 def test_a_stop_file_forbids_entries_and_cancels_what_waits() -> None:
@@ -163,3 +170,45 @@ def test_a_gap_that_an_operator_accepts_is_booked_as_no_result() -> None:
     play.on(GapAccepted(play.now, dec("10_002"), "alice", "taken back"))
     assert [dec("-0.5")] == [record.amount for record in play.recorded(AdjustmentBooked)]
     assert 3 == len(play.book.seen)
+
+
+# Strategies that an operator switches
+
+
+def test_a_disabled_strategy_makes_no_entry_and_outranks_nobody() -> None:
+    """Its signals are kept with the reason; the other strategy enters, although it is less sure."""
+    play = Playbook()
+    play.on(SwitchRequested(play.now, "trend", is_enabled=False, actor="alice"))
+    since_ms = play.now
+    assert [StrategySwitched("trend", False, "alice", since_ms)] == play.recorded(StrategySwitched)
+    assert ["trend makes no entries any more, says alice"] == play.alerts()
+    sure, other = make_signal(confidence=0.9), make_signal(strategy="other", confidence=0.1)
+    play.candles((BTC, 100), signals=[sure, other])
+    assert [Fate.GATED, Fate.TAKEN] == [fate for _, fate in play.fates()]
+    assert f"trend is disabled since {iso(since_ms)}" == play.recorded(SignalSeen)[0].reason
+    assert "other" == play.position.strategy
+
+
+def test_the_exits_of_a_disabled_strategy_are_taken() -> None:
+    """Only its entries are switched."""
+    play = Playbook()
+    play.opened()
+    play.on(SwitchRequested(play.now, "trend", is_enabled=False, actor="alice"))
+    play.signal(None, exit_side=Side.LONG)
+    assert [(BTC, Fate.EXITED)] == play.fates()
+
+
+def test_a_strategy_is_switched_once_and_survives_a_restart() -> None:
+    """The same word again changes nothing; the journal alone gives the switch."""
+    play = Playbook()
+    play.on(SwitchRequested(play.now, "trend", is_enabled=True, actor="alice"))
+    assert () == play.last.records
+    for _ in range(2):
+        play.on(SwitchRequested(play.now, "trend", is_enabled=False, actor="alice"))
+    assert () == play.last.records
+    rebuilt = Book("test")
+    for record in play.journal:
+        rebuilt = apply(rebuilt, record)
+    assert {"trend": play.now} == rebuilt.disabled == play.book.disabled
+    play.on(SwitchRequested(play.now, "trend", is_enabled=True, actor="bob"))
+    assert (["trend may make entries again, says bob"], {}) == (play.alerts(), play.book.disabled)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from builders import BTC, ETH, T0, Playbook, dec, make_candle, make_settings, make_signal
 
-from trading_engine.core.effects import CancelOrder
+from trading_engine.core.effects import CancelOrder, LookUpOrder
 from trading_engine.core.settings import EngineSettings, ExitPlan, ExitSettings, LimitSettings
 from trading_engine.domain.events import CandlesClosed
 from trading_engine.domain.ids import Purpose
@@ -21,7 +21,7 @@ from trading_engine.domain.records import (
     StopMoved,
 )
 from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
-from trading_engine.rules.exits import TrailStep
+from trading_engine.rules.exits import Follow, TrailStep
 
 TRAIL = ExitPlan(trailing=(TrailStep(1_000, 0), TrailStep(2_000, 1_000)))
 
@@ -137,6 +137,34 @@ def test_the_stop_follows_the_price_and_never_goes_back(side: Side, closes: list
     assert [dec(stop) for stop in stops] == seen
 
 
+@pytest.mark.parametrize(
+    ("follow", "closes", "stops"),
+    [
+        (Follow(20_000, 0, 0, 0), ["101", "104", "102"], ["99", "102", "102"]),
+        (Follow(0, 1_500, 0, 0), ["101", "104", "102"], ["98", "101", "101"]),
+        (Follow(20_000, 1_500, 0, 1_000), ["104", "105", "101"], ["95", "102.9", "102.9"]),
+    ],
+)
+def test_the_stop_follows_the_close_at_a_distance(follow: Follow, closes: list[str], stops: list[str]) -> None:
+    """Two per cent, one and a half ranges of 2.0, the nearer of both from 1R on."""
+    play = Playbook(with_exits(plans={"trend": ExitPlan(follow=follow)}))
+    play.opened(atr_mticks=20_000)
+    assert dec(2) == play.position.atr
+    seen = []
+    for close in closes:
+        play.close_at(close)
+        seen.append(play.position.stop_price)
+    assert [dec(stop) for stop in stops] == seen
+
+
+def test_without_a_range_at_the_signal_nothing_follows_it() -> None:
+    """A distance is never guessed."""
+    play = Playbook(with_exits(plans={"trend": ExitPlan(follow=Follow(0, 1_500, 0, 0))}))
+    play.opened()
+    play.close_at(110)
+    assert () == play.last.records
+
+
 def test_a_moved_stop_is_placed_before_the_old_one_is_cancelled() -> None:
     """The reason names how far the price has come."""
     play = Playbook(with_exits(plans={"trend": TRAIL}))
@@ -173,6 +201,18 @@ def test_a_pending_or_closing_position_is_not_trailed() -> None:
     assert [] == play.recorded(StopMoved)
 
 
+def test_only_a_stop_that_may_still_fill_is_asked_after() -> None:
+    """A close beyond the stop: what was cancelled before is not looked up."""
+    play = Playbook(with_exits(plans={"trend": TRAIL}))
+    play.opened()
+    play.close_at(106)
+    moved = play.place(Purpose.STOP)
+    play.ack(moved)
+    play.settle_cancels()
+    play.close_at(99)
+    assert [LookUpOrder(BTC, moved.request.client_order_id)] == play.asked(LookUpOrder)
+
+
 # Age
 
 
@@ -187,6 +227,23 @@ def test_an_old_position_is_told_about_once() -> None:
     play.close_at(100)
     assert [] == play.alerts()
     assert PositionState.OPEN is play.position.state
+
+
+def test_the_stop_of_an_old_position_may_be_tightened() -> None:
+    """Half an R of 5 behind each close from then on; told once, and never away from the price."""
+    play = Playbook(with_exits(tighten_milli=500))
+    play.opened()
+    play.close_at(103)
+    assert dec(95) == play.position.stop_price
+    play.wait(DAY_MS)
+    play.close_at(101)
+    told = "BTCUSDT long P000001 has been open for 24 h; its stop follows the close at 0.5 R from now on"
+    assert [told] == play.alerts()
+    assert dec("98.5") == play.position.stop_price
+    play.close_at(102)
+    assert ([], dec("99.5")) == (play.alerts(), play.position.stop_price)
+    play.close_at(100)
+    assert dec("99.5") == play.position.stop_price
 
 
 def test_an_old_position_may_be_closed() -> None:

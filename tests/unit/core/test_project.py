@@ -1,6 +1,7 @@
 """Applying records: each kind changes what it names and nothing else."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from builders import (
@@ -20,7 +21,7 @@ from builders import (
 )
 
 from trading_engine.core import project
-from trading_engine.core.project import apply, prune
+from trading_engine.core.project import apply, prune, with_high
 from trading_engine.core.state import KEPT_DAYS, KEPT_KEYS_MS, KEPT_TRADES, Book, ClosedTrade, Ledger
 from trading_engine.domain.control import Control, Level
 from trading_engine.domain.fills import GAP_MARK, PnlKind
@@ -337,3 +338,30 @@ def test_the_journal_rebuilds_the_book() -> None:
     for record in play.journal:
         rebuilt = apply(rebuilt, record)
     assert play.book == prune(rebuilt)
+
+
+@pytest.mark.parametrize(
+    ("highs", "day", "high", "expected"),
+    [
+        ([], "d2", 5, [("d2", 5)]),
+        ([("d1", 9)], "d2", 5, [("d1", 9), ("d2", 5)]),
+        ([("d1", 9), ("d2", 5)], "d3", 5, [("d1", 9), ("d3", 5)]),
+        ([("d1", 9), ("d2", 5)], "d2", 7, [("d1", 9), ("d2", 7)]),
+        ([("d1", 9), ("d2", 5)], "d2", 3, [("d1", 9), ("d2", 5)]),
+        ([("d1", 9), ("d2", 5)], "d1", 10, [("d2", 10)]),
+    ],
+)
+def test_only_days_above_all_later_ones_are_kept(
+    highs: list[tuple[str, int]], day: str, high: int, expected: list[tuple[str, int]]
+) -> None:
+    """A booking that comes late counts for the last day."""
+    before = tuple((name, dec(value)) for name, value in highs)
+    assert tuple((name, dec(value)) for name, value in expected) == with_high(before, day, dec(high))
+
+
+def test_days_without_end_that_only_fall_are_forgotten_at_last() -> None:
+    """The newest four hundred are enough for a year."""
+    highs: tuple[tuple[str, Decimal], ...] = ()
+    for day in range(500):
+        highs = with_high(highs, f"d{day:03d}", dec(-day))
+    assert (400, "d100", "d499") == (len(highs), highs[0][0], highs[-1][0])

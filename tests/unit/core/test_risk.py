@@ -1,5 +1,7 @@
 """Verdicts from rows: streaks, days, exposure, approvals."""
 
+from dataclasses import replace
+
 import pytest
 from builders import (
     BTC,
@@ -19,8 +21,8 @@ from builders import (
 
 from trading_engine.core import risk
 from trading_engine.core.risk import Approved, Judged, Proposal
-from trading_engine.core.settings import LimitSettings
-from trading_engine.core.state import ClosedTrade, DayFigures, Ledger
+from trading_engine.core.settings import GroupLimit, LimitSettings
+from trading_engine.core.state import ClosedTrade, DayFigures, ForeignHolding, Ledger
 from trading_engine.domain.fills import PnlKind
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderState
@@ -112,6 +114,35 @@ def test_the_drawdown_counts_from_the_peak_without_deposits() -> None:
     assert "drawdown: 800 of 1050" == drawdown.reason
 
 
+@pytest.mark.parametrize(("days", "peak"), [(0, "10500"), (1, "9700"), (2, "9700"), (3, "10500")])
+def test_the_peak_may_count_for_some_days_only(days: int, peak: str) -> None:
+    """Up 500 and down 800 the day before yesterday, nothing yesterday, a loss today: the day begins at 9,700."""
+    play = Playbook(make_settings(limits=without_limits(drawdown_ppm=500_000, drawdown_days=days)))
+    play.income(500)
+    play.income(-800)
+    play.wait(2 * DAY_MS)
+    play.income(-100)
+    drawdown = by_name(risk.time_limits(play.book, play.settings, (), play.now))["drawdown"]
+    shown = dict(drawdown.computed_from)
+    assert ("9600", peak, str(days) if days else None) == (
+        shown["realized_equity"],
+        shown["peak"],
+        shown.get("days"),
+    )
+
+
+def test_a_resume_forgets_the_highs_of_before() -> None:
+    """The peak of the last days is what performance is then."""
+    play = Playbook(make_settings(limits=without_limits(drawdown_ppm=500_000, drawdown_days=5)))
+    play.income(500)
+    play.income(-800)
+    play.stop_file()
+    play.resume()
+    play.income(-100)
+    drawdown = by_name(risk.time_limits(play.book, play.settings, (), play.now))["drawdown"]
+    assert "9700" == dict(drawdown.computed_from)["peak"]
+
+
 def test_the_cooldown_looks_at_the_last_loss_since_the_resume() -> None:
     """Older ones were forgiven."""
     ledger = Ledger(balance=dec(9_000), start_balance=dec(10_000), closed=trades(-1, -1, 5), rebased_ms=T0 + 1)
@@ -180,6 +211,32 @@ def test_limits_without_a_proposal_show_what_is_used() -> None:
     assert "portfolio_risk: 50 of 501" == judged["portfolio_risk"].reason
     assert "max_positions: 1 of 3" == judged["max_positions"].reason
     assert "leverage: 0.102 of 5" == judged["leverage"].reason
+
+
+def test_what_a_group_is_worth_is_bounded_and_the_tightest_is_named() -> None:
+    """1,020 of Bitcoin and 500 of a stranger's Ether; a third group is none of the proposal's business."""
+    book = make_book(position=make_open_position(), ledger=Ledger(balance=dec(10_000)))
+    groups = (
+        GroupLimit("wide", frozenset({BTC, ETH}), 300_000),
+        GroupLimit("ether", frozenset({ETH}), 60_000),
+        GroupLimit("bitcoin", frozenset({BTC}), 1),
+    )
+    settings = make_settings(limits=without_limits(groups=groups))
+    strangers = (ForeignHolding(ETH, dec(5), dec(100), dec(1)),)
+    shown = {
+        item.scope: item.show(item.verdict.value)
+        for item in risk.exposure_limits(book, {BTC: dec(102)}, settings, None, strangers)
+    }
+    assert ["1520", "500", "1020"] == [shown[name] for name in ("wide", "ether", "bitcoin")]
+    proposal = Proposal(ETH, dec(1), dec(150), dec(145))
+    refused = risk.approve_entry(book, {BTC: dec(102)}, settings, proposal, "id", strangers)
+    assert isinstance(refused, Judged)
+    assert "group_exposure on ether: 650 of 601.2" == refused.reason
+    assert (("symbols", ETH), ("notional", "500")) == refused.computed_from
+    both = replace(settings, limits=without_limits(groups=(replace(groups[0], share_ppm=60_000), groups[1])))
+    refused = risk.approve_entry(book, {BTC: dec(102)}, both, proposal, "id", strangers)
+    assert isinstance(refused, Judged)
+    assert "wide" == refused.scope
 
 
 def test_margin_is_checked_although_sizing_has_seen_to_it() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from trading_engine.rules import exits
-from trading_engine.rules.exits import TrailStep
+from trading_engine.rules.exits import Follow, TrailStep
 
 LADDER = (TrailStep(3_000, 1_000), TrailStep(5_000, 3_000))
 
@@ -167,3 +167,80 @@ def test_a_partial_at_or_beyond_the_target_folds_into_it(sign: int, level: int, 
 def test_a_position_is_due_at_its_greatest_age(now: int, max_age: int, expected: bool) -> None:
     """Opened at 1,000; no greatest age is never."""
     assert expected is exits.time_exit_due(1_000, now, max_age)
+
+
+NO_FOLLOW = Follow(0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("follow", "atr", "expected"),
+    [
+        (NO_FOLLOW, 4_000, 0),
+        (Follow(15_000, 0, 0, 0), 0, 15),
+        (Follow(100, 0, 0, 0), 0, 1),
+        (Follow(0, 3_000, 0, 0), 4_300, 12),
+        (Follow(0, 3_000, 0, 0), 0, 0),
+        (Follow(0, 1, 0, 0), 1, 1),
+        (Follow(0, 0, 500, 0), 0, 5),
+        (Follow(15_000, 3_000, 500, 0), 4_300, 5),
+        (Follow(2_000, 3_000, 500, 0), 4_300, 2),
+    ],
+)
+def test_a_stop_follows_at_the_nearest_of_its_distances(follow: Follow, atr: int, expected: int) -> None:
+    """Per cent of a close of 1,000, average true ranges, shares of an R of ten ticks; rounded down, at least one."""
+    assert expected == exits.follow_distance(follow, 1_000, 10_000, atr)
+
+
+def test_without_an_r_no_share_of_it_is_followed() -> None:
+    """A fill on its own stop has nothing to count from."""
+    assert 0 == exits.follow_distance(Follow(0, 0, 500, 0), 1_000, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("sign", "close", "stop", "expected"),
+    [(1, 1_010, 990, 1_000), (1, 999, 990, 990), (-1, 990, 1_010, 1_000), (-1, 1_001, 1_010, 1_010), (1, 5, 1, 1)],
+)
+def test_a_following_stop_moves_towards_the_price_only(sign: int, close: int, stop: int, expected: int) -> None:
+    """An R of ten ticks behind a close that is better than any before, otherwise it stays."""
+    assert expected == exits.followed_stop(sign, 1_000_000, 10_000, 0, close, stop, Follow(0, 0, 1_000, 0))
+
+
+@pytest.mark.parametrize(("close", "expected"), [(1_014, 990), (1_015, 1_010)])
+def test_a_stop_may_begin_to_follow_at_a_gain(close: int, expected: int) -> None:
+    """From one and a half R on."""
+    assert expected == exits.followed_stop(1, 1_000_000, 10_000, 0, close, 990, Follow(0, 0, 500, 1_500))
+
+
+@pytest.mark.parametrize(
+    ("sign", "stop", "follow", "expected"),
+    [
+        (1, 990, NO_FOLLOW, 0),
+        (1, 990, Follow(0, 1_000, 0, 0), 995),
+        (-1, 1_010, Follow(0, 1_000, 0, 0), 1_005),
+        (1, 990, Follow(10_000, 0, 0, 0), 999),
+        (-1, 1_010, Follow(10_000, 0, 0, 0), 1_000),
+        (1, 990, Follow(10_000, 1_000, 0, 0), 995),
+        (1, 990, Follow(2_000, 1_000, 0, 0), 991),
+        (1, 990, Follow(0, 1_000, 0, 1_000), 1_010),
+        (1, 1_020, Follow(0, 1_000, 0, 1_000), 1_025),
+        (-1, 2, Follow(500_000, 0, 0, 0), 1),
+    ],
+)
+def test_short_of_its_bound_no_close_lets_the_stop_follow(sign: int, stop: int, follow: Follow, expected: int) -> None:
+    """A range of four ticks, an R of ten, an entry at 1,000."""
+    assert expected == exits.follow_bound(sign, 1_000_000, 10_000, 4_000, stop, follow)
+
+
+def test_ladder_follower_and_age_each_move_the_stop() -> None:
+    """At 3R the ladder gives 1,010, two ticks behind the close 1,028, half an R for the aged 1,025."""
+    aged, two_ticks = Follow(0, 0, 500, 0), Follow(2_000, 0, 0, 0)
+
+    def stop(steps: tuple[TrailStep, ...], follow: Follow, old: Follow) -> int:
+        return exits.moved_stop(1, 1_000_000, 10_000, 0, 1_030, 990, steps, follow, old)
+
+    assert (990, 1_010, 1_025, 1_028) == (
+        stop((), NO_FOLLOW, NO_FOLLOW),
+        stop(LADDER, NO_FOLLOW, NO_FOLLOW),
+        stop(LADDER, NO_FOLLOW, aged),
+        stop(LADDER, two_ticks, aged),
+    )

@@ -100,6 +100,44 @@ def test_the_size_of_a_position_is_bounded(notional: int, tripped: bool) -> None
     assert Verdict(tripped, notional, 400, 0) == limits.position_size(notional, 1_000, 400_000)
 
 
+@pytest.mark.parametrize(("notional", "tripped"), [(200, False), (201, True)])
+def test_what_a_group_of_symbols_is_worth_is_bounded(notional: int, tripped: bool) -> None:
+    """20 % of an equity of 1,000; exactly that is allowed."""
+    assert Verdict(tripped, notional, 200, 0) == limits.group_exposure(notional, 1_000, 200_000)
+
+
+@pytest.mark.parametrize(
+    ("sign", "stop", "level", "expected"),
+    [
+        (1, 95, 91, Verdict(False, 5, 9, 0)),
+        (1, 91, 91, Verdict(True, 9, 9, 0)),
+        (1, 90, 91, Verdict(True, 10, 9, 0)),
+        (-1, 105, 109, Verdict(False, 5, 9, 0)),
+        (-1, 110, 109, Verdict(True, 10, 9, 0)),
+        (1, 90, 0, Verdict(False, 10, 0, 0)),
+    ],
+)
+def test_a_stop_must_come_before_the_liquidation(sign: int, stop: int, level: int, expected: Verdict) -> None:
+    """From an entry at 100; at the same price the venue may be first."""
+    assert expected == limits.liquidation(sign, 100, stop, level)
+
+
+@pytest.mark.parametrize(
+    ("price", "level", "ppm", "expected"),
+    [
+        (1_000, 950, 50_000, True),
+        (1_000, 949, 50_000, False),
+        (1_000, 1_050, 50_000, True),
+        (1_000, 1_000, 50_000, True),
+        (1_000, 0, 50_000, False),
+        (1_000, 999, 0, False),
+    ],
+)
+def test_a_price_is_near_a_level_within_a_share_of_itself(price: int, level: int, ppm: int, expected: bool) -> None:
+    """On either side of it."""
+    assert expected is limits.is_near(price, level, ppm)
+
+
 @pytest.mark.parametrize(("count", "limit", "tripped"), [(3, 3, False), (4, 3, True), (99, 0, False)])
 def test_the_number_of_positions_is_bounded(count: int, limit: int, tripped: bool) -> None:
     """The new one included; 0 is no limit."""

@@ -2,13 +2,17 @@
 
 import pytest
 
+from trading_engine.rules.scaling import Method, Scaling, no_record
 from trading_engine.rules.sizing import (
+    NO_BOUND,
     Bound,
     Size,
     SizingInput,
+    by_method,
     fixed_fraction,
     notional_e8,
     reserved_margin_e8,
+    share_of,
 )
 
 E8 = 100_000_000
@@ -55,6 +59,9 @@ def test_the_reserved_margin_holds_the_fees_of_both_sides() -> None:
         ({"available_margin_e8": 9_648_000_000}, Size(8, Bound.MARGIN)),
         ({"available_margin_e8": 9_647_999_999}, Size(7, Bound.MARGIN)),
         ({"max_steps": 5}, Size(5, Bound.VENUE)),
+        ({"method_steps": 40}, Size(40, Bound.METHOD)),
+        ({"method_steps": 83}, Size(83, Bound.RISK)),
+        ({"method_steps": 0}, Size(0, Bound.MINIMUM)),
     ],
 )
 def test_the_tightest_bound_sets_the_quantity(changes: dict[str, int], expected: Size) -> None:
@@ -115,3 +122,51 @@ def test_rounding_of_margin_is_not_multiplied_by_steps(step_e8: int, changes: di
         entry_ticks=1, stop_distance_ticks=1, value_per_tick_step_e8=step_e8, fee_rate_e8=0, min_notional_e8=0
     )
     assert expected == fixed_fraction(dust._replace(max_steps=10**18, **changes))
+
+
+@pytest.mark.parametrize(
+    ("share", "changes", "expected"),
+    [
+        (1_000_000, {}, Size(83, Bound.RISK)),
+        (250_000, {}, Size(20, Bound.RISK)),
+        (10_000, {}, Size(0, Bound.MINIMUM)),
+        (250_000, {"min_steps": 21}, Size(0, Bound.MINIMUM)),
+        (250_000, {"min_notional_e8": 1_201 * E8}, Size(0, Bound.MINIMUM)),
+    ],
+)
+def test_a_share_of_a_size_is_rounded_down_and_not_below_the_minimum(
+    share: int, changes: dict[str, int], expected: Size
+) -> None:
+    """A quarter of 83 steps are 20, worth 1,200."""
+    inputs = BASE._replace(**changes)
+    assert expected == share_of(fixed_fraction(inputs), share, inputs)
+
+
+RULE = Scaling(Method.FIXED_FRACTION, 5_000, 1_000 * E8, 10_000, 250_000, 20_000, 1_000, 1_000, 1_000)
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        (Method.FIXED_FRACTION, (5_000, NO_BOUND)),
+        (Method.FIXED_MONEY, (5_000, 16)),
+        (Method.VOLATILITY, (5_000, 200)),
+        (Method.KELLY, (5_000, NO_BOUND)),
+    ],
+)
+def test_a_method_asks_for_a_share_or_for_a_quantity(method: Method, expected: tuple[int, int]) -> None:
+    """1,000 buy 16 steps at 60; one per cent of 10,000 is moved by 200 of them in a range of 5,000 ticks."""
+    made = by_method(BASE, RULE._replace(method=method), no_record(), 5_000_000)
+    assert expected == (made.risk_ppm, made.method_steps)
+    assert BASE == made._replace(risk_ppm=BASE.risk_ppm, method_steps=NO_BOUND)
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [(Method.FIXED_FRACTION, (7_500, NO_BOUND)), (Method.FIXED_MONEY, (7_500, 25)), (Method.VOLATILITY, (7_500, 300))],
+)
+def test_a_winning_streak_scales_whatever_the_method_asks_for(method: Method, expected: tuple[int, int]) -> None:
+    """Half as much again."""
+    rule = RULE._replace(method=method, win_step_milli=1_500, win_most_milli=2_000)
+    made = by_method(BASE, rule, no_record()._replace(wins_in_row=1), 5_000_000)
+    assert expected == (made.risk_ppm, made.method_steps)

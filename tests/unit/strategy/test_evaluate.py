@@ -1,7 +1,7 @@
 """Strategies on a trailing window and over a whole history, with small strategies made for the purpose."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +12,9 @@ from trading_engine.domain.time import MINUTE_MS
 from trading_engine.strategy.api import Series, Signals
 from trading_engine.strategy.builtin.multi_timeframe_long import MultiTimeframeLong
 from trading_engine.strategy.builtin.trend_vwap import TrendVwap
-from trading_engine.strategy.evaluate import Evaluator, base_candles_needed, whole_history
+from trading_engine.strategy.evaluate import Evaluator, atr_windows, base_candles_needed, whole_history
+from trading_engine.strategy.indicators import wilder_window
+from trading_engine.strategy.levels import Levels
 from trading_engine.strategy.timeframes import resample
 
 FIVE = 5 * MINUTE_MS
@@ -106,6 +108,49 @@ def test_the_last_row_becomes_a_signal_in_the_units_of_the_instrument() -> None:
         )
         == signal
     )
+
+
+def test_an_entry_comes_with_the_range_of_its_candles_where_somebody_asks() -> None:
+    """Candles of ten ticks that climb by one: each true range is ten; an exit alone needs none."""
+    evaluator = Evaluator("BTCUSDT", TICK, STEP, [Always(), Never()], atr_periods={"always": 2, "elsewhere": 5})
+    ranges = [signal.atr_mticks for minute in range(5) for signal in evaluator.on_candle(_candle(minute))]
+    assert [10_000, 10_000, 10_000] == ranges
+    assert {MINUTE_MS: wilder_window(2)} == atr_windows([Always(), Never()], {"always": 2})
+
+
+def test_a_configured_stop_takes_the_place_of_the_strategy_s_own() -> None:
+    """Two ranges of ten ticks, once they are known; before that there is no entry."""
+    levels = {"always": Levels(stop_atr=2, target_r=1.5)}
+    evaluator = Evaluator("BTCUSDT", TICK, STEP, [Always()], atr_periods={"always": 4}, levels=levels)
+    found = [signal for minute in range(6) for signal in evaluator.on_candle(_candle(minute))]
+    assert [(20, 30), (20, 30)] == [(signal.stop_ticks, signal.target_ticks) for signal in found]
+
+
+@dataclass(frozen=True)
+class Named(Always):
+    """Names the price of its target."""
+
+    at: float = 110.0
+
+    def compute(self, market: Mapping[int, Series]) -> Signals:
+        """The same everywhere."""
+        signals = super().compute(market)
+        return replace(signals, target_level=np.full(len(signals.side), self.at))
+
+
+def test_a_strategy_may_name_the_price_of_its_target() -> None:
+    """110 is 98 ticks above a close of 100.2; below it the strategy is wrong."""
+    assert 98 == _run(Named(), [0, 1, 2])[-1].target_ticks
+    with pytest.raises(ValueError, match="its target lies on the wrong side of the close"):
+        _run(Named(at=99.0), [0, 1, 2])
+
+
+def test_too_few_candles_give_no_range() -> None:
+    """It is 0 until the period is full, not guessed."""
+    evaluator = Evaluator("BTCUSDT", TICK, STEP, [Always()], atr_periods={"always": 4})
+    assert [0, 0, 10_000] == [
+        signal.atr_mticks for minute in range(5) for signal in evaluator.on_candle(_candle(minute))
+    ]
 
 
 @pytest.mark.parametrize(("stop", "ticks"), [(0.3, 3), (0.7, 7), (0.1 + 0.2, 3), (0.799, 7), (0.01, 1), (1e-9, 1)])

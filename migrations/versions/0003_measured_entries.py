@@ -1,0 +1,142 @@
+"""What an entry was measured by: the range at its signal, and the numbers that its size came from.
+
+Revision 0003, after 0002.
+
+What belongs here: `positions.atr` and `signals.inputs`. Positions of before were decided without a range, and the
+numbers of their sizes were not kept.
+
+Both tables are made anew, spelled out, as in 0002.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+_WHOLE: sa.types.TypeEngine[int] = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_FRACTION: sa.types.TypeEngine[float] = sa.Double().with_variant(sa.REAL(), "sqlite")
+
+
+def upgrade() -> None:
+    """Make both tables anew, with the new column."""
+    _set_aside("positions")
+    _create_positions()
+    _bring_back("positions", "atr", "'0'")
+    _set_aside("signals")
+    _create_signals()
+    _bring_back("signals", "inputs", "'[]'")
+
+
+def _set_aside(table: str) -> None:
+    op.execute(f"CREATE TEMPORARY TABLE kept_{table} AS SELECT * FROM {table}")
+    op.execute(f"DROP TABLE {table}")
+
+
+def _bring_back(table: str, added: str, value: str) -> None:
+    rows = op.get_bind().exec_driver_sql(f"PRAGMA table_info(kept_{table})").all()
+    columns = ", ".join(row[1] for row in rows)
+    op.execute(f"INSERT INTO {table} ({columns}, {added}) SELECT {columns}, {value} FROM kept_{table} ORDER BY rowid")
+    op.execute(f"DROP TABLE kept_{table}")
+
+
+def _text(name: str, *, nullable: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.Text(), nullable=nullable)
+
+
+def _money(name: str, *, nullable: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, sa.Text(), nullable=nullable)
+
+
+def _whole(name: str, *, nullable: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, _WHOLE, nullable=nullable)
+
+
+def _flag(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.Integer(), nullable=False)
+
+
+def _create_positions() -> None:
+    op.create_table(
+        "positions",
+        _text("position_id"),
+        _whole("number"),
+        _text("symbol"),
+        _text("side"),
+        _text("strategy"),
+        _text("state"),
+        _money("intended_quantity"),
+        _money("reference_price"),
+        _money("initial_stop"),
+        _money("stop_price"),
+        _money("target_price", nullable=True),
+        _money("leverage"),
+        _whole("signal_ms"),
+        _whole("created_ms"),
+        _text("tag"),
+        _money("quantity"),
+        _money("cost"),
+        _money("entry_quantity"),
+        _money("entry_value"),
+        _money("exit_quantity"),
+        _money("exit_value"),
+        _money("gross_pnl"),
+        _money("fees"),
+        _money("funding"),
+        _whole("fills"),
+        _whole("opened_ms"),
+        _whole("closed_ms"),
+        _text("close_reason", nullable=True),
+        _flag("is_aged"),
+        _text("residual_of"),
+        _money("adopted_quantity"),
+        _money("atr"),
+        _whole("version"),
+        _whole("first_seq"),
+        _whole("last_seq"),
+        sa.UniqueConstraint("number", name=op.f("uq_positions_number")),
+        sa.CheckConstraint("side IN ('long', 'short')", name=op.f("ck_positions_side")),
+        sa.CheckConstraint(
+            "state IN ('PENDING', 'OPEN', 'CLOSING', 'CLOSED')",
+            name=op.f("ck_positions_state"),
+        ),
+        sa.PrimaryKeyConstraint("position_id", name=op.f("pk_positions")),
+        sqlite_strict=True,
+    )
+    op.create_index(op.f("ix_positions_closed_ms"), "positions", ["closed_ms"])
+    op.create_index(
+        op.f("uq_positions_live_symbol"),
+        "positions",
+        ["symbol"],
+        unique=True,
+        sqlite_where=sa.text("state <> 'CLOSED'"),
+        postgresql_where=sa.text("state <> 'CLOSED'"),
+    )
+
+
+def _create_signals() -> None:
+    op.create_table(
+        "signals",
+        sa.Column("seq", _WHOLE, autoincrement=False, nullable=False),
+        _text("strategy"),
+        _text("symbol"),
+        _whole("candle_ts"),
+        _text("side", nullable=True),
+        _text("exit_side", nullable=True),
+        sa.Column("confidence", _FRACTION, nullable=False),
+        _text("tag"),
+        _text("fate"),
+        _text("reason"),
+        _text("position_id"),
+        _text("explanation"),
+        _text("inputs"),
+        sa.UniqueConstraint(
+            "strategy", "symbol", "candle_ts", name=op.f("uq_signals_strategy_symbol_candle_ts")
+        ),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_signals")),
+        sqlite_strict=True,
+    )
