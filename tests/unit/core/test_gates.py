@@ -42,6 +42,15 @@ def test_an_engine_out_of_touch_with_the_venue_does_not_enter() -> None:
     assert ("not reconciled with the venue yet",) == gates(play)
 
 
+def test_an_outage_that_was_told_is_a_reason_of_its_own() -> None:
+    """Besides the reading that is missing."""
+    play = Playbook()
+    play.snapshot_failed()
+    since_ms = play.now
+    play.pass_time(300_000)
+    assert f"the venue is out of reach since {iso(since_ms)}" in gates(play)
+
+
 def test_an_unprotected_position_shuts_all_symbols_until_its_stop_is_confirmed() -> None:
     """First things first."""
     play = Playbook()
