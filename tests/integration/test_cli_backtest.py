@@ -102,6 +102,17 @@ def test_a_part_of_the_data_is_traded_with_warm_strategies(capsys: pytest.Captur
 
 
 @pytest.mark.usefixtures("folder")
+def test_what_is_not_charged_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """On stderr and in the result: a backtest without funding rates looks better than it is."""
+    capsys.readouterr()
+    arguments = ["--config", "engine.yaml", *files(), "--funding", "BTCUSDT=funding.csv", "--json"]
+    assert 0 == main(["backtest", *arguments])
+    out, err = capsys.readouterr()
+    assert "note: no funding is charged on ETHUSDT: no rates are given\n" == err
+    assert ["no funding is charged on ETHUSDT: no rates are given"] == json.loads(out)["remarks"]
+
+
+@pytest.mark.usefixtures("folder")
 def test_one_strategy_may_be_chosen(capsys: pytest.CaptureFixture[str]) -> None:
     """The others of the configuration are left out, and the hash tells it apart."""
     every, one = told(capsys, *files()), told(capsys, *files(), "--strategy", "multi_timeframe_long")

@@ -45,6 +45,18 @@ def test_a_stranger_s_position_is_planned_without_a_word_and_adopted_with_its_st
     desk.call("audit")
 
 
+def test_a_state_of_play_money_is_none_for_real_money(desk: VenueDesk) -> None:
+    """Venues call both accounts the same; sizes and limits would follow the wrong wallet. Nothing is asked of it."""
+    desk.configure(mode="live")
+    for command in (("reconcile", "--plan"), ("run",)):
+        said = desk.call(*command, "--config", str(desk.config), code=3)
+        assert "has run in mode testnet" in said
+        assert "--state DIR" in said
+    assert set() == desk.venue.methods
+    desk.configure()
+    assert [] == desk.plan()
+
+
 def test_everything_is_closed_without_a_healthy_database(desk: VenueDesk) -> None:
     """An entry, a position and its stop: all gone, and the damaged file is not touched."""
     desk.configure("adopt")

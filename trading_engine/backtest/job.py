@@ -147,7 +147,7 @@ def run_job(job: Job, environ: Mapping[str, str], on_progress: OnProgress | None
         ground.spoken.strategies,
         config_hash(ground.config),
         code_version(),
-        [f"the full engine ran in place of the fast one: {handed_over}"] if handed_over else [],
+        _remarks(ground, handed_over),
     )
     timing = Timing(ground.load_s, ground.indicators_s, compile_s, run_s)
     return Finished(run, parity, handed_over, ground.gaps, timing)
@@ -177,6 +177,15 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     gaps = {symbol: _within(past.gaps, traded[symbol]) for symbol, past in pasts.items()}
     terms = bootstrap.terms_of(config)
     return Ground(config, settings, terms, market, rates, spoken, gaps, loaded - began, told - loaded)
+
+
+def _remarks(ground: Ground, handed_over: str) -> list[str]:
+    """What a reader must know before believing the figures."""
+    found = [f"the full engine ran in place of the fast one: {handed_over}"] if handed_over else []
+    funded = {rate.symbol for rate in ground.rates}
+    if free := [symbol for symbol in ground.market.symbols if symbol not in funded]:
+        found.append(f"no funding is charged on {', '.join(free)}: no rates are given")
+    return found
 
 
 def code_version() -> str:

@@ -135,8 +135,8 @@ def backtest(
     job = Job(config, files, rates, store, venue, strategy, *_span(from_time, to_time), engine, changes)
     with _bar(engine) as progress:
         done = run_job(job, os.environ, progress)
-    if done.handed_over:
-        typer.echo(f"note: the full engine ran in place of the fast one: {done.handed_over}", err=True)
+    for remark in done.run.remarks:
+        typer.echo(f"note: {remark}", err=True)
     written = _write(done, output, with_page=report)
     if as_json:
         typer.echo(shapes.dump(_shape(done)))

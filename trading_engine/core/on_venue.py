@@ -464,6 +464,8 @@ def _from_outside(draft: Draft, fill: Fill, *, is_told: bool) -> None:
     mine, rest = (fill, None) if ours == fill.quantity else split_fill(fill, ours)
     text = f"{fill.symbol}: {_cause(fill)} of {money.text(ours)} at {money.text(fill.price)} reduced the position"
     draft.alert(Severity.CRITICAL, f"outside:{fill.key}", text)
+    if is_emergency_order_id(fill.client_order_id):
+        raise_level(draft, Level.NO_ENTRY, "somebody closed positions with `flatten --direct`", "operator")
     _book(draft, position, mine, None)
     if rest is not None:
         foreign.on_fill(draft, rest)

@@ -32,7 +32,7 @@ from trading_engine.runtime import bootstrap, emergency, offline, remote, startu
 from trading_engine.runtime.acknowledgement import acknowledge
 from trading_engine.runtime.executor import Executor, take_snapshot
 from trading_engine.runtime.offline import Difference
-from trading_engine.runtime.process import EXIT_REFUSED
+from trading_engine.runtime.process import EXIT_REFUSED, require
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.repair import RUN_ID, GapWord, Repaired, alone, told, with_word
 from trading_engine.runtime.timers import Timers
@@ -90,9 +90,15 @@ def plan(state: StateDir, config: Config, config_path: Path) -> list[Difference]
 def _opened(state: StateDir, config: Config, *, read_only: bool) -> SqlStore:
     if not state.database.exists():
         raise ConfigInvalid(f"{state.root}: nothing has run on this state yet")
-    return SqlStore.open(
+    store = SqlStore.open(
         state.database, venue=config.venue, account=config.account, read_only=read_only, hit=crash_points.hit
     )
+    try:
+        require(startup.other_money(store.modes(), config.mode))
+    except ConfigInvalid:
+        store.close()
+        raise
+    return store
 
 
 async def _plan(store: SqlStore, config: Config, config_path: Path) -> list[Difference]:

@@ -90,6 +90,7 @@ class LiveRun(Process):
         store = SqlStore.open(self._state.database, venue=config.venue, account=config.account, hit=crash_points.hit)
         try:
             loaded = store.load()
+            require(startup.other_money(store.modes(), config.mode))
             require(startup.switched_off(loaded.book, self._stop_file))
             require(startup.written_in_the_future(loaded))
             remedy = startup.remedy_of(self._options, config)

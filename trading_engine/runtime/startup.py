@@ -4,7 +4,7 @@ What belongs here: refusals that leave everything as it is, and the warnings of 
 start itself (app), checks of configuration and data alone (bootstrap).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,6 +171,20 @@ def of_the_balance(config: Config, loaded: Loaded) -> list[str]:
         f"paper.balance = {money.text(wanted)} has no effect: this account exists and began with"
         f" {money.text(start)} (a new --state begins anew)"
     ]
+
+
+def other_money(modes: Collection[str], mode: str) -> str:
+    """Why a state of play money is none for real money, nor the reverse; empty where it has run in this mode alone.
+
+    Venues give both accounts the same name, so the rows do not tell: sizes and limits would follow the wrong wallet.
+    """
+    others = sorted(set(modes) & {"testnet", "live"} - {mode})
+    if not others:
+        return ""
+    return (
+        f"this state has run in mode {others[0]} and its ledger is of that account; for mode {mode} name a state"
+        " directory of its own (--state DIR)"
+    )
 
 
 def written_in_the_future(loaded: Loaded) -> str:

@@ -192,6 +192,11 @@ class SqlStore:
         with self._connection.begin():
             return loading.load(self._connection)
 
+    def modes(self) -> frozenset[str]:
+        """The modes that this database has run in."""
+        with self._connection.begin():
+            return frozenset(self._connection.execute(select(runs.c.mode).distinct()).scalars())
+
     def commit(self, commit: Commit) -> int:
         """Write everything or nothing, synced to disk; the sequence number of the last record.
 

@@ -288,14 +288,26 @@ def test_who_closed_it_is_told_apart(flags: dict[str, object], word: str, reason
     play = Playbook(make_settings(absence_is_proof=True))
     play.opened()
     play.foreign_fill(TradeSide.SELL, 4, 90, **flags)
-    assert (PositionState.OPEN, [f"BTCUSDT: {word} of 4 at 90 reduced the position"]) == (
-        play.position.state,
-        play.alerts(),
-    )
+    assert PositionState.OPEN is play.position.state
+    assert f"BTCUSDT: {word} of 4 at 90 reduced the position" == play.alerts()[0]
     play.pass_time(1_000)
     assert dec(6) == play.place(Purpose.STOP).request.quantity
     play.foreign_fill(TradeSide.SELL, 6, 90, **flags)
     assert (PositionState.CLOSING, reason) == (play.position.state, play.position.close_reason)
+
+
+@pytest.mark.parametrize(
+    ("name", "level"), [(emergency_order_id(T0, 1), Level.NO_ENTRY), ("web1", Level.RUN)], ids=["emergency", "by hand"]
+)
+def test_an_emergency_close_that_is_seen_ends_entries(name: str, level: Level) -> None:
+    """Somebody has closed everything past the engine: buying it back would undo that. A person's order does not."""
+    play = Playbook(make_settings(absence_is_proof=True))
+    play.opened()
+    play.foreign_fill(TradeSide.SELL, 4, 90, client_order_id=name)
+    assert level is play.book.control.level
+    play.foreign_fill(TradeSide.SELL, 2, 90, client_order_id=name)
+    raised = [text for text in play.alerts() if "kill switch" in text]
+    assert [] == raised, "it is told once"
 
 
 # freeze
