@@ -65,7 +65,7 @@ def _written_out(config: Config, source: Source) -> list[tuple[Location, str]]:
     found: list[tuple[Location, str]] = []
     for part in ("key", "secret"):
         at: Location = ("credentials", part)
-        if at not in source.references:
+        if ":-" in source.references.get(at, ":-"):  # no reference, or one whose default would be the key
             name = f"${{{config.venue.upper()}_{part.upper()}}}"
             line = f"{dotted(at)} stands in the file itself; write {name}, and set that where it belongs (.env, say)"
             found.append((at, line))

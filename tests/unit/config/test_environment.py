@@ -60,8 +60,8 @@ def test_a_missing_variable_is_named_with_its_key(tmp_path: Path) -> None:
         _load(tmp_path, "alerts: {channels: [{url: '${ALERT_URL}'}]}\n", {})
     assert (
         f"{tmp_path}/engine.yaml: alerts.channels[0].url needs the environment variable ALERT_URL, which is "
-        "not set or empty (set it, write it into .env, hand it over as a credential, or give a default:"
-        " ${ALERT_URL:-…})"
+        "not set or empty (set it, write it into .env, or hand it over as a credential; what is no secret may have a"
+        " default: ${ALERT_URL:-…})"
     ) == str(caught.value)
 
 
@@ -216,6 +216,11 @@ def test_a_key_that_stands_in_the_file_is_refused_unless_its_server_is_on_this_m
         load_config(path, {}, {"BINGX_SECRET": "hunter23"}, None)
     told = "credentials.key stands in the file itself; write ${BINGX_KEY}, and set that where it belongs (.env, say)"
     assert f"{path}: {told}" == str(caught.value)
+    path.write_text(VENUE.replace("key: hunter22", "key: '${BINGX_KEY:-hunter22}'"), encoding="utf-8")
+    with pytest.raises(ConfigInvalid) as caught:
+        load_config(path, {}, {"BINGX_SECRET": "hunter23"}, None)
+    assert f"{path}: {told}" == str(caught.value), "a default is written out as well"
+    path.write_text(VENUE, encoding="utf-8")
     local = "venues: {bingx: {rest_url: 'http://127.0.0.1:9001', ws_url: 'ws://127.0.0.1:9001'}}\n"
     path.write_text(VENUE + local, encoding="utf-8")
     assert load_config(path, {}, {"BINGX_SECRET": "hunter23"}, None).credentials is not None
