@@ -70,7 +70,7 @@ def validate(*, config: ConfigOption, replay: ReplayOption = None, funding: Fund
     levels beyond the target.
     """
     from trading_engine.cli.findings import has_errors, print_findings  # noqa: PLC0415 - `config` does without
-    from trading_engine.runtime.bootstrap import RunOptions, check  # noqa: PLC0415 - as above
+    from trading_engine.runtime.bootstrap import RunOptions, check, configuration  # noqa: PLC0415 - as above
 
     options = RunOptions(
         config_path=config,
@@ -78,6 +78,11 @@ def validate(*, config: ConfigOption, replay: ReplayOption = None, funding: Fund
         funding=parse_pairs("--funding", funding),
     )
     found = check(options, os.environ)
+    read = configuration(options, os.environ)
+    if read.mode != "paper":
+        from trading_engine.runtime.remote import hosts_of  # noqa: PLC0415 - only here are adapters needed
+
+        hosts_of(read)
     can_run = not has_errors(found)
     print_findings(found, f"{config} {'can run' if can_run else 'cannot run as it is meant'}")
     return DONE if can_run else EXIT_INVALID

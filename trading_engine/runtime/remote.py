@@ -78,6 +78,9 @@ def venue_config(config: Config) -> VenueConfig:
     return section
 
 
+_PLAY_WORDS = ("testnet", "demo", "-vst")  # in the names of every host of play money that the venues have had
+
+
 def hosts_of(config: Config) -> Hosts:
     """The addresses a run uses; ConfigInvalid where mode and addresses contradict each other."""
     known, section = _KNOWN[config.venue], venue_config(config)
@@ -90,7 +93,8 @@ def hosts_of(config: Config) -> Hosts:
     where = f"venues.{config.venue}.rest_url = {section.rest_url}"
     if config.mode == "testnet" and given.rest_url != known.testnet.rest_url:
         raise ConfigInvalid(f"{where}: mode = testnet reaches {known.testnet.rest_url} only; leave rest_url out")
-    if config.mode == "live" and given.rest_url == known.testnet.rest_url:
+    is_play = given.rest_url == known.testnet.rest_url or any(word in given.rest_url for word in _PLAY_WORDS)
+    if config.mode == "live" and is_play:
         raise _refused(f"{where}: mode = live, and this is the testnet; use mode = testnet")
     return given
 

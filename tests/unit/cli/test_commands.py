@@ -81,6 +81,31 @@ def test_validate_tells_what_it_found(folder: Path, capsys: pytest.CaptureFixtur
     assert ["paper.yaml"] == [item.name for item in folder.iterdir()]
 
 
+@pytest.mark.parametrize(
+    ("mode", "host", "code"),
+    [
+        ("testnet", "https://fapi.binance.com", 78),
+        ("live", "https://testnet.binancefuture.com", 3),
+        ("live", "https://demo-fapi.binance.com", 3),
+        ("live", "https://fapi.binance.com", 0),
+        ("testnet", "https://demo-fapi.binance.com", 0),
+    ],
+)
+def test_validate_refuses_the_host_of_the_other_money(folder: Path, mode: str, host: str, code: int) -> None:
+    """As a start would: play money at real hosts, and real money at those of play money."""
+    text = (
+        f"mode: {mode}\nvenue: binance\nsymbols: [BTCUSDT]\nstrategies: [{{name: trend_vwap}}]\n"
+        "credentials: {key: '${TEST_KEY}', secret: '${TEST_SECRET}'}\n"
+        f"venues: {{binance: {{rest_url: '{host}', ws_url: 'wss://{host.partition('//')[2]}'}}}}\n"
+        "alerts: {channels: [{url: 'json://127.0.0.1:1/'}]}\n"
+    )
+    (folder / "venue.yaml").write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEST_KEY", "test-key-of-16-letters")
+        patch.setenv("TEST_SECRET", "test-secret-of-16-letters")
+        assert code == main(["validate", "--config", str(folder / "venue.yaml")])
+
+
 def test_validate_names_a_channel_that_no_service_stands_behind(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
