@@ -271,7 +271,9 @@ class Flattening:
         try:
             report = await self._venue.order(symbol, sent.client_order_id)
         except VenueUnavailable:
-            report = None
+            # Not known is not absent. But a position must not stay for want of an answer: a second order can only
+            # reduce as well.
+            return age_ms < LONGEST_CLOSE_MS
         if report is None:
             return age_ms < NO_ANSWER_MS + self._venue.capabilities.visibility_delay_ms
         if report.state.is_terminal:
@@ -318,7 +320,8 @@ class Flattening:
         """What the account holds on other symbols is nobody's business here, but must not be taken for closed."""
         try:
             others = [item for item in await self._venue.positions() if item.symbol not in self._most]
-        except VenueUnavailable:
+        except VenueUnavailable as error:
+            self._tell(f"what the account holds on other symbols cannot be read ({error})")
             return
         for item in others:
             what = f"{item.symbol}: {item.side} {money.text(item.quantity)}"
