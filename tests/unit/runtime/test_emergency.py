@@ -1,4 +1,4 @@
-"""An emergency close at a venue that answers badly: nothing is sent twice in haste, nothing is passed over in silence."""
+"""An emergency close at a venue that answers badly: nothing is sent twice in haste."""
 
 import asyncio
 from collections.abc import Sequence
