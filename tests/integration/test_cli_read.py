@@ -127,7 +127,7 @@ def test_status_has_every_field_of_its_shape(run: Output, state: StateDir) -> No
         "last_candle": "2025-01-01T01:07:00.000Z",
         "last_decision": "2025-01-01T01:06:00.000Z",
         "last_reconcile": "2025-01-01T00:00:00.000Z",
-        "gates": [{"symbol": BTC, "ok": True, "reasons": []}, {"symbol": ETH, "ok": True, "reasons": []}],
+        "gates": [{"symbol": symbol, "ok": False, "reasons": ["no engine runs"]} for symbol in (BTC, ETH)],
         "disabled_strategies": [],
         "foreign": [],
         "counts": {"positions": 4, "orders": 8, "fills": 3, "journal": 47},
@@ -180,7 +180,9 @@ def test_status_ends_with_whether_it_is_well(run: Output, state: StateDir) -> No
     """The table's last line names limits, process and the last decision."""
     lines = run("status", state=state)[1].splitlines()
     assert " no limit tripped · engine not running · last decision 2025-01-01 01:06:00" == lines[-1]
-    assert " BTCUSDT, ETHUSDT may enter" in lines
+    assert " BTCUSDT, ETHUSDT no entries: no engine runs" in lines
+    with InstanceLock(state.lock):
+        assert " BTCUSDT, ETHUSDT may enter" in run("status", state=state)[1].splitlines()
     assert " 1 open position, 3 live orders, 1 not confirmed by the exchange yet" in lines
 
 
@@ -445,7 +447,7 @@ def test_a_completed_losing_streak_explains_itself(run: Output, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("command", "promised"),
     [
-        ("status", ["equity", "balance", "drawdown", "may enter"]),
+        ("status", ["equity", "balance", "drawdown", "no engine runs"]),
         ("positions", ["QTY", "ENTRY", "MARK", "STOP", "TARGET", "PNL", "stop confirmed", "trend"]),
         ("trades", ["ENTRY", "EXIT", "NET PNL", "REASON", "fees 0.00", "funding 0.00", "trend"]),
         ("orders", ["PURPOSE", "FILLED", "PRICE", "STATE", "tetest000001s00001"]),

@@ -19,7 +19,6 @@ from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.orders import Order, OrderState
-from trading_engine.domain.position import Position
 from trading_engine.domain.time import MINUTE_MS
 from trading_engine.ports import GateStatus, LimitStatus
 from trading_engine.store.read_models import PositionView, Trade
@@ -191,13 +190,17 @@ def _position_row(view: PositionView, overview: Overview) -> list[Cell | str]:
         table.pnl(shapes.r_multiple(item, open_pnl)),
         text.duration(age_ms),
         item.strategy,
-        _protection(item, is_confirmed=view.is_stop_confirmed),
+        _protection(view, overview),
     ]
 
 
-def _protection(item: Position, *, is_confirmed: bool) -> Cell:
+def _protection(view: PositionView, overview: Overview) -> Cell:
+    item = view.position
+    if item.state is PositionState.OPEN and view.is_stop_confirmed and not overview.is_seen:
+        seen_ms = overview.checkpoint.reconciled_ms if overview.checkpoint else 0
+        return Cell(f"stop last seen {text.moment(seen_ms)}", table.ATTENTION)
     if item.state is PositionState.OPEN:
-        return Cell("stop confirmed") if is_confirmed else Cell("STOP NOT CONFIRMED", table.BAD)
+        return Cell("stop confirmed") if view.is_stop_confirmed else Cell("STOP NOT CONFIRMED", table.BAD)
     style = table.ATTENTION if item.state is PositionState.CLOSING else table.ASIDE
     reason = f" ({item.close_reason})" if item.close_reason else ""
     return Cell(f"{item.state.lower()}{reason}", style)

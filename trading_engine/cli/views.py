@@ -6,7 +6,7 @@ tables (tables).
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from trading_engine import __version__
@@ -18,11 +18,14 @@ from trading_engine.domain.control import Control, Level
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.position import Position
-from trading_engine.domain.time import day_of
+from trading_engine.domain.time import MINUTE_MS, day_of
 from trading_engine.ports import Checkpoint, GateStatus, LimitStatus
 from trading_engine.store.read_models import Counts, PositionView, Reader, RunView
+from trading_engine.system.clock import SystemClock
 from trading_engine.system.single_instance import PID_UNKNOWN, holder
 from trading_engine.system.state_dir import StateDir
+
+_FRESH_MS = 15 * MINUTE_MS  # three times as long as an engine goes without reading its account
 
 RUNNING = "running"
 STOPPED = "stopped"
@@ -121,8 +124,19 @@ class Overview:
 
     @property
     def gates(self) -> tuple[GateStatus, ...]:
-        """What may be entered, as last judged."""
-        return self.checkpoint.gates if self.checkpoint else ()
+        """What may be entered, as last judged; nothing while no engine runs."""
+        seen = self.checkpoint.gates if self.checkpoint else ()
+        if self.pid is not None:
+            return seen
+        return tuple(replace(gate, ok=False, reasons=(*gate.reasons, "no engine runs")) for gate in seen)
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether what is known of the venue's orders is fresh; on paper the exchange is in the same hands."""
+        if self.run is None or self.run.mode == "paper" or self.checkpoint is None:
+            return True
+        age_ms = SystemClock().now_ms() - self.checkpoint.reconciled_ms
+        return self.pid is not None and age_ms < _FRESH_MS
 
     @property
     def foreign(self) -> tuple[ForeignHolding, ...]:

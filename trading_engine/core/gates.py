@@ -4,18 +4,23 @@ What belongs here: the gates of an entry, each with a reason a person understand
 arithmetic (risk), anything about exits: exits are never gated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from trading_engine.core import risk
 from trading_engine.core.protect import is_covered
 from trading_engine.core.risk import Judged
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import EngineState
+from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import FeedFault
 from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import OrderState
 from trading_engine.domain.time import iso
+from trading_engine.rules.integers import PPM
+
+WALLET_TOLERANCE_PPM = 1_000  # of the balance: what a venue's rounding may take, and what no size feels
 
 
 def entry_gates(state: EngineState, settings: EngineSettings, symbol: str, now_ms: int) -> tuple[str, ...]:
@@ -34,6 +39,7 @@ def general_gates(state: EngineState, settings: EngineSettings, limits: Sequence
         reasons.append("not reconciled with the venue yet")
     if state.market.is_outage_told:
         reasons.append(f"the venue is out of reach since {iso(state.market.lost_ms)}")
+    reasons.extend(_missing_money(state))
     errors = state.market.errors
     if errors.blocked_ms:
         since = iso(errors.blocked_ms)
@@ -51,6 +57,16 @@ def general_gates(state: EngineState, settings: EngineSettings, limits: Sequence
             until = f" until {iso(judged.verdict.until_ms)}" if judged.verdict.until_ms else ""
             reasons.append(judged.reason + until)
     return tuple(reasons)
+
+
+def _missing_money(state: EngineState) -> Iterator[str]:
+    """An unexplained loss: sizes and limits would rest on money that is not there."""
+    missing = -min(state.market.wallet_gap, ZERO)
+    if missing * PPM > max(state.book.ledger.balance, ZERO) * WALLET_TOLERANCE_PPM:
+        yield (
+            f"the wallet holds {money.text(missing)} less than the ledger: `trading-engine reconcile --apply"
+            " --book-gap` books it"
+        )
 
 
 def symbol_gates(state: EngineState, symbol: str, limits: Sequence[Judged]) -> tuple[str, ...]:

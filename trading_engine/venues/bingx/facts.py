@@ -38,6 +38,9 @@ MOST_FORCED_ROWS = 100
 MOST_CANDLES = 1_400  # the venue gives 1,440; the bounds may or may not be included
 
 VISIBILITY_MS = 5_000
+# 20 equal errors within 8 minutes close an endpoint for as long: questions about orders that are not there end before.
+ERRORS_KEPT_MS = 480_000
+MOST_NOT_FOUND = 12
 
 CAPABILITIES = Capabilities(
     order_types=frozenset(OrderType),

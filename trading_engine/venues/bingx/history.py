@@ -8,7 +8,7 @@ this process does not know are asked for, order by order, up to the order that t
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -69,6 +69,7 @@ class History:
         self._account = account
         self._asset = asset
         self._forced: dict[str, str] = {}
+        self._not_found_ms: deque[int] = deque()
 
     # ── orders ──────────────────────────────────────────────────────────────
 
@@ -78,12 +79,21 @@ class History:
         answer = await self._rest.ask(facts.ORDER, params)
         if not answer.is_success:
             if answer.meaning is Meaning.NOT_FOUND:
+                self._not_found_ms.append(self._clock.now_ms())
                 return None
             raise errors.TABLE.failure(answer.key, answer.text)
         row = decoded(answer.data, OneOrder).order
         if row is not None:
             self.learn(row)
         return row
+
+    @property
+    def may_find(self) -> bool:
+        """Whether another question about an order that is not there would still be answered, not punished."""
+        oldest_ms = self._clock.now_ms() - facts.ERRORS_KEPT_MS
+        while self._not_found_ms and self._not_found_ms[0] < oldest_ms:
+            self._not_found_ms.popleft()
+        return len(self._not_found_ms) < facts.MOST_NOT_FOUND
 
     async def orders(self, symbol: str, since_ms: int) -> Sequence[OrderRow]:
         """The orders of a symbol, open and finished, as far back as the venue shows them and `since_ms` asks."""

@@ -194,15 +194,18 @@ class BingxVenue:
     async def order(self, symbol: str, client_order_id: str) -> OrderReport | None:
         """The order by its client id, by the id it was accepted under, or in the lists; what it became if triggered.
 
-        None only where all of these show nothing.
+        None only where all of these show nothing. After many orders that were not there only the lists are asked:
+        the venue closes the other way to those who ask for what is not there too often.
         """
         return await _plain(self._order(symbol, client_order_id))
 
     async def _order(self, symbol: str, client_order_id: str) -> OrderReport | None:
         client_order_id = client_order_id.lower()
-        row = await self._history.find(symbol, "clientOrderId", client_order_id)
+        row = None
+        if self._history.may_find:
+            row = await self._history.find(symbol, "clientOrderId", client_order_id)
         venue_id = self._ids.venue_id(client_order_id)
-        if row is None and venue_id:
+        if row is None and venue_id and self._history.may_find:
             row = await self._history.find(symbol, "orderId", venue_id)
         if row is None:
             row = await self._searched(symbol, client_order_id, venue_id)

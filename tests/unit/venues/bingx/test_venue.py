@@ -54,7 +54,7 @@ from trading_engine.domain.market import Candle, Side
 from trading_engine.domain.orders import OrderState, OrderType, TradeSide
 from trading_engine.domain.reports import Accepted, Balance, Rejected, Unknown
 from trading_engine.ports import AccountFacts, FeeRates, MarginMode, PositionMode
-from trading_engine.venues.bingx.facts import DAY_MS, DEMO, LIVE
+from trading_engine.venues.bingx.facts import DAY_MS, DEMO, LIVE, MOST_NOT_FOUND
 from trading_engine.venues.bingx.venue import BingxVenue
 
 STOP_ID = 1900000000000000200
@@ -332,6 +332,21 @@ def test_an_order_just_accepted_is_not_absent() -> None:
             await bench.venue.order("BTCUSDT", ID)
 
     play(story, {PLACE: ok({"order": order_row(status="NEW")}), ORDER: bad(109421)})
+
+
+def test_many_orders_that_are_not_there_are_looked_for_in_the_lists() -> None:
+    """The venue closes an endpoint to who gets twenty equal errors from it: the lists answer without one."""
+
+    async def story(bench: Bench) -> None:
+        for number in range(100, 114):
+            assert await bench.venue.order("BTCUSDT", f"teabcd{number:06d}s00000") is None
+        found = await bench.venue.order("BTCUSDT", STOP_CLIENT)
+        assert found is not None
+
+    script = {ORDER: bad(109421), OPEN_ORDERS: ok({"orders": [stop_row()]}), ORDERS: ok({"orders": []})}
+    server = play(story, script, clock=RunningClock())
+    assert MOST_NOT_FOUND == len(server.calls(ORDER))
+    assert MOST_NOT_FOUND < 20
 
 
 def test_a_read_is_asked_again_once_where_nothing_came_back() -> None:
