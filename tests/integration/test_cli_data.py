@@ -220,6 +220,10 @@ def test_a_generated_market_is_stored_with_its_funding(folder: Path, capsys: pyt
             "--to 2025-01-01 is not after --from 2025-01-02",
         ),
         (
+            ["download", "--venue", "bingx", "--symbol", "BTCUSDT", "--from", "2999-01-02"],
+            "--from 2999-01-02 is yet to come",
+        ),
+        (
             ["download", "--venue", "bingx", "--symbol", "BTCUSDT", "--from", "2025-01-02", "--interval", "7d"],
             "--interval 7d: expected one that a day is made of",
         ),

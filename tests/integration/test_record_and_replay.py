@@ -212,6 +212,11 @@ def test_a_live_feed_runs_on_a_recording_that_is_looped_and_copied(tmp_path: Pat
         (["record", "--venue", "nyse", "--symbol", BTC], 2, "--venue nyse: cannot be recorded (known: binance"),
         (["record", "--venue", "binance", "--symbol", "btc"], 2, "--symbol btc is not a symbol"),
         (["record", "--venue", "binance", "--symbol", BTC, "--duration", "5"], 2, "--duration 5 is not a length of"),
+        (
+            ["record", "--venue", "binance", "--symbol", BTC, "--topics", "trade, kline_5m,trades"],
+            2,
+            "--topics trades: binance has no such stream (known: aggTrade,",
+        ),
         (["record", "--venue", "binance", "--symbol", BTC, "--ws-url", "ws://127.0.0.1:1"], 2, "go together"),
         (["replay", "none.gz", "--port", "9"], 78, "none.gz: no such file"),
         (["replay", "none.gz", "--port", "9", "--venue", "nyse"], 2, "recordings of it cannot be played"),

@@ -121,7 +121,9 @@ def test_a_venue_that_does_not_answer_is_told_as_that(desk: VenueDesk, monkeypat
     steps = desk.flatten(code=70)
     assert steps[-1].endswith("NOTHING was done; what is open stays as it is")
     said = desk.call("reconcile", "--plan", "--config", str(desk.config), code=70)
-    assert "does not tell its time" in said
+    assert "does not tell its time (" in said
+    assert "NotSent" not in said
+    assert "is `trading-engine exchange serve` running there?" in said
 
 
 @pytest.mark.parametrize("desk", ["zoomex"], indirect=True)

@@ -65,7 +65,7 @@ for _name, _epilog, _command in (
 @data_app.command(epilog=_RECORD_EPILOG, rich_help_panel=_FRAMES)
 def record(
     *,
-    venue: Annotated[str, typer.Option(metavar="NAME", help="Whose streams; they need no key.")],
+    venue: Annotated[str, typer.Option(metavar="NAME", help="Whose streams; they need no key. Binance only.")],
     symbol: Annotated[
         list[str], typer.Option(metavar="S", help="What is recorded. May be repeated.", show_default=False)
     ],
@@ -96,13 +96,18 @@ def record(
 
     if venue not in RECORDABLE:
         raise usage(f"--venue {venue}: cannot be recorded (known: {', '.join(RECORDABLE)})")
+    names = tuple(topic.strip() for topic in topics.split(",") if topic.strip())
+    known = RECORDABLE[venue].known
+    for name in names:
+        if name.split("@")[0].split("_")[0] not in known:
+            raise usage(f"--topics {name}: {venue} has no such stream (known: {', '.join(sorted(known))})")
     if bool(rest_url) is not bool(ws_url):
         raise usage("--rest-url and --ws-url go together: give both or none")
     options = RecordOptions(
         venue=venue,
         symbols=check_symbols("--symbol", symbol),
         folder=out,
-        topics=tuple(topic for topic in topics.split(",") if topic),
+        topics=names,
         duration_s=None if length is None else parse_duration("--duration", length),
         rest_url=rest_url.rstrip("/"),
         ws_url=ws_url.rstrip("/"),

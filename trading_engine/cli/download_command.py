@@ -20,6 +20,7 @@ from trading_engine.cli.store_commands import DataOption
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.time import DAY_MS
 from trading_engine.marketdata.candle_store.name import DEFAULT_FOLDER, parse_interval
+from trading_engine.system.clock import SystemClock
 from trading_engine.system.redaction import redact
 
 if TYPE_CHECKING:  # aiohttp is loaded by the command that needs it
@@ -72,6 +73,8 @@ def download(
     from_ms, to_ms = parse_time("--from", start), parse_time("--to", end) if end else None
     if to_ms is not None and to_ms <= from_ms:
         raise usage(f"--to {end} is not after --from {start}; expected a later instant")
+    if from_ms >= SystemClock().now_ms():
+        raise usage(f"--from {start} is yet to come; expected an instant of the past")
     for one in check_symbols("--symbol", symbol):
         options = DownloadOptions(venue, one, interval_ms, from_ms, to_ms, data, funding, again, rest_url.rstrip("/"))
         if _downloaded(options):

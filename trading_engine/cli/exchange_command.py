@@ -50,7 +50,8 @@ def serve(
     secret: Annotated[str, typer.Option(metavar="SECRET", help="Its secret.")] = "local-secret",  # noqa: S107 - of a server on this machine that holds play money
     balance: Annotated[str, typer.Option(metavar="MONEY", help="What a new account begins with.")] = "10000",
     faults: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What goes wrong (YAML).", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE", help="What goes wrong: see venue-faults.md.", show_default=False),
     ] = None,
     db: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep the account here.", show_default=False)] = None,
 ) -> int:

@@ -25,6 +25,7 @@ from trading_engine.marketdata.columns import Columns, read_columns
 
 _VALUES = ("open", "high", "low", "close", "volume")
 _MAX_UNITS = 2.0**53  # beyond it a float no longer tells neighbours apart
+_LIKE_GAPS = 12  # gaps of one length in a row that no thin market makes
 _OFF_TICK = 1e-4  # distance from the tick, in ticks, that is more than the noise of a float
 
 
@@ -140,6 +141,7 @@ class _Scan:
         before = np.concatenate(([self._last_ts], block.ts[:-1]))
         steps = block.ts - before
         self._require_multiples(raw, steps)
+        self._require_one_interval(raw, steps)
         for at in np.flatnonzero(steps > self._interval_ms).tolist():
             start, end = int(before[at]) + self._interval_ms, int(block.ts[at])
             self._gaps.append(Gap(start, end, (end - start) // self._interval_ms))
@@ -161,6 +163,20 @@ class _Scan:
                 f"{self._path}: row {raw.first_row + at}: ts {raw.ts[at]} is {int(steps[at]):,} ms after the"
                 f" row above; expected a multiple of {interval_name(self._interval_ms)}, the interval of the"
                 " first rows (one file holds one interval)"
+            )
+
+    def _require_one_interval(self, raw: Columns, steps: Int64) -> None:
+        """Gaps that are alike, one after the other, are candles of a longer interval."""
+        is_same = (steps[1:] == steps[:-1]) & (steps[1:] > self._interval_ms)
+        pairs = _LIKE_GAPS - 1
+        if int(np.count_nonzero(is_same)) < pairs:
+            return
+        ends = np.flatnonzero(np.convolve(is_same, np.ones(pairs, np.int64), "valid") == pairs)
+        if ends.size:
+            at = int(ends[0])
+            raise ConfigInvalid(
+                f"{self._path}: from row {raw.first_row + at} on candles are {int(steps[at]):,} ms apart, those of the"
+                f" first rows {self._interval_ms:,} ms; expected one interval in a file"
             )
 
 

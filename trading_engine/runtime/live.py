@@ -53,8 +53,7 @@ async def _rehearse(config: Config) -> list[Finding]:
     try:
         await remote.open_venue(venue)
         off_ms = await venue.measure_clock()
-        level = "warning" if abs(off_ms) > ExecutionSettings().clock_warning_ms else "ok"
-        found = [Finding(level, config.venue, f"reached at {host}; its clock is {off_ms:+} ms off")]
+        found = [clock_finding(config, f"reached at {host}", off_ms)]
         found += [Finding("warning", config.venue, text) for text in await remote.check_account(venue, config)]
         balance = await venue.balance()
         wallet = f"{balance.wallet.normalize():f} {balance.asset}, {balance.available.normalize():f} available"
@@ -72,6 +71,16 @@ async def _rehearse(config: Config) -> list[Finding]:
         return found
     finally:
         await venue.close()
+
+
+def clock_finding(config: Config, reached: str, off_ms: int) -> Finding:
+    """As a run judges the clock: told from a warning on, no entries beyond its limit."""
+    told = f"{reached}; its clock is {off_ms:+} ms off"
+    execution = ExecutionSettings()
+    if abs(off_ms) > execution.clock_limit_ms:
+        told += f": no entries beyond {execution.clock_limit_ms} ms; synchronise this machine's clock (`timedatectl`)"
+        return Finding("error", config.venue, told)
+    return Finding("warning" if abs(off_ms) > execution.clock_warning_ms else "ok", config.venue, told)
 
 
 class LiveRun(Process):

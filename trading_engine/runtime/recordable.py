@@ -57,6 +57,7 @@ class Recordable:
 
     file_name      begins the names of files; a dash and the symbol follow
     topics         what is recorded where nothing else is asked for
+    known          how the names of its streams begin
     instruments    facts of symbols without a key: ConfigInvalid for one that is not listed, VenueUnavailable
     symbol_of      the symbol that a frame is about, empty for none
     snapshot_path  the call that answers with the book of a symbol, for venues whose stream has changes only; None
@@ -66,6 +67,7 @@ class Recordable:
     hosts: Hosts
     file_name: str
     topics: tuple[str, ...]
+    known: frozenset[str]
     stream: MakeStream
     instruments: ReadInstruments
     symbol_of: Callable[[bytes], str]
@@ -96,10 +98,16 @@ def _binance_symbol(frame: bytes) -> str:
     return frame[11 : frame.find(b"@", 11, 60)].decode(errors="replace").upper()
 
 
+_BINANCE_TOPICS = frozenset(
+    ("aggTrade", "bookTicker", "depth", "depth5", "depth10", "depth20")
+    + ("forceOrder", "kline", "markPrice", "miniTicker", "ticker", "trade")
+)
+
 RECORDABLE: Mapping[str, Recordable] = {
     "binance": Recordable(
         hosts=binance.MAINNET,
         file_name="binance-um",
+        known=_BINANCE_TOPICS,
         topics=("depth@100ms", "trade", "bookTicker", "markPrice@1s", "kline_1m"),
         stream=BinanceMarketStream,
         instruments=_binance_instruments,

@@ -228,7 +228,10 @@ async def adopt_clock(config: Config, not_before_ms: int) -> AdoptedClock | None
         url = hosts.rest_url + LOCAL_CLOCK_PATH
         found = [await _ask_clock(transport, url, not_before_ms) for _ in range(_CLOCK_SAMPLES)]
     except (NotSent, NoReply, msgspec.MsgspecError) as error:
-        raise VenueUnavailable(f"{hosts.rest_url} does not tell its time ({type(error).__name__})") from None
+        raise VenueUnavailable(
+            f"{hosts.rest_url} does not tell its time ({error or type(error).__name__}); is"
+            " `trading-engine exchange serve` running there?"
+        ) from None
     finally:
         await transport.close()
     return min(found, key=lambda item: item[0])[1]

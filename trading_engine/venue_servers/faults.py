@@ -47,19 +47,19 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    site: str
-    fault: Mishap
+    site: str = Field(description="How the site begins.")
+    fault: Mishap = Field(description="What happens there.")
     contains: str = Field("", description="Only calls with this text in query or body; only these are counted.")
     visits: tuple[Annotated[int, Field(ge=1)], ...] = Field((), description="These visits, counted from 1.")
     every: int = Field(0, ge=0, description="Every so many visits.")
     chance: float = Field(0.0, ge=0, le=1, description="Each visit with this chance.")
     from_ms: int = Field(0, ge=0, description="Not before so much server time has passed.")
     until_ms: int = Field(0, ge=0, description="Not after so much server time; 0 for ever.")
-    delay_ms: int = Field(1_000, ge=0)
-    skew_ms: int = 0
-    status: int = Field(503, ge=100, le=599)
+    delay_ms: int = Field(1_000, ge=0, description="How long what is late, slow, delayed or stuck takes.")
+    skew_ms: int = Field(0, description="How wrong the clock is, ahead above 0.")
+    status: int = Field(503, ge=100, le=599, description="The HTTP status of an answer.")
     body: str = Field("", description="{now_ms} and {later_ms} become server times, the latter `delay_ms` later.")
-    headers: Mapping[str, str] = Field(default_factory=dict)
+    headers: Mapping[str, str] = Field(default_factory=dict, description="Headers of an answer.")
 
     def meets(self, visit: int, since_start_ms: int, rng: random.Random) -> bool:
         """Whether the n-th visit of the site meets this rule."""

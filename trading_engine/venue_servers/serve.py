@@ -119,6 +119,7 @@ class VenueServer:
         wall_ms = int(time.time() * 1000)
         first_ms = self._source.first_ts + min(CANDLES_KEPT, self._length() // 2) * MINUTE_MS
         if self.options.db is not None:
+            path.touch(mode=0o600)
             path.write_text(json.dumps({"market_ms": first_ms, "wall_ms": wall_ms}), encoding="utf-8")
         return first_ms, wall_ms
 

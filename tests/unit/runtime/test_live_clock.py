@@ -11,7 +11,7 @@ from trading_engine.config.model import Config
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.ports import RemoteVenue
 from trading_engine.runtime.bootstrap import RunOptions
-from trading_engine.runtime.live import LiveRun
+from trading_engine.runtime.live import LiveRun, clock_finding
 from trading_engine.system.state_dir import StateDir
 
 CONFIG = Config.model_validate({"mode": "paper", "symbols": ["BTCUSDT"], "strategies": [{"name": "trend_vwap"}]})
@@ -55,3 +55,19 @@ def test_the_clock_is_measured_hourly_and_soon_again_after_a_failure(tmp_path: P
     pauses = asyncio.run(scene())
     assert all(pause >= HOUR_S for pause in (pauses[0], pauses[1], pauses[3]))
     assert pauses[2] >= RETRY_S == pytest.approx(HOUR_S / 60)
+
+
+@pytest.mark.parametrize(
+    ("off_ms", "level", "told"),
+    [
+        (-250, "ok", "reached; its clock is -250 ms off"),
+        (251, "warning", "reached; its clock is +251 ms off"),
+        (2_500, "warning", "reached; its clock is +2500 ms off"),
+        (-2_501, "error", "reached; its clock is -2501 ms off: no entries beyond 2500 ms; synchronise"),
+    ],
+)
+def test_a_rehearsal_judges_the_clock_as_a_run_does(off_ms: int, level: str, told: str) -> None:
+    """What would block every entry is an error, not a note."""
+    found = clock_finding(CONFIG, "reached", off_ms)
+    assert level == found.level
+    assert found.text.startswith(told)

@@ -79,7 +79,7 @@ class ZoomexVenue:
             if error.meaning is not Meaning.KEY:
                 raise
             raise ConfigInvalid(
-                f"account {self.account}: zoomex refuses the API key ({error.code}); check key, secret, permissions and"
+                f"account {self.account}: zoomex refuses the API key ({error}); check key, secret, permissions and"
                 " the key's list of addresses"
             ) from None
 
