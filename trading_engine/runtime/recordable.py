@@ -98,9 +98,9 @@ def _binance_symbol(frame: bytes) -> str:
     return frame[11 : frame.find(b"@", 11, 60)].decode(errors="replace").upper()
 
 
+_BINANCE_DEPTHS = ("depth", "depth5", "depth10", "depth20")
 _BINANCE_TOPICS = frozenset(
-    ("aggTrade", "bookTicker", "depth", "depth5", "depth10", "depth20")
-    + ("forceOrder", "kline", "markPrice", "miniTicker", "ticker", "trade")
+    {*_BINANCE_DEPTHS, "aggTrade", "bookTicker", "forceOrder", "kline", "markPrice", "miniTicker", "ticker", "trade"}
 )
 
 RECORDABLE: Mapping[str, Recordable] = {
