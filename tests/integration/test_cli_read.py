@@ -465,6 +465,12 @@ def test_nothing_vanishes_at_eighty_columns(
     assert [] == [line for line in printed.splitlines() if len(line) > 80]
 
 
+def test_a_run_that_never_reached_its_account_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Rather than a start balance of nothing."""
+    print_summary(fresh(tmp_path).root)
+    assert "the account was never read: no balance, no trade; state in " in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_summary_fits_eighty_columns(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, state: StateDir
 ) -> None:

@@ -190,6 +190,16 @@ def test_an_error_at_work_ends_the_run_with_its_line(folder: Path, capsys: pytes
     assert 0 == main(["audit", "--state", "state"])
 
 
+def test_validate_computes_a_strategy_of_ones_own_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An error at work shows before the run, with its line."""
+    (folder / "mine.yaml").write_text(CONFIG.replace("FILTERS\n", ""), encoding="utf-8")
+    assert 0 == main(["validate", "--config", "mine.yaml"])
+    assert "mine: computed on " in capsys.readouterr().out
+    line = _change(folder, "enters.astype(np.int8)", "enters.astype(np.int8)[[999_999]]")
+    assert 78 == main(["validate", "--config", "mine.yaml"])
+    assert f"strategies/mine.py:{line}: IndexError: index 999999 is out of bounds" in capsys.readouterr().out
+
+
 def test_data_too_short_to_say_anything_are_told_beforehand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`validate` warns of what would run in silence."""
     text = CONFIG.replace("FILTERS\n", "    filters: {trend: {}}\n  - name: momentum\n")

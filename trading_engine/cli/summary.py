@@ -56,8 +56,11 @@ def print_summary(state_dir: Path) -> None:
         trades, curve, signals = reader.trades(), reader.equity(), reader.signals()
         ledger = reader.ledger()
     out = table.console()
-    sums = tally(trades)
     table.say(out, "")
+    if not ledger.bookings:
+        table.say(out, f"the account was never read: no balance, no trade; state in {state.root}", table.ATTENTION)
+        return
+    sums = tally(trades)
     _show_figures(out, overview, ledger, sums, curve)
     if trades:
         table.say(out, "")

@@ -275,8 +275,14 @@ def stop_level(config: Config) -> Level:
 
 def check(options: RunOptions, environ: Mapping[str, str] | None = None) -> list[Finding]:
     """What `validate` reports; raises ConfigInvalid for what would not run at all."""
+    from trading_engine.runtime import strategy_check  # noqa: PLC0415 - it stands on this module
+
     environ = os.environ if environ is None else environ
     config = configuration(options, environ)
+    return [*_checked(config, options, environ), *strategy_check.rehearse(config)]
+
+
+def _checked(config: Config, options: RunOptions, environ: Mapping[str, str]) -> list[Finding]:
     if config.mode != "paper" or config.is_paper_at_venue:  # what is traded and at which facts, the venue says
         refuse_leftovers(options)
         filters_of(config, strategies_of(config, config.symbols))

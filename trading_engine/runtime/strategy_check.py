@@ -21,10 +21,13 @@ from trading_engine.strategy import check
 from trading_engine.strategy.api import Series, Strategy
 from trading_engine.strategy.check import Checked, Difference, Fault
 from trading_engine.strategy.evaluate import history_needed
+from trading_engine.strategy.registry import BUILT_IN
+from trading_engine.strategy.timeframes import resample
 
 SYNTHETIC_SYMBOLS = ("BTCUSDT", "SOLUSDT")
 SYNTHETIC_SEED = 7
 _SYNTHETIC_DAYS = 30  # beyond what the strategy's windows need
+_REHEARSAL_DAYS = 2
 
 _REMEDIES: Mapping[Fault, str] = {
     Fault.LOOKS_AHEAD: "it depends on candles that come later",
@@ -58,6 +61,24 @@ def run(options: CheckOptions, environ: Mapping[str, str]) -> list[Finding]:
     ]
 
 
+def rehearse(config: Config) -> list[Finding]:
+    """Each strategy of a file computed once on a synthetic market; an error for one that fails there."""
+    found = []
+    for item in config.strategies:
+        if item.name in BUILT_IN:
+            continue
+        strategy = create(config, item.name, item.settings)
+        symbol, base = next(_synthetic(config, strategy, _REHEARSAL_DAYS))
+        market = {interval_ms: resample(base, interval_ms) for interval_ms in strategy.intervals}
+        try:
+            strategy.is_silent(market)
+            strategy.compute(market)
+            found.append(Finding("ok", item.name, f"computed on {len(base)} synthetic candles of 1m ({symbol})"))
+        except ConfigInvalid as error:
+            found.append(Finding("error", item.name, str(error)))
+    return found
+
+
 def _config(options: CheckOptions, environ: Mapping[str, str]) -> Config:
     """The configuration given, or one that says nothing but what is asked for."""
     if options.config_path is not None:
@@ -76,10 +97,14 @@ def _markets(options: CheckOptions, config: Config, strategy: Strategy) -> Itera
     for symbol, path in options.files.items():
         file = open_candles(symbol, path, instrument_of(config, symbol))
         yield symbol, _series(join(list(file.blocks())), file.interval_ms)
-    if options.files:
-        return
+    if not options.files:
+        yield from _synthetic(config, strategy, _SYNTHETIC_DAYS)
+
+
+def _synthetic(config: Config, strategy: Strategy, days: int) -> Iterator[tuple[str, Series]]:
+    """Minutes of the usual synthetic symbols: as many as the strategy's windows need, and `days` more."""
     span_ms = max(count * interval_ms for interval_ms, count in history_needed([strategy]).items())
-    candles = (span_ms + _SYNTHETIC_DAYS * DAY_MS) // MINUTE_MS
+    candles = (span_ms + days * DAY_MS) // MINUTE_MS
     for symbol in SYNTHETIC_SYMBOLS:
         instruments: Mapping[str, Instrument] = {symbol: instrument_of(config, symbol)}
         market = SyntheticMarket(SYNTHETIC_SEED, instruments, DEMO_START_MS, candles)
