@@ -13,7 +13,7 @@ from trading_engine.backtest.market import Market
 from trading_engine.backtest.result import Outcome, Sample, Trade
 from trading_engine.backtest.settings import loop_desks, loop_plans, loop_rules
 from trading_engine.backtest.signals import Spoken
-from trading_engine.backtest.tables import Account, Handover, Ints, Output, Reason, Records, Stage, T, records
+from trading_engine.backtest.tables import Account, Handover, Ints, Reason, Records, Stage, T, records, space_for
 from trading_engine.core.settings import EngineSettings
 from trading_engine.domain.ids import position_id
 from trading_engine.domain.money import from_e8
@@ -21,7 +21,7 @@ from trading_engine.domain.position import CloseReason
 from trading_engine.domain.time import iso
 from trading_engine.venues.embedded.account import Terms
 
-Loop = Callable[..., Output]
+Loop = Callable[..., None]
 
 _REASONS = {
     Reason.STOP: CloseReason.STOP,
@@ -56,17 +56,18 @@ def run_fast(
     desks = loop_desks(settings, market.symbols, market.candles, market.funding)
     accounts = records(Account, 1)
     plans, rules = loop_plans(settings, spoken.strategies), loop_rules(settings, terms, deposit)
-    output = run_loop(market.candles, market.funding, spoken.table, desks, plans, accounts, rules)
+    space = space_for(market.candles, spoken.table, rules[0])
+    run_loop(market.candles, market.funding, spoken.table, desks, plans, accounts, rules, space)
     account = accounts[0]
     why = Handover(int(account.handover))
     if why is not Handover.DONE:
         raise NeedsFullEngine(f"{iso(int(account.handover_ms))}: {_WHY[why]}")
-    trades = _trades(output.trades, market, spoken, settings)
+    trades = _trades(space.trades[: int(account.trades)], market, spoken, settings)
     return Outcome(
         engine="fast",
         deposit=deposit,
         trades=trades,
-        samples=_samples(output.samples, market.hours(), trades, deposit),
+        samples=_samples(space.samples[: int(account.samples)], market.hours(), trades, deposit),
         balance=from_e8(int(account.balance_e8)),
         unrealized=_open_pnl(desks, settings, market),
         open_positions=int(np.count_nonzero(desks["stage"] > Stage.PENDING)),

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from itertools import groupby
 from statistics import fmean, stdev
 from typing import NamedTuple
@@ -46,19 +47,20 @@ def deepest_fall(curve: Sequence[Sample]) -> Fall:
     peak, peak_ms, has_fallen = curve[0].equity, curve[0].ts_ms, False
     lost, pct, deepest_from, length, longest = ZERO, 0.0, -1, 0, 0
     for sample in curve:
-        has_fallen |= sample.equity < peak
+        equity = sample.equity
+        has_fallen |= equity < peak
         if not has_fallen:
-            peak, peak_ms = sample.equity, sample.ts_ms
+            peak, peak_ms = equity, sample.ts_ms
             continue
-        here = float((sample.equity / peak - 1) * 100)
+        here = float((equity / peak - 1) * 100)
         if here < pct:
             pct, deepest_from = here, peak_ms
-        lost = min(lost, sample.equity - peak)
+        lost = min(lost, equity - peak)
         longest = max(longest, sample.ts_ms - peak_ms)
         if deepest_from == peak_ms:
             length = sample.ts_ms - peak_ms
-        if sample.equity >= peak:
-            peak, peak_ms, has_fallen = sample.equity, sample.ts_ms, False
+        if equity >= peak:
+            peak, peak_ms, has_fallen = equity, sample.ts_ms, False
     return Fall(lost, pct, length, longest)
 
 
@@ -80,12 +82,18 @@ def period_returns(curve: Sequence[Sample], period: Callable[[int], str]) -> dic
 
 def day(ts_ms: int) -> str:
     """The UTC day of an instant, `2025-05-04`."""
-    return iso(ts_ms)[:10]
+    return _day(ts_ms // DAY_MS)
 
 
 def month(ts_ms: int) -> str:
     """The UTC month of an instant, `2025-05`."""
-    return iso(ts_ms)[:7]
+    return _day(ts_ms // DAY_MS)[:7]
+
+
+@cache
+def _day(number: int) -> str:
+    """By its number since 1970: a curve has many values a day."""
+    return iso(number * DAY_MS)[:10]
 
 
 def sharpe(returns: Sequence[float]) -> float | None:

@@ -12,8 +12,6 @@ While nothing is open the loop goes from signal to signal; while something is, a
 is looked at once.
 """
 
-import numpy as np
-
 from trading_engine.backtest.ledger import (
     book,
     entries_are_stopped,
@@ -35,13 +33,12 @@ from trading_engine.backtest.matching import (
     walk,
 )
 from trading_engine.backtest.quiet import let_go, quiet_until, skip_to
-from trading_engine.backtest.shocks import is_shaken, is_shock, until_shock, wild_rows
+from trading_engine.backtest.shocks import find_wild_rows, is_shaken, is_shock, until_shock
 from trading_engine.backtest.tables import (
     LEG_PRICE,
     LEG_STEPS,
     LEG_TAKES,
     LEGS,
-    TRADE_COLUMNS,
     Account,
     Bools,
     Candles,
@@ -49,11 +46,11 @@ from trading_engine.backtest.tables import (
     Funding,
     Handover,
     Ints,
-    Output,
     Reason,
     Records,
     Settings,
     Signals,
+    Space,
     Stage,
 )
 from trading_engine.domain.time import HOUR_MS
@@ -77,17 +74,17 @@ def run(
     plans: Records,
     accounts: Records,
     rules: Records,
-) -> Output:
-    """Trade the whole of the candles on new desks, with one account under one set of rules."""
+    space: Space,
+) -> None:
+    """Trade the whole of the candles on new desks, with one account under one set of rules; `space_for` makes space."""
     account = accounts[0]
     settings = rules[0]
     interval_ms = candles.interval_ms
     account.balance_e8 = settings.deposit_e8
     account.next_number = 1
     account.day = _LONG_AGO
-    trades = np.zeros((len(signals.closed_ms) + 1, TRADE_COLUMNS), np.int64)
-    wild = wild_rows(candles, settings)
-    samples = np.zeros((_most_samples(candles.ts, desks, interval_ms), 3), np.int64)
+    wild = space.wild
+    find_wild_rows(candles, settings, wild)
     signal = 0
     previous_ms = 0
     while account.handover == Handover.DONE:
@@ -97,10 +94,10 @@ def run(
         open_ms = _next_open_ms(candles.ts, desks)
         if open_ms < 0:
             break
-        _play(candles, funding, desks, plans, account, settings, trades, open_ms)
+        _play(candles, funding, desks, plans, account, settings, space.trades, open_ms)
         closed_ms = open_ms + interval_ms
         if previous_ms > 0 and previous_ms // HOUR_MS != closed_ms // HOUR_MS:
-            _sample(samples, desks, account, closed_ms)
+            _sample(space.samples, desks, account, closed_ms)
         previous_ms = closed_ms
         for s in range(len(desks)):
             if desks[s].stage == Stage.OPEN and candles.ts[desks[s].at - 1] == open_ms:
@@ -114,8 +111,7 @@ def run(
         while signal < len(signals.closed_ms) and signals.closed_ms[signal] == closed_ms:
             signal += 1
         if signal > first:
-            _decide(candles, wild, signals, desks, account, settings, first, signal, closed_ms)
-    return Output(trades[: account.trades], samples[: account.samples])
+            _decide(candles, signals, desks, account, settings, space, first, signal, closed_ms)
 
 
 def _next_signal_ms(signals: Signals, signal: int) -> int:
@@ -171,18 +167,6 @@ def _sample(samples: Ints, desks: Records, account: Account, closed_ms: int) -> 
     samples[row, 0] = closed_ms
     samples[row, 1] = account.balance_e8
     samples[row, 2] = unrealized_e8(desks)
-
-
-def _most_samples(ts: Ints, desks: Records, interval_ms: int) -> int:
-    """Full hours between the first candle and the last."""
-    first_ms = 0
-    last_ms = 0
-    for s in range(len(desks)):
-        desk = desks[s]
-        if desk.at < desk.end:
-            first_ms = ts[desk.at] if first_ms == 0 else min(first_ms, ts[desk.at])
-            last_ms = max(last_ms, ts[desk.end - 1])
-    return (last_ms - first_ms + interval_ms) // HOUR_MS + 2
 
 
 def _is_idle(desks: Records) -> bool:
@@ -347,17 +331,18 @@ def _manage_exit(desk: Desk, plans: Records, settings: Settings, closed_ms: int)
 
 def _decide(
     candles: Candles,
-    wild: Bools,
     signals: Signals,
     desks: Records,
     account: Account,
     settings: Settings,
+    space: Space,
     first: int,
     last: int,
     now_ms: int,
 ) -> None:
     """Give the signals of one instant their fate: exits first, then entries by confidence and symbol."""
-    is_left = np.zeros(last - first, np.bool_)
+    is_left = space.is_left[: last - first]
+    is_left[:] = False
     for row in range(first, last):
         desk = desks[signals.symbol[row]]
         side = signals.side[row]
@@ -377,7 +362,7 @@ def _decide(
         s = signals.symbol[best]
         strategy, side, begin = signals.strategy[best], signals.side[best], candles.start[s]
         if _may_enter(desks[s], s, strategy, side, account, settings, now_ms) and not is_shaken(
-            candles.ts, candles.high, candles.low, wild, begin, desks[s].at, candles.interval_ms, settings, now_ms
+            candles.ts, candles.high, candles.low, space.wild, begin, desks[s].at, candles.interval_ms, settings, now_ms
         ):
             _consider(signals, best, desks, account, settings, now_ms)
     _submit(desks, account, settings)
@@ -390,7 +375,7 @@ def _closes(desk: Desk, strategy: int, side: int, exit_side: int, settings: Sett
     return exit_side == desk.sign or (settings.exit_on_opposite != 0 and side == -desk.sign)
 
 
-def _choose(signals: Signals, first: int, is_left: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> None:
+def _choose(signals: Signals, first: int, is_left: Bools) -> None:
     """Leave one signal a symbol: the most confident one; none where equal ones ask for both sides.
 
     Signals of one symbol lie side by side, in order of their strategies' names: the first of equal ones is taken.

@@ -47,9 +47,14 @@ class Market:
 
     def hours(self) -> list[int]:
         """The closes of candles with which a full hour, or more of them, was completed."""
-        closes = np.unique(self.candles.ts) + self.interval_ms
-        is_full = closes[1:] // HOUR_MS != closes[:-1] // HOUR_MS
-        return [int(close) for close in closes[1:][is_full]]
+        firsts = []
+        for block in self.blocks:
+            closes = block.ts + self.interval_ms
+            hours = closes // HOUR_MS
+            firsts.append(closes[np.flatnonzero(np.diff(hours, prepend=-1))])
+        found = np.sort(np.concatenate(firsts))
+        _, at = np.unique(found // HOUR_MS, return_index=True)
+        return [int(close) for close in found[at][1:]]
 
     def source(self, rates: Sequence[FundingRate]) -> Replay:
         """The same candles for an engine that is fed one after the other."""

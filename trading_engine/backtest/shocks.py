@@ -4,24 +4,20 @@ What belongs here: which candles they are, and whether one of them still forbids
 (rules.turbulence), what follows (loop). In the subset of Python that numba compiles.
 """
 
-import numpy as np
-
 from trading_engine.backtest.tables import Bools, Candles, Ints, Records, Settings, Stage
 from trading_engine.rules import turbulence
 
 
-def wild_rows(candles: Candles, settings: Settings) -> Bools:
-    """For each candle whether the average range was too wide on its close; empty where nobody asks."""
+def find_wild_rows(candles: Candles, settings: Settings, wild: Bools) -> None:
+    """Write down for each candle whether the average range was too wide on its close; nothing where nobody asks."""
     if settings.shock_atr_milli <= 0:
-        return np.zeros(0, np.bool_)
-    wild = np.zeros(len(candles.ts), np.bool_)
+        return
     for s in range(len(candles.start) - 1):
         seen = turbulence.calm()
         for row in range(candles.start[s], candles.start[s + 1]):
             closed_ms = candles.ts[row] + candles.interval_ms
             seen = turbulence.measured(seen, closed_ms, candles.high[row], candles.low[row], candles.close[row])
             wild[row] = turbulence.is_wild(seen, settings.shock_atr_milli)
-    return wild
 
 
 def is_shock(high: Ints, low: Ints, wild: Bools, row: int, limit_ppm: int) -> bool:

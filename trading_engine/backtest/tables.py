@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading_engine.core.state import KEPT_HIGHS, KEPT_TRADES
+from trading_engine.domain.time import HOUR_MS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -304,11 +305,28 @@ class T(IntEnum):
 TRADE_COLUMNS = len(T)
 
 
-class Output(NamedTuple):
-    """What a run leaves: closed trades in order of closing, and samples of (ts, balance, open PnL).
+class Space(NamedTuple):
+    """What a run writes besides account and desks: room made beforehand, since compiled code makes none of its own.
 
-    The account and the desks, with what is still open, are left as the run has changed them.
+    trades, samples   closed trades in order of closing, and (ts, balance, open PnL): the account counts the rows used
+    wild              whether the average range was too wide on the close of a candle; empty where nobody asks
+    is_left           of the signals of one instant, which are still to be decided
     """
 
     trades: Ints
     samples: Ints
+    wild: Bools
+    is_left: Bools
+
+
+def space_for(candles: Candles, signals: Signals, settings: Settings) -> Space:
+    """Enough room for any run over these candles."""
+    most_signals = len(signals.closed_ms)
+    span_ms = int(candles.ts.max() - candles.ts.min()) if len(candles.ts) else 0
+    hours = (span_ms + candles.interval_ms) // HOUR_MS + 2
+    return Space(
+        np.zeros((most_signals + 1, TRADE_COLUMNS), np.int64),
+        np.zeros((hours, 3), np.int64),
+        np.zeros(len(candles.ts) if settings.shock_atr_milli > 0 else 0, np.bool_),
+        np.zeros(most_signals, np.bool_),
+    )

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from trading_engine.backtest.compiled import is_cached
 from trading_engine.backtest.job import Engine, Finished, Job, run_job
 from trading_engine.backtest.report import JSON_NAME, PAGE_NAME, write_csv, write_json, write_report
 from trading_engine.backtest.result import Trade
@@ -133,6 +134,8 @@ def backtest(
     changes = overrides(mode=None, symbols=None, leverage=leverage, risk_pct=risk_pct)
     files, rates = parse_pairs("--data", data), parse_pairs("--funding", funding)
     job = Job(config, files, rates, store, venue, strategy, *_span(from_time, to_time), engine, changes)
+    if engine is not Engine.FULL and not is_cached():
+        typer.echo("note: the fast engine is compiled, once for this version; that takes about a minute", err=True)
     with _bar(engine) as progress:
         done = run_job(job, os.environ, progress)
     for remark in done.run.remarks:

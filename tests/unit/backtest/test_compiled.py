@@ -1,17 +1,29 @@
 """The loop as machine code: `pytest -m slow tests/unit/backtest`; the first run on a machine compiles for a minute."""
 
+import subprocess
+import sys
+
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import pytest
 from fakes.backtest_bench import DEPOSIT, draw
 
 from trading_engine.backtest import compiled
 from trading_engine.backtest.fast import NeedsFullEngine, run_fast
 from trading_engine.backtest.result import compare
+from trading_engine.domain.errors import InvariantBroken
+
+ALONE = """
+import sys
+from trading_engine.backtest import compiled
+compiled.ready_loop()
+assert "numba" not in sys.modules
+"""
 
 
 @pytest.mark.slow
 def test_the_compiled_loop_does_what_the_interpreted_one_does() -> None:
     """The same function objects: a hundred markets, every field."""
-    loop = compiled.compiled_loop()
+    loop = compiled.ready_loop()
     compared = 0
     for seed in range(100):
         case = draw(seed)
@@ -26,3 +38,23 @@ def test_the_compiled_loop_does_what_the_interpreted_one_does() -> None:
         assert fast.samples == interpreted.samples, seed
         compared += len(fast.trades)
     assert compared > 300
+
+
+@pytest.mark.slow
+def test_machine_code_that_is_at_hand_needs_no_compiler() -> None:
+    """A process that only loads it does not import numba."""
+    compiled.ready_loop()
+    assert compiled.is_cached()
+    subprocess.run([sys.executable, "-c", ALONE], check=True, timeout=120)
+
+
+def test_a_loop_that_does_not_come_to_its_end_is_noticed() -> None:
+    """Machine code cannot raise here: what it leaves behind is not taken for a result."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    broken = llvm.parse_assembly(f"define void @{compiled.SYMBOL}() {{ ret void }}")
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    loop = compiled.Loaded(target.create_target_machine(jit=True).emit_object(broken))
+    case = draw(1)
+    with pytest.raises(InvariantBroken, match="the compiled loop has failed"):
+        run_fast(case.market, case.spoken, case.settings, case.terms, DEPOSIT, loop)
