@@ -8,15 +8,21 @@ from pathlib import Path
 
 import pytest
 from parity import parity_table
-from parity.cases import DAYS, SOL, SYNTHETIC, Case, every_case
+from parity.cases import SOL, SYNTHETIC, Case, every_case
 
 from trading_engine.backtest.result import Difference
 from trading_engine.strategy.registry import names
 
 pytestmark = pytest.mark.xdist_group("compiled")  # machine code is made once
 
-SHORT = {"rsi_bollinger": (6, "range"), "momentum": (6, "trend"), "trend_vwap": (3, "gaps")}
-OTHERS = (2, "crash")
+SHORT = {
+    "rsi_bollinger": (5, "range"),
+    "momentum": (5, "trend"),
+    "trend_vwap": (2, "gaps"),
+    "multi_timeframe_long": (2, "crash"),
+    "trend_distance_short": (1, "crash"),
+}
+LEAST = 8
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +31,13 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> parity_table.Bench:
     return parity_table.Bench(Path("nowhere"), tmp_path_factory.mktemp("parity"), synthetic_days=7)
 
 
-@pytest.mark.parametrize("name", DAYS)
+@pytest.mark.parametrize("name", names())
 def test_both_engines_trade_a_built_in_strategy_alike(bench: parity_table.Bench, name: str) -> None:
     """Every field of every trade, the equity of every hour, the balance."""
-    days, market = SHORT.get(name, OTHERS)
-    row, told = parity_table.run_case(bench, Case(name, market, (SOL,), (name,), days, least=15))
+    days, market = SHORT[name]
+    row, told = parity_table.run_case(bench, Case(name, market, (SOL,), (name,), days, least=LEAST))
     assert ([], "", 0) == (told, row.fault, row.differences)
-    assert row.trades >= 15
+    assert row.trades >= LEAST
 
 
 def test_every_built_in_strategy_is_compared_on_enough_markets() -> None:
