@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
+from builders import without_limits
 
 from trading_engine.backtest import tables
 from trading_engine.backtest.fast import run_fast
@@ -219,3 +220,56 @@ def draw(seed: int, minutes: int = 300, volume_share_ppm: int = 100_000) -> Case
     engine = settings(rng, symbols)
     costs = replace(terms(rng, engine.leverage), volume_share_ppm=volume_share_ppm)
     return Case(market, rates, spoken(rng, market, float(rng.choice([0.02, 0.1]))), engine, costs)
+
+
+def vary(case: Case, seed: int) -> Case:
+    """The same case made odder, and more often without limits.
+
+    Symbols come late and go early, candles may be longer, settlements lie between them, orders hardly reach the least
+    that the venue takes, entries are given little time.
+    """
+    rng = np.random.default_rng((seed, 1))
+    times = int(rng.choice([1, 1, 5]))
+    held = {
+        symbol: _stretched(_cut(rng, block), times)
+        for symbol, block in zip(case.market.symbols, case.market.blocks, strict=True)
+    }
+    rates = [
+        FundingRate(one.symbol, _later(one.ts_ms, times) + int(rng.choice([0, 0, 1, 20_000, 59_999])), one.rate)
+        for one in case.rates
+    ]
+    market = make_market(held, rates, MINUTE_MS * times)
+    table = case.spoken.table
+    closed_ms = np.array([_later(ts, times) for ts in table.closed_ms.tolist()], dtype=np.int64)
+    spoken = replace(
+        case.spoken,
+        table=table._replace(closed_ms=closed_ms),
+        primaries=(MINUTE_MS * times,) * len(closed_ms),
+    )
+    limits = replace(
+        without_limits() if rng.random() < 0.6 else case.settings.limits,
+        shock_atr_milli=int(rng.choice([0, 1_200, 2_000])),
+        rejects_to_freeze=int(rng.choice([0, 1, 3])),
+    )
+    sizing = case.settings.sizing
+    if rng.random() < 0.3:
+        sizing = replace(sizing, risk_ppm=int(rng.choice([20, 60, 200])))
+    ttl_ms = int(rng.choice([1_000, 60_000, 60_000, 240_000]))
+    execution = replace(case.settings.execution, entry_ttl_ms=ttl_ms)
+    engine = replace(case.settings, limits=limits, sizing=sizing, execution=execution)
+    return Case(market, rates, spoken.within(market), engine, case.terms)
+
+
+def _cut(rng: np.random.Generator, block: CandleBlock) -> CandleBlock:
+    """Without some candles at its beginning or its end."""
+    first = int(rng.choice([0, 0, block.rows // 4]))
+    return block.part(first, int(rng.choice([block.rows, block.rows, block.rows * 3 // 4])))
+
+
+def _later(ts_ms: int, times: int) -> int:
+    """Where an instant lies when a minute takes `times` minutes."""
+    return START_MS + (ts_ms - START_MS) * times
+
+
+def _stretched(block: CandleBlock, times: int) -> CandleBlock:
+    return block._replace(ts=START_MS + (block.ts - START_MS) * times)

@@ -1,9 +1,13 @@
-"""Both backtest engines make the same trades of any market, to the tick, the step and the last digit of money."""
+"""Both backtest engines make the same trades of any market, to the tick, the step and the last digit of money.
+
+`python tests/parity/parity_table.py` compares them on recorded markets, over tens of thousands of trades.
+"""
 
 from dataclasses import replace
 
 from builders import without_limits
-from fakes.backtest_bench import draw
+from fakes import strategy_bench
+from fakes.backtest_bench import draw, vary
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
@@ -15,13 +19,35 @@ from trading_engine.rules.scaling import Method
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 2**32 - 1))
 def test_the_loop_over_arrays_trades_what_the_live_code_trades(seed: int) -> None:
-    """Random markets with holes, signals, costs, exits and limits; what is compared is every field of every trade."""
-    case = draw(seed)
+    """Random markets with holes, signals, costs, exits and limits; what is compared is every field of every trade.
+
+    Every other one with symbols that come and go, longer candles and settlements between them as well.
+    """
+    case = draw(seed) if seed % 2 else vary(draw(seed), seed)
     try:
         fast = case.fast()
     except NeedsFullEngine:
         reject()
     assert [] == compare(fast, case.full())
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 2**32 - 1))
+def test_any_strategy_with_any_settings_trades_the_same_in_both_engines(seed: int) -> None:
+    """One to five built-in strategies, settings at random, filters, levels, a synthetic market of some character."""
+    case = strategy_bench.draw(seed)
+    try:
+        fast = case.fast()
+    except NeedsFullEngine:
+        reject()
+    assert [] == compare(fast, case.full())
+
+
+def test_strategies_that_are_drawn_trade() -> None:
+    """Comparing silence would prove nothing: some cases together make a number of trades, long and short."""
+    trades = [trade for seed in range(3) for trade in strategy_bench.draw(seed).fast().trades]
+    assert len(trades) > 30
+    assert {"long", "short"} == {trade.side for trade in trades}
 
 
 def test_both_engines_size_by_what_thirty_trades_recommend() -> None:

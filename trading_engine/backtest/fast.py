@@ -10,7 +10,7 @@ import numpy as np
 
 from trading_engine.backtest import loop
 from trading_engine.backtest.market import Market
-from trading_engine.backtest.result import Outcome, Sample, Trade
+from trading_engine.backtest.result import Decision, Outcome, Sample, Trade
 from trading_engine.backtest.settings import loop_desks, loop_plans, loop_rules
 from trading_engine.backtest.signals import Spoken
 from trading_engine.backtest.tables import Account, Handover, Ints, Reason, Records, Stage, T, records, space_for
@@ -71,15 +71,17 @@ def run_fast(
         balance=from_e8(int(account.balance_e8)),
         unrealized=_open_pnl(desks, settings, market),
         open_positions=int(np.count_nonzero(desks["stage"] > Stage.PENDING)),
+        still_open=_still_open(desks, market, spoken),
     )
 
 
 def _trades(rows: Ints, market: Market, spoken: Spoken, settings: EngineSettings) -> tuple[Trade, ...]:
     ordered = rows[np.lexsort((rows[:, T.NUMBER], rows[:, T.CLOSED_MS]))].tolist()
-    return tuple(_trade(row, market, spoken, settings) for row in ordered)
+    intervals = spoken.intervals
+    return tuple(_trade(row, market, spoken, settings, intervals[row[T.STRATEGY]]) for row in ordered)
 
 
-def _trade(row: list[int], market: Market, spoken: Spoken, settings: EngineSettings) -> Trade:
+def _trade(row: list[int], market: Market, spoken: Spoken, settings: EngineSettings, interval_ms: int) -> Trade:
     symbol = market.symbols[row[T.SYMBOL]]
     instrument = settings.instruments[symbol]
     price = instrument.ticks_to_price
@@ -101,6 +103,21 @@ def _trade(row: list[int], market: Market, spoken: Spoken, settings: EngineSetti
         funding=from_e8(row[T.FUNDING_E8]),
         close_reason=_REASONS[Reason(row[T.REASON])],
         fills=row[T.FILLS],
+        signal_ms=row[T.SIGNAL_MS] - interval_ms,
+    )
+
+
+def _still_open(desks: Records, market: Market, spoken: Spoken) -> frozenset[Decision]:
+    intervals = spoken.intervals
+    return frozenset(
+        Decision(
+            symbol,
+            spoken.strategies[int(desk.strategy)],
+            "long" if desk.sign > 0 else "short",
+            int(desk.signal_ms) - intervals[int(desk.strategy)],
+        )
+        for desk, symbol in zip(desks, market.symbols, strict=True)
+        if desk.stage > Stage.PENDING
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from trading_engine import __version__
 from trading_engine.backtest.market import Market
-from trading_engine.backtest.result import Outcome, Sample, Trade, trade_of
+from trading_engine.backtest.result import Outcome, Sample, Trade, decision_of, trade_of
 from trading_engine.backtest.signals import Spoken
 from trading_engine.core.project import prune
 from trading_engine.core.risk import unrealized
@@ -122,6 +122,7 @@ async def _run(
     await ReplayDriver(parts, None, lambda: False, on_progress).run()
     pump.save_progress(clock.now_ms())  # hourly samples wait for a commit
     book = pump.state.book
+    held = [one for one in book.positions.values() if one.state is not PositionState.PENDING]
     return Outcome(
         engine="full",
         deposit=deposit,
@@ -129,7 +130,8 @@ async def _run(
         samples=tuple(notebook.samples.values()),
         balance=book.ledger.balance,
         unrealized=money.round_money(unrealized(book, pump.state.market.marks)),
-        open_positions=sum(1 for one in book.positions.values() if one.state is not PositionState.PENDING),
+        open_positions=len(held),
+        still_open=frozenset(decision_of(one) for one in held),
     )
 
 

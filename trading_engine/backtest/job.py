@@ -61,6 +61,7 @@ class Job:
     strategy         only this one of the configuration's, all where it is empty
     from_ms, to_ms   candles that open in [from_ms, to_ms) are traded; what lies before warms the strategies up
     overrides        values of the configuration by their dotted keys
+    contracts        facts of symbols that a venue has told, in place of those that are built in
     """
 
     config_path: Path
@@ -73,6 +74,7 @@ class Job:
     to_ms: int = _FOREVER_MS
     engine: Engine = Engine.FAST
     overrides: Mapping[str, object] = field(default_factory=dict)
+    contracts: Mapping[str, Instrument] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +149,16 @@ def run_job(job: Job, environ: Mapping[str, str], on_progress: OnProgress | None
         ground.spoken.strategies,
         config_hash(ground.config),
         code_version(),
-        _remarks(ground, handed_over),
+        remarks_of(ground, handed_over),
     )
     timing = Timing(ground.load_s, ground.indicators_s, compile_s, run_s)
     return Finished(run, parity, handed_over, ground.gaps, timing)
+
+
+def outcome_of(ground: Ground, engine: Engine, on_progress: OnProgress | None = None) -> tuple[Outcome, str]:
+    """What one engine makes of it, the fast one unless it is told otherwise, and why the full one ran in its place."""
+    fast, _, handed_over = (None, 0.0, "") if engine is Engine.FULL else _fast(ground)
+    return fast or _full(ground, on_progress), handed_over
 
 
 def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
@@ -159,7 +167,7 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     options = RunOptions(job.config_path, overrides={**job.overrides, "mode": "paper"})
     config = _only(bootstrap.configuration(options, environ), job)
     symbols = _symbols(config, job)
-    instruments = {symbol: bootstrap.instrument_of(config, symbol) for symbol in symbols}
+    instruments = {symbol: bootstrap.instrument_of(config, symbol, job.contracts.get(symbol)) for symbol in symbols}
     pasts = _read(job, config, symbols, instruments)
     interval_ms = _interval(pasts)
     strategies = strategy_setup.strategies_of(config, symbols)
@@ -179,7 +187,7 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     return Ground(config, settings, terms, market, rates, spoken, gaps, loaded - began, told - loaded)
 
 
-def _remarks(ground: Ground, handed_over: str) -> list[str]:
+def remarks_of(ground: Ground, handed_over: str) -> list[str]:
     """What a reader must know before believing the figures."""
     found = [f"the full engine ran in place of the fast one: {handed_over}"] if handed_over else []
     funded = {rate.symbol for rate in ground.rates}

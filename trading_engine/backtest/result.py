@@ -6,6 +6,7 @@ What belongs here: trades, the equity curve and how they are told apart. What do
 
 from dataclasses import dataclass, fields
 from decimal import Decimal
+from typing import NamedTuple
 
 from trading_engine.domain import money
 from trading_engine.domain.position import CloseReason, Position
@@ -14,7 +15,10 @@ from trading_engine.domain.time import iso
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One closed position; prices and quantities exact, `exit_value` the sum of price × quantity of its exits."""
+    """One closed position; prices and quantities exact, `exit_value` the sum of price × quantity of its exits.
+
+    signal_ms   open time of the candle of its strategy on whose close it was decided
+    """
 
     position_id: str
     symbol: str
@@ -33,6 +37,12 @@ class Trade:
     funding: Decimal
     close_reason: CloseReason
     fills: int
+    signal_ms: int = 0
+
+    @property
+    def decision(self) -> "Decision":
+        """What made it."""
+        return Decision(self.symbol, self.strategy, self.side, self.signal_ms)
 
     @property
     def net_pnl(self) -> Decimal:
@@ -73,7 +83,22 @@ def trade_of(position: Position) -> Trade:
         funding=position.funding,
         close_reason=position.close_reason,
         fills=position.fills,
+        signal_ms=position.signal_ms,
     )
+
+
+class Decision(NamedTuple):
+    """An entry, named so that two runs over one market call it the same; `signal_ms` as of `Trade`."""
+
+    symbol: str
+    strategy: str
+    side: str
+    signal_ms: int
+
+
+def decision_of(position: Position) -> Decision:
+    """What made a position of the engine's."""
+    return Decision(position.symbol, position.strategy, str(position.side), position.signal_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +123,7 @@ class Outcome:
     samples        the account at each full hour
     balance        at the end, open positions not counted
     open_positions how many were still open at the end
+    still_open     and what had made them
     """
 
     engine: str
@@ -107,6 +133,7 @@ class Outcome:
     balance: Decimal
     unrealized: Decimal
     open_positions: int
+    still_open: frozenset[Decision] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +170,8 @@ def compare(fast: Outcome, full: Outcome) -> list[Difference]:
         )
     if fast.open_positions != full.open_positions:
         found.append(Difference("", "open_positions", str(fast.open_positions), str(full.open_positions)))
+    found += [Difference("", "still open", str(one), "") for one in sorted(fast.still_open - full.still_open)]
+    found += [Difference("", "still open", "", str(one)) for one in sorted(full.still_open - fast.still_open)]
     return found
 
 

@@ -39,6 +39,11 @@ class Spoken:
     primaries: tuple[int, ...]  # for each row: the strategy's interval
     refused: Mapping[int, "Refused"] = field(default_factory=dict)
 
+    @property
+    def intervals(self) -> Mapping[int, int]:
+        """The interval of each strategy that has said anything, by its number."""
+        return dict(zip(self.table.strategy.tolist(), self.primaries, strict=True))
+
     def within(self, market: Market) -> "Spoken":
         """What was said on candles of this part of the market; the rest has warmed the strategies up."""
         table = self.table

@@ -47,6 +47,9 @@ COMMANDS: dict[str, Entry] = {
     "backtest": _entry(
         "backtest_command", "backtest_app", STUDY, "What strategies would have made of recorded candles."
     ),
+    "compare": _entry(
+        "compare_command", "compare_app", STUDY, "A run beside the backtest of its span, trade by trade."
+    ),
     "config": _entry("config_commands", "config_app", CARE, "Show a configuration, or describe every key."),
     "data": _entry("data_commands", "data_app", CARE, "Keep candles on disk; record markets and play them again."),
     "db": _entry("db_commands", "db_app", CARE, "Migrate, check, back up and restore the database."),
