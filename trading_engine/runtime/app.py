@@ -74,7 +74,7 @@ def run(options: RunOptions) -> int:
 def _run_at_venue(options: RunOptions, config: Config, manager: ServiceManager) -> int:
     """The same on the market of a venue. The adapters are imported here: recorded candles do without a network."""
     from trading_engine.runtime import live, paper_live  # noqa: PLC0415 - see above
-    from trading_engine.runtime.acknowledgement import acknowledge  # noqa: PLC0415 - see above
+    from trading_engine.runtime.acknowledgement import acknowledge_run  # noqa: PLC0415 - see above
 
     bootstrap.refuse_leftovers(options)
     strategy_setup.filters_of(config, strategy_setup.strategies_of(config, config.symbols))
@@ -86,7 +86,7 @@ def _run_at_venue(options: RunOptions, config: Config, manager: ServiceManager) 
         require(startup.lost_engine(state))
     if config.mode == "paper":
         return _locked(state, manager, lambda prepared: paper_live.LivePaperRun(options, config, prepared))
-    acknowledge(config)
+    acknowledge_run(config, state, options.config_path)
     return _locked(state, manager, lambda prepared: live.LiveRun(options, config, prepared))
 
 
