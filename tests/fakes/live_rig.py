@@ -121,7 +121,14 @@ def long_signal(open_ms: int = START) -> Signal:
 class LiveRig:
     """One process. Made inside a running loop."""
 
-    def __init__(self, book: Book | None = None, *, stop_poll_s: float = 0.5, flatten_on_stop: bool = False) -> None:
+    def __init__(
+        self,
+        book: Book | None = None,
+        *,
+        stop_poll_s: float = 0.5,
+        flatten_on_stop: bool = False,
+        is_watched: bool = False,
+    ) -> None:
         self.clock = LoopClock()
         self.venue = ScriptedVenue([INSTRUMENT], Decimal(10_000), START)
         self.feed, self.script, self.stop_file = Feed(), Script(), StopNote()
@@ -145,7 +152,9 @@ class LiveRig:
             Level.NO_ENTRY,
         )
         identity = Identity("run-1", "0.1", "live", "hash")
-        self.session = Session(parts, identity, stop_poll_s=stop_poll_s, flatten_on_stop=flatten_on_stop)
+        self.session = Session(
+            parts, identity, stop_poll_s=stop_poll_s, flatten_on_stop=flatten_on_stop, is_watched=is_watched
+        )
         self._run: asyncio.Task[None] | None = None
 
     @property

@@ -12,7 +12,7 @@ from trading_engine.cli.arguments import StateOption, state_of
 from trading_engine.cli.failure import USAGE, usage
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.store import backup as backups
-from trading_engine.store import schema_version
+from trading_engine.store import retention, schema_version
 from trading_engine.store.read_models import Reader
 from trading_engine.system.clock import SystemClock
 from trading_engine.system.single_instance import InstanceLock
@@ -85,6 +85,12 @@ def backup(
         Path | None,
         typer.Option("--output", metavar="DIR", help="Folder for the copy. Default: backups/ of the state."),
     ] = None,
+    thin_out: Annotated[
+        bool,
+        typer.Option(
+            "--thin-out", help="Then remove old copies there: all of 2 days stay, one a day of 30, one a month of 12."
+        ),
+    ] = False,
 ) -> None:
     """Make verified copies of engine.db and paper.db, also while the engine runs.
 
@@ -93,10 +99,13 @@ def backup(
     """
     directory = state_of(state)
     path, paper = directory.database, directory.paper_database
-    made = backups.backup(path, output or directory.backups, SystemClock().now_ms(), paper)
+    now_ms = SystemClock().now_ms()
+    made = backups.backup(path, output or directory.backups, now_ms, paper)
     for copy in (made, backups.copy_beside(made, path, paper)):
         if copy is not None:
             typer.echo(f"{copy} ({copy.stat().st_size:,} bytes, verified)")
+    if thin_out and (gone := retention.thin_out(made.parent, now_ms)):
+        typer.echo(f"{len(gone)} old copies removed, up to {gone[-1].name}")
 
 
 @db_app.command()

@@ -43,6 +43,7 @@ COMMANDS: dict[str, Entry] = {
     "audit": _entry("audit_command", "audit_app", LOOK, "Prove that journal, positions, fills and wallet agree."),
     "reconcile": _entry("reconcile_command", "reconcile_app", LOOK, "Where state and exchange differ, and mending it."),
     "flatten": _entry("flatten_command", "flatten_app", ACT, "Emergency: close everything without the database."),
+    "arm": _entry("arm_command", "arm_app", ACT, "Let a service trade real money with a configuration."),
     "resume": _entry("control_commands", "resume_app", ACT, "Release the kill switch and trade again."),
     "backtest": _entry(
         "backtest_command", "backtest_app", STUDY, "What strategies would have made of recorded candles."

@@ -23,6 +23,7 @@ from trading_engine.cli import failure
 from trading_engine.cli.failure import CommandFailed
 from trading_engine.cli.lazy import LazyGroup
 from trading_engine.domain.errors import ConfigInvalid, InvariantBroken, TradingEngineError
+from trading_engine.system.journald import error_prefix
 from trading_engine.system.redaction import redact
 
 NAME = "trading-engine"
@@ -224,7 +225,7 @@ def _log(error: Exception, invocation: Invocation) -> None:
 def _say(text: str) -> None:
     """To stderr; a reader that has gone away is no reason for another error."""
     try:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{error_prefix(sys.stderr, os.environ)}{text}\n")
         sys.stderr.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

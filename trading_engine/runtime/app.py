@@ -27,7 +27,9 @@ from trading_engine.runtime.process import (
     require,
     stop_file_of,
 )
-from trading_engine.system import crash_points, state_dir
+from trading_engine.runtime.supervision import MORE_TIME_S, Supervision
+from trading_engine.system import core_dumps, crash_points, state_dir
+from trading_engine.system.service_manager import ServiceManager
 from trading_engine.system.single_instance import InstanceLock
 from trading_engine.system.state_dir import StateDir
 
@@ -53,9 +55,12 @@ def run(options: RunOptions) -> int:
     """Run to the end of the data or a clean stop; the exit code. Raises ConfigInvalid for bad input."""
     with contextlib.suppress(OSError, ValueError):  # stderr may be no file
         faulthandler.enable()
+    manager = ServiceManager.from_environ(os.environ)
     config = bootstrap.configuration(options, os.environ)
+    if config.mode != "paper":
+        core_dumps.forbid()  # there are keys in memory from here on
     if config.mode != "paper" or config.is_paper_at_venue:
-        return _run_at_venue(options, config)
+        return _run_at_venue(options, config, manager)
     plan = bootstrap.prepare(options, os.environ)
     if options.dry_run:
         return EXIT_DONE
@@ -63,13 +68,13 @@ def run(options: RunOptions) -> int:
     if not state.database.exists():  # nothing to manage, so nothing is made
         _refuse_to_begin_stopped(config)
         require(startup.lost_engine(state))
-    return _locked(state, lambda prepared: RecordedRun(options, plan, prepared))
+    return _locked(state, manager, lambda prepared: RecordedRun(options, plan, prepared))
 
 
-def _run_at_venue(options: RunOptions, config: Config) -> int:
+def _run_at_venue(options: RunOptions, config: Config, manager: ServiceManager) -> int:
     """The same on the market of a venue. The adapters are imported here: recorded candles do without a network."""
     from trading_engine.runtime import live, paper_live  # noqa: PLC0415 - see above
-    from trading_engine.runtime.acknowledgement import acknowledge  # noqa: PLC0415 - see above
+    from trading_engine.runtime.acknowledgement import acknowledge_run  # noqa: PLC0415 - see above
 
     bootstrap.refuse_leftovers(options)
     strategy_setup.filters_of(config, strategy_setup.strategies_of(config, config.symbols))
@@ -80,9 +85,9 @@ def _run_at_venue(options: RunOptions, config: Config) -> int:
         _refuse_to_begin_stopped(config)
         require(startup.lost_engine(state))
     if config.mode == "paper":
-        return _locked(state, lambda prepared: paper_live.LivePaperRun(options, config, prepared))
-    acknowledge(config)
-    return _locked(state, lambda prepared: live.LiveRun(options, config, prepared))
+        return _locked(state, manager, lambda prepared: paper_live.LivePaperRun(options, config, prepared))
+    acknowledge_run(config, state, options.config_path)
+    return _locked(state, manager, lambda prepared: live.LiveRun(options, config, prepared))
 
 
 def rehearse(options: RunOptions) -> list[bootstrap.Finding]:
@@ -109,14 +114,22 @@ def _refuse_to_begin_stopped(config: Config) -> None:
         raise ConfigInvalid(f"{stop_file.path} is present; remove it to start", exit_code=EXIT_REFUSED)
 
 
-def _locked(state: StateDir, make: Callable[[StateDir], Process]) -> int:
+def _locked(state: StateDir, manager: ServiceManager, make: Callable[[StateDir], Process]) -> int:
     """Run what `make` makes of the prepared state, alone on it."""
     state = state_dir.prepare(state)
     with InstanceLock(state.lock):
+        manager.extend(MORE_TIME_S)
         ensure_database(state)
         with handlers_kept():
-            return asyncio.run(_main(state, make))
+            return asyncio.run(_main(state, manager, make))
 
 
-async def _main(state: StateDir, make: Callable[[StateDir], Process]) -> int:
-    return await make(state).main()
+async def _main(state: StateDir, manager: ServiceManager, make: Callable[[StateDir], Process]) -> int:
+    process = make(state)
+    process.manager = manager
+    looking = asyncio.create_task(Supervision(manager, process.report).run(), name="supervision")
+    try:
+        return await process.main()
+    finally:
+        looking.cancel()
+        manager.stopping()

@@ -28,6 +28,7 @@ from trading_engine.runtime.process import EXIT_DONE, SHUTDOWN_BUDGET_S, Process
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.session import Identity, Parts, Session
 from trading_engine.runtime.strategy_setup import filters_of, strategies_of
+from trading_engine.runtime.supervision import Silence
 from trading_engine.runtime.timers import Timers
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system import crash_points
@@ -209,9 +210,11 @@ class LiveRun(Process):
         parts = Parts(venue, feeding, brain, pump, executor, timers, self._clock, self._stop_file, level)
         identity = Identity(self._run_id, __version__, self._config.mode, config_hash(self._config))
         flattens = self._config.on_shutdown == "flatten"
-        session = Session(parts, identity, pace=self._pace, flatten_on_stop=flattens)
+        is_watched = bool(self.manager)
+        session = Session(parts, identity, pace=self._pace, flatten_on_stop=flattens, is_watched=is_watched)
         feeding.on_report = session.handle
         self._pump, self._session = pump, session
+        self._silence = Silence(self._pace)
         if self._stopping:
             session.stop(self._stopping)
         return pump, session

@@ -32,6 +32,7 @@ from trading_engine.runtime.replay import POLL_S, Arrival, ReplayDriver
 from trading_engine.runtime.settlements import Settlements
 from trading_engine.runtime.startup import Paper
 from trading_engine.runtime.strategy_setup import Filters, filters_of, strategies_of
+from trading_engine.runtime.supervision import Silence
 from trading_engine.runtime.warm_up import Past
 from trading_engine.strategy.api import Strategy
 from trading_engine.system.clock import SteadyClock
@@ -259,6 +260,7 @@ class LivePaperRun(PaperRun):
         assert feeding is not None  # noqa: S101 - _stand has made it
         feeding.on_report = lambda report: self._on_report(pump, report)
         self._task = asyncio.create_task(feeding.run(), name="market data")
+        self._silence = Silence(self._pace)
         await driver.follow(self._arrive)
 
     def _on_report(self, pump: Pump, report: FeedReported) -> None:

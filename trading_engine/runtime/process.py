@@ -22,6 +22,7 @@ from trading_engine.alerts.outbox_worker import OutboxWorker
 from trading_engine.alerts.port import AlertRow
 from trading_engine.config.model import Config
 from trading_engine.core.state import EngineState
+from trading_engine.domain.control import Level
 from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
 from trading_engine.domain.events import ResumeRequested, SwitchRequested
 from trading_engine.domain.ids import EPOCH_LENGTH, base36
@@ -32,11 +33,13 @@ from trading_engine.runtime import status
 from trading_engine.runtime.bootstrap import RunOptions
 from trading_engine.runtime.control import Answer
 from trading_engine.runtime.pump import Pump
+from trading_engine.runtime.supervision import Report, Silence
 from trading_engine.store import backup as backups
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.clock import SystemClock
 from trading_engine.system.logging import configure_logging
 from trading_engine.system.redaction import register_secret
+from trading_engine.system.service_manager import ServiceManager
 from trading_engine.system.state_dir import StateDir
 from trading_engine.system.stop_file import StopFile
 
@@ -61,11 +64,36 @@ class Process:
         self._stopping = ""
         self._must_stop = asyncio.Event()
         self._pump: Pump | None = None
+        self._questions = 0  # asked of the venue during the start
+        self._was_synced = False
+        self._silence: Silence | None = None
+        self.manager = ServiceManager()
         self._clock: Clock = SystemClock()
 
     async def main(self) -> int:
         """Start, recover, run, end; the exit code."""
         raise NotImplementedError
+
+    def report(self) -> Report:
+        """What it is doing, for the service manager."""
+        where = f"{', '.join(self._config.symbols)} on {self._config.venue} ({self._config.mode})"
+        if self._pump is None:
+            phase = f"starting: reaching {self._config.venue}" if self._questions else "starting"
+            return Report(phase, is_ready=False, turns=self._questions)
+        state, turns = self._pump.state, self._questions + self._pump.turns
+        self._was_synced = self._was_synced or state.market.is_synced
+        count = len(state.book.positions)
+        held = f"{count} position{'' if count == 1 else 's'} open" if count else "flat"
+        control = state.book.control
+        lock = "" if control.level is Level.RUN else f", kill switch at {control.level}: {control.reason}"
+        if self._stopping:
+            phase = f"stopping ({self._stopping}), {held}"
+        elif not self._was_synced:
+            phase = f"starting: comparing with {self._config.venue}"
+        else:
+            phase = f"trading {where}, {held}{lock}"
+        stuck = self._silence.why(state.market) if self._silence is not None and not self._stopping else ""
+        return Report(phase, self._was_synced, turns, stuck)
 
     @property
     def _is_quiet(self) -> bool:
@@ -84,6 +112,7 @@ class Process:
             rotation_mb=log.rotation_mb,
             keep=log.keep,
             console_level=console_level,
+            fields={"run_id": self._run_id, "venue": self._config.venue, "account": self._config.account},
         )
 
     def _warn(self, text: str) -> None:
@@ -117,11 +146,13 @@ class Process:
 
     def _stop(self, reason: str) -> None:
         self._stopping = self._stopping or reason
+        self.manager.stopping()
         self._must_stop.set()
 
     async def _wait_for(self, question: Callable[[], Awaitable[T]]) -> T | None:
         """The answer of a venue that may not be reachable yet; None where told to stop before."""
         while not self._must_stop.is_set():
+            self._questions += 1
             try:
                 return await question()
             except VenueUnavailable as error:

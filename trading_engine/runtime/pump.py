@@ -56,6 +56,7 @@ class Pump:
         self._most_uncommitted = candles_per_checkpoint
         self._waiting: list[Record] = []
         self._failure: BaseException | None = None
+        self.turns = 0  # decisions that came to an end, by which a watchdog knows that they still do
 
     def handle(self, event: Event) -> None:
         """Take in one event; what follows from it is durable before anything is done about it."""
@@ -65,6 +66,13 @@ class Pump:
         except BaseException as error:
             self._failure = error
             raise
+        self.turns += 1
+
+    def prove(self, now_ms: int) -> None:
+        """Judge the state as it stands, as a decision would: what a quiet market offers as a sign of life."""
+        self._refuse_after_failure()
+        checkpoint(self.state, self.settings, now_ms)
+        self.turns += 1
 
     def _handle(self, event: Event) -> None:
         result = step(self.state, event, self.settings)

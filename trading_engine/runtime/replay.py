@@ -127,6 +127,7 @@ class ReplayDriver:
             if arrival is None:
                 self.look_for_stop()
                 await parts.executor.idle()
+                parts.pump.prove(parts.clock.now_ms())
                 continue
             await self._play(arrival.batch, exits_only=arrival.is_late)
             parts.pump.save_progress(parts.clock.now_ms())
@@ -213,3 +214,4 @@ class ReplayDriver:
             await asyncio.sleep(min(left, POLL_S))
             self.look_for_stop()
             await self._parts.executor.idle()
+            self._parts.pump.prove(self._parts.clock.now_ms())

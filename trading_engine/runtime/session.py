@@ -24,6 +24,8 @@ from trading_engine.runtime.timers import Timers
 SHUTDOWN_BUDGET_S = 20.0
 FLATTEN_BUDGET_S = 60.0
 STOP_POLL_S = 0.5
+PROOF_S = 2.0  # so often a session that is watched shows that it could decide
+OVERDUE_S = 10.0  # a timer that has waited so long is one that nobody fires any more
 
 
 class Signals(Protocol):
@@ -78,6 +80,7 @@ class Session:
     stop_poll_s      how often the STOP file is looked at
     pace             how many seconds of the session's clock pass in a real one
     flatten_on_stop  close every position before leaving
+    is_watched       somebody looks at the pump's turns, so a quiet market makes some too
     """
 
     def __init__(
@@ -88,17 +91,20 @@ class Session:
         stop_poll_s: float = STOP_POLL_S,
         pace: float = 1.0,
         flatten_on_stop: bool = False,
+        is_watched: bool = False,
     ) -> None:
         self._parts = parts
         self._identity = identity
         self._stop_poll_s = stop_poll_s
         self._pace = pace
         self._flatten = flatten_on_stop
+        self._is_watched = is_watched
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[str] = self._loop.create_future()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_ms = 0
         self._poll: asyncio.TimerHandle | None = None
+        self._proof: asyncio.TimerHandle | None = None
         self._is_leaving = False
         self._is_over = False
 
@@ -127,7 +133,7 @@ class Session:
             parts.timers.on_set = None
             parts.executor.on_failure = None
             self._is_over = True
-            for handle in (self._alarm, self._poll):
+            for handle in (self._alarm, self._poll, self._proof):
                 if handle is not None:
                     handle.cancel()
 
@@ -152,6 +158,16 @@ class Session:
         pump = self._parts.pump
         for timer in on_timer.boot_timers(pump.state.book, pump.settings, now_ms):
             self._parts.executor.dispatch(timer)
+        if self._is_watched:
+            self._prove()
+
+    def _prove(self) -> None:
+        """A sign of life from the pump itself, unless timers are not fired any more."""
+        parts = self._parts
+        due_ms, now_ms = parts.timers.next_ms, parts.clock.now_ms()
+        if due_ms is None or now_ms - due_ms < OVERDUE_S * 1000 * max(self._pace, 1.0):
+            self._guarded(lambda: parts.pump.prove(now_ms))
+        self._proof = self._loop.call_later(PROOF_S, self._prove)
 
     def _on_candles(self, candles: Sequence[Candle]) -> None:
         self._guarded(lambda: self._decide(tuple(candles)))

@@ -11,13 +11,16 @@ import logging
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO, cast
 
 from loguru import logger
 
 from trading_engine.domain import time
 from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.system import journald
 from trading_engine.system.redaction import redact, redact_value, register_secret
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ def configure_logging(
     keep: int = 5,
     console: TextIO | None = None,
     console_level: str | None = None,
+    fields: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
     """Replace all sinks by the console (stderr unless given) and, with `log_dir`, a file of JSON lines.
 
@@ -53,11 +57,18 @@ def configure_logging(
     keep          files in all, the current one included
     console_level where the console is to say less (or more) than the file; `level` unless given;
                   tracebacks are for the file, the console has them at DEBUG only
+    fields        what every line has in the journal
 
+    A console that is systemd's journal gets JSON lines with its priorities, and no file is written: it keeps them.
     May be called again. Raises ConfigInvalid where the file cannot be written.
     """
     logger.remove()
     logger.configure(patcher=_redact_record, extra={})
+    if journald.reads(console or sys.stderr, os.environ):
+        logger.configure(patcher=_redact_record, extra=dict(fields))
+        logger.add(console or sys.stderr, level=level, format=_journal_format, diagnose=False, backtrace=False)
+        _intercept_stdlib(level)
+        return
     # Tracebacks come redacted from the patcher; loguru's own, with values of variables, would leak.
     shown = console_level or level
     form = _console_format if shown == "DEBUG" else _console_format_in_short
@@ -117,15 +128,27 @@ def _console_format_in_short(record: "Record") -> str:
 
 
 def _json_format(record: "Record") -> str:
+    when = {"ts": time.iso(int(record["time"].timestamp() * 1_000))}
+    return _with_line(record, when | _told(record))
+
+
+def _journal_format(record: "Record") -> str:
+    """Without the time, which the journal has already."""
+    return _with_line(record, _told(record), journald.prefix(record["level"].no))
+
+
+def _told(record: "Record") -> dict[str, object]:
     line: dict[str, object] = {
-        "ts": time.iso(int(record["time"].timestamp() * 1_000)),
         "level": record["level"].name,
         "logger": record["name"],
         "message": record["message"],
     }
-    line |= {key: value for key, value in record["extra"].items() if key not in line}
+    return line | {key: value for key, value in record["extra"].items() if key not in {*line, "ts"}}
+
+
+def _with_line(record: "Record", line: dict[str, object], prefix: str = "") -> str:
     rendered = cast("dict[str, object]", record)  # loguru formats from this dict
-    rendered["_line"] = json.dumps(line, ensure_ascii=False)
+    rendered["_line"] = prefix + json.dumps(line, ensure_ascii=False)
     return "{_line}\n"
 
 

@@ -38,6 +38,11 @@ class StateDir:
         return self.root / "contracts.json"
 
     @property
+    def arming(self) -> Path:
+        """An operator's word that real money may be traded from here without a terminal."""
+        return self.root / "arming.json"
+
+    @property
     def lock(self) -> Path:
         """Held by the one engine that runs on this directory."""
         return self.root / "engine.lock"

@@ -1,0 +1,111 @@
+"""One message that a unit has failed, sent through Apprise, from outside of the engine.
+
+What belongs here: what somebody must hear who is not at a screen. What does not: the engine's own alerts, any import of
+the engine: what has broken it must not break this.
+
+    failure_alert.py UNIT
+
+Receivers: the values of ALERT_URL and ALERT_URL_CRITICAL, from files of $CREDENTIALS_DIRECTORY or the environment. A
+unit that fails again within fifteen minutes is counted and told with the next message. Exit code 1 where a receiver did
+not take the message; its URL holds secrets and is never printed.
+"""
+
+import json
+import logging
+import os
+import re
+import socket
+import sys
+import time
+from pathlib import Path
+
+QUIET_S = 15 * 60
+_NAMES = ("ALERT_URL_CRITICAL", "ALERT_URL")
+_PREFIX = "venue_"
+
+
+def main(arguments: list[str]) -> int:
+    """Send, or count; the exit code."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: failure_alert.py UNIT\n")
+        return 2
+    unit = arguments[0]
+    missed = _missed(unit, time.time())
+    if missed is None:
+        sys.stdout.write(f"{unit} has failed again; told less than {QUIET_S // 60} minutes ago\n")
+        return 0
+    urls = receivers()
+    if not urls:
+        sys.stderr.write(f"<4>{unit} has failed and nobody is told: there is no credential {' or '.join(_NAMES)}\n")
+        return 0
+    return _send(urls, unit, text_of(unit, missed))
+
+
+def receivers() -> list[str]:
+    """The URLs, each once."""
+    found = []
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    for name in _NAMES:
+        value = os.environ.get(name, "")
+        for file in (Path(folder) / name, Path(folder) / f"{_PREFIX}{name}") if folder else ():
+            if file.is_file():
+                value = file.read_text(encoding="utf-8-sig").strip()
+        if value and value not in found:
+            found.append(value)
+    return found
+
+
+def text_of(unit: str, missed: int) -> str:
+    """What has happened, and where to look; systemd hands over how the unit has ended."""
+    told = [f"{unit} has failed on {socket.gethostname()}."]
+    result = os.environ.get("MONITOR_SERVICE_RESULT")
+    if result:
+        status = os.environ.get("MONITOR_EXIT_STATUS", "?")
+        told.append(f"Result: {result}, exit status {status}.")
+    if missed:
+        told.append(f"It had failed {missed} more times since the last message.")
+    told.append("Positions keep their stops at the venue; nobody manages them until it runs again.")
+    told.append(f"Look: journalctl -u {unit} -n 50; then: systemctl reset-failed {unit} && systemctl start {unit}")
+    return "\n".join(told)
+
+
+def _missed(unit: str, now: float) -> int | None:
+    """How many failures were not told since the last message, None where this one is not to be told either."""
+    folder = os.environ.get("STATE_DIRECTORY")
+    if not folder:
+        return 0
+    path = Path(folder) / f"{re.sub('[^A-Za-z0-9_.@-]', '_', unit)}.json"
+    try:
+        seen = json.loads(path.read_text(encoding="utf-8"))
+        told, missed = float(seen["told"]), int(seen["missed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        told, missed = 0.0, 0
+    is_quiet = 0 <= now - told < QUIET_S
+    path.write_text(
+        json.dumps({"told": told, "missed": missed + 1} if is_quiet else {"told": now, "missed": 0}), encoding="utf-8"
+    )
+    return None if is_quiet else missed
+
+
+def _send(urls: list[str], unit: str, body: str) -> int:
+    import apprise  # noqa: PLC0415 - not for a failure that is only counted
+
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # what it says holds the URL
+    asset = apprise.AppriseAsset(app_id="trading-engine", app_desc="trading-engine", async_mode=False)
+    refused = 0
+    for url in urls:
+        service = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
+        sent = service is not None and service.notify(
+            title=f"trading-engine: {unit} failed", body=body, notify_type=apprise.NotifyType.FAILURE
+        )
+        scheme = url.partition("://")[0]
+        if not sent:
+            refused += 1
+            sys.stderr.write(f"<3>{scheme}://*** did not take the message\n")
+        else:
+            sys.stdout.write(f"{scheme}://*** was told that {unit} has failed\n")
+    return 1 if refused else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
