@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from trading_engine.alerts import AlertRow, Channel, OutboxWorker, send_test
+from trading_engine.alerts.apprise_sender import LONGEST_ANSWER
 from trading_engine.domain.severity import Severity
 
 # apprise imports it where it exists, which is on Python before 3.13.
@@ -27,6 +28,8 @@ class Receiver:
         self.received: list[dict[str, Any]] = []
         self.arrived = threading.Event()
         self.hang = threading.Event()
+        self.floods = False
+        self.written = 0
         self.status = 200
         receiver = self
 
@@ -40,6 +43,8 @@ class Receiver:
                 receiver.received.append(json.loads(body))
                 self.send_response(receiver.status)
                 self.end_headers()
+                while receiver.floods and not receiver.released.is_set():
+                    receiver.written += self.wfile.write(bytes(65_536))
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
                 """Keep test output quiet."""
@@ -167,6 +172,18 @@ def test_a_receiver_that_hangs_does_not_hold_the_loop(receiver: Receiver) -> Non
     assert "waiting" == order[-1]
     assert 1 == len(good.received)
     assert [(1, "json://***: not accepted within 2 s")] == outbox.failed
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_answer_that_never_ends_is_not_read_to_its_end(receiver: Receiver) -> None:
+    """Memory stays small: after a megabyte the connection is closed, and the message counts as refused."""
+    receiver.floods = True
+    outbox = Outbox(_row(1, "position opened"))
+    asyncio.run(asyncio.wait_for(_worker(outbox, receiver.channel(), timeout_s=20).run_once(), 30))
+    ((number, error),) = outbox.failed
+    assert (1, 1) == (number, len(outbox.rows))
+    assert "not accepted within" not in error
+    assert LONGEST_ANSWER < receiver.written < 20 * LONGEST_ANSWER
 
 
 def test_a_process_ends_although_a_send_hangs(receiver: Receiver) -> None:

@@ -1,16 +1,19 @@
 """Sending one message through apprise, blocking.
 
 What belongs here: the library, imported on the first message (23 MB that an engine without channels never
-pays), and finding out why it refused. What does not: threads, retries, wording.
+pays), finding out why it refused, and how much of an answer is read. What does not: threads, retries, wording.
 """
 
 import logging
 import threading
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, Self
 
 from trading_engine.alerts.channel import Channel, Message, SendFailed
 from trading_engine.domain.severity import Severity
+
+LONGEST_ANSWER = 1_000_000  # bytes; services answer with a few hundred
 
 _NOTIFY_TYPE = {Severity.INFO: "INFO", Severity.WARNING: "WARNING", Severity.CRITICAL: "FAILURE"}
 
@@ -32,6 +35,8 @@ class AppriseSender:
     def _notify(self, channel: Channel, message: Message) -> bool:
         import apprise  # noqa: PLC0415 - only an engine that tells somebody pays for it
 
+        _bound_answers()
+
         service = self._services.get(channel)
         if service is None:
             service = self._services[channel] = _service(apprise, channel)
@@ -47,6 +52,30 @@ def _service(apprise: ModuleType, channel: Channel) -> Any:
     if service is None:
         raise SendFailed(f"{channel.label} is not a URL that Apprise knows; see appriseit.com/services")
     return service
+
+
+def _bound_answers() -> None:
+    """Read no more of an answer than any service has to say: one that never ends would fill the memory.
+
+    apprise reads whole answers through requests and offers no limit of its own. Nothing else in this process uses
+    requests.
+    """
+    import requests  # noqa: PLC0415 - apprise has loaded it
+
+    whole = requests.Response.iter_content
+    if getattr(whole, "is_bounded", False):
+        return
+
+    def iter_content(answer: Any, *arguments: Any, **options: Any) -> Iterator[Any]:
+        read = 0
+        for chunk in whole(answer, *arguments, **options):
+            read += len(chunk)
+            if read > LONGEST_ANSWER:
+                raise requests.exceptions.ContentDecodingError(f"an answer of more than {LONGEST_ANSWER} bytes")
+            yield chunk
+
+    iter_content.is_bounded = True  # type: ignore[attr-defined]
+    setattr(requests.Response, "iter_content", iter_content)  # noqa: B010 - replaced on purpose
 
 
 class _Complaints(logging.Handler):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from trading_engine.alerts.channel import Message
 from trading_engine.alerts.port import AlertRow
+from trading_engine.alerts.remedies import remedy_of
 from trading_engine.domain import time
 from trading_engine.domain.severity import Severity
 
@@ -49,18 +50,24 @@ def fold(rows: Sequence[AlertRow]) -> list[Letter]:
 
 
 def single(source: str, letter: Letter) -> Message:
-    """A message for one letter."""
-    body = f"{_text(letter)}\n{time.iso(letter.newest.ts_ms)}"
+    """A message for one letter: what happened, what to do, when."""
+    body = f"{_text(letter)}\n→ {remedy_of(letter.newest.key)}\n{time.iso(letter.newest.ts_ms)}"
     return Message(f"{source}: {letter.severity}", body, letter.severity)
 
 
 def digest(source: str, letters: Sequence[Letter]) -> Message:
-    """One message for many letters: the gravest and newest of them, in order of time, and how many more."""
+    """One message for many letters: the gravest and newest of them, in order of time, and how many more.
+
+    It ends with what to do about the gravest.
+    """
     by_weight = sorted(letters, key=lambda letter: (letter.severity.rank, letter.newest.ts_ms), reverse=True)
     told = sorted(by_weight[:_DIGEST_LINES], key=lambda letter: letter.newest.ts_ms)
     lines = [_shortened(f"{time.iso(letter.newest.ts_ms)} {letter.severity}: {_text(letter)}") for letter in told]
     if len(letters) > len(told):
         lines.append(f"… and {len(letters) - len(told)} more of less weight")
+    lines.append(
+        f"→ about the gravest: {remedy_of(by_weight[0].newest.key)}; `trading-engine status` shows what holds now"
+    )
     counts = Counter(letter.severity for letter in letters)
     parts = [f"{counts[severity]} {severity}" for severity in reversed(Severity) if counts[severity]]
     severity = by_weight[0].severity

@@ -73,6 +73,14 @@ class Mailbox:
         doublings = min(self.failures - 1, _MOST_DOUBLINGS)
         self.retry_at_ms = now_ms + min(_FIRST_PAUSE_MS << doublings, _LONGEST_PAUSE_MS)
 
+    def forget(self, most: int) -> None:
+        """Keep no more than so many rows and kinds in mind, the newest."""
+        if len(self.done) > most:
+            self.done = set(sorted(self.done)[-most:])
+        for kept in (self.told, self.held):
+            while len(kept) > most:
+                del kept[next(iter(kept))]
+
     def _is_throttled(self, letter: Letter, now_ms: int) -> bool:
         last = self.told.get(letter.newest.key)
         return last is not None and now_ms - last[0] < self.throttle_ms and letter.severity.rank <= last[1]

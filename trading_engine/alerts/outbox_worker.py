@@ -22,6 +22,7 @@ from trading_engine.alerts.port import AlertRow, OutboxReader
 DIGEST_ABOVE = 10
 _POLL_S = 1.0
 _BATCH = 200
+MOST_KEPT = 5_000  # rows remembered while a channel is down; what is forgotten may be told twice
 _MS_PER_S = 1_000
 
 
@@ -153,6 +154,14 @@ class OutboxWorker:
             # What is held by a throttle is looked at again in the next pass.
             if row.id not in settled and all(now_ms < mailbox.retry_at_ms for mailbox in waiting):
                 await self._put_off(row, min(waiting, key=lambda mailbox: mailbox.retry_at_ms))
+        self._forget(boxes)
+
+    def _forget(self, boxes: Sequence[Mailbox]) -> None:
+        """Memory stays bounded however long a channel is down and however much there is to tell."""
+        while len(self._postponed) > MOST_KEPT:
+            del self._postponed[next(iter(self._postponed))]
+        for mailbox in boxes:
+            mailbox.forget(MOST_KEPT)
 
     async def _put_off(self, row: AlertRow, mailbox: Mailbox) -> None:
         if self._postponed.get(row.id) != mailbox.retry_at_ms:

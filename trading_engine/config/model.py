@@ -11,9 +11,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from trading_engine.config import fields
+from trading_engine.config.alerts import AlertsConfig, ExpectedConfig, MetricsConfig
 from trading_engine.config.exits import ExitsConfig, StopConfig, TargetConfig
 from trading_engine.config.fields import (
     Amount,
@@ -33,7 +34,6 @@ from trading_engine.config.limits import RiskConfig
 from trading_engine.config.remote import CredentialsConfig, VenuesConfig
 from trading_engine.config.section import Section
 from trading_engine.config.sizing import SizingConfig
-from trading_engine.domain.severity import Severity
 
 
 def _listed_once(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -79,6 +79,10 @@ class StrategyConfig(Section):
     filters: Annotated[
         FiltersConfig, Field(description="What keeps its signals from becoming entries; all off by default.")
     ] = FiltersConfig()
+    expected: Annotated[
+        ExpectedConfig | None,
+        Field(description="What its backtest has promised; trades that fall far short of it are told. null: nothing."),
+    ] = None
 
     @field_validator("symbols")
     @classmethod
@@ -214,35 +218,6 @@ class LoggingConfig(Section):
     ] = 5
 
 
-class ChannelConfig(Section):
-    """One receiver of alerts."""
-
-    url: Annotated[SecretStr, Field(description="Apprise URL (https://appriseit.com/services/); take it from ${VAR}.")]
-    min_severity: Annotated[Severity, Field(description="The least severe alert that goes here.")] = Severity.INFO
-
-    @field_validator("url")
-    @classmethod
-    def _looks_like_a_url(cls, value: SecretStr) -> SecretStr:
-        scheme, separator, rest = value.get_secret_value().partition("://")
-        if not (separator and rest.strip() and scheme.replace("+", "").replace("-", "").isalnum()):
-            raise mistake("is not an Apprise URL (SCHEME://…, as tgram://BOT_TOKEN/CHAT_ID)")
-        return value
-
-
-class AlertsConfig(Section):
-    """Who is told, and how often."""
-
-    channels: Annotated[tuple[ChannelConfig, ...], Field(description="Receivers; none means that nobody is told.")] = ()
-    throttle_s: Annotated[
-        Annotated[int, fields.seconds(0, 86_400)],
-        Field(description="Alerts of the same kind within this time become one message, s; 0 for never."),
-    ] = 60
-    timeout_s: Annotated[
-        Annotated[int, fields.seconds(1, 300)],
-        Field(description="A message not accepted within this time is tried again later, s."),
-    ] = 10
-
-
 class Config(Section):
     """The whole file."""
 
@@ -288,8 +263,9 @@ class Config(Section):
     paper: Annotated[PaperConfig, Field(description="What the embedded exchange charges and fills.")] = PaperConfig()
     demo: Annotated[DemoConfig, Field(description="The synthetic market.")] = DemoConfig()
     logging: Annotated[LoggingConfig, Field(description="The log.")] = LoggingConfig()
-    alerts: Annotated[AlertsConfig, Field(description="Receivers of alerts, and how often they are told.")] = (
-        AlertsConfig()
+    alerts: Annotated[AlertsConfig, Field(description="Receivers of alerts, and what they are told.")] = AlertsConfig()
+    metrics: Annotated[MetricsConfig, Field(description="Figures for Prometheus, and whether it is well, by HTTP.")] = (
+        MetricsConfig()
     )
 
     @property

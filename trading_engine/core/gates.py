@@ -47,6 +47,12 @@ def general_gates(state: EngineState, settings: EngineSettings, limits: Sequence
     if state.market.clock_off_ms > settings.execution.clock_limit_ms:
         limit_ms = settings.execution.clock_limit_ms
         reasons.append(f"the clock is {state.market.clock_off_ms} ms off the venue's, at most {limit_ms} are allowed")
+    if state.market.key_refused is not None:
+        refused = state.market.key_refused
+        reasons.append(f"the venue refuses the key since {iso(refused.since_ms)} ({refused.why})")
+    free_mb = state.market.host.disk_free_mb
+    if free_mb is not None and free_mb < settings.tell.disk_shut_mb:
+        reasons.append(f"{free_mb} MB are free on the disk, at least {settings.tell.disk_shut_mb} are needed")
     reasons.extend(
         f"{position.symbol}: stop of {position.position_id} is not confirmed"
         for position in book.positions.values()

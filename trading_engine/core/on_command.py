@@ -29,7 +29,7 @@ from trading_engine.domain.records import (
     StrategySwitched,
 )
 from trading_engine.domain.severity import Severity
-from trading_engine.domain.time import day_of
+from trading_engine.domain.time import day_of, iso
 
 
 def raise_level(draft: Draft, level: Level, reason: str, actor: str) -> None:
@@ -50,6 +50,7 @@ def on_resume(draft: Draft, event: ResumeRequested) -> None:
     """Back to RUN; peak and streak count anew, frozen symbols are released."""
     draft.record(ControlChanged(Level.RUN, "", event.actor, draft.ts_ms))
     draft.record(LimitsRebased(draft.ts_ms, event.actor))
+    draft.see(key_refused=None)
     draft.alert(Severity.WARNING, "control:RUN", f"trading resumed by {event.actor}")
     draft.effect(TakeSnapshot())
 
@@ -81,9 +82,20 @@ def on_gap_accepted(draft: Draft, event: GapAccepted) -> None:
 def on_run_began(draft: Draft, event: RunBegan) -> None:
     """A process has taken over; nothing is trusted before a snapshot was reconciled."""
     draft.record(RunStarted(event.run_id, event.version, event.mode, event.config_hash, draft.book.epoch))
+    if event.crashed_ms:
+        _tell_crash(draft, event.crashed_ms)
     draft.alert(Severity.INFO, "run:started", f"engine {event.version} started in {event.mode} mode")
     draft.see(is_synced=False, began_ms=draft.ts_ms)
     draft.effect(TakeSnapshot())
+
+
+def _tell_crash(draft: Draft, began_ms: int) -> None:
+    """The run before has not said that it ends: whoever looks after the engine should know, and why it is no harm."""
+    held = ", ".join(f"{item.symbol} {item.side}" for item in draft.book.positions.values())
+    text = f"the run that began at {iso(began_ms)} has ended without a word (crash, kill or power loss)"
+    left = f"it left {held}" if held else "it was flat"
+    severity = Severity.CRITICAL if held else Severity.WARNING
+    draft.alert(severity, "run:crashed", f"{text}; {left}; orders and positions are compared with the venue now")
 
 
 def on_run_ending(draft: Draft, event: RunEnding) -> None:

@@ -4,7 +4,7 @@ What belongs here: the order of work at a candle's close and the exits judged on
 What does not: intrabar exits, which rest at the venue, and entries' details (entry).
 """
 
-from trading_engine.core import danger, protect, risk, units
+from trading_engine.core import danger, protect, risk, stuck, summary, units
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import FetchFills, LookUpOrder
 from trading_engine.core.entry import decide_entries
@@ -40,6 +40,7 @@ def on_candles(draft: Draft, event: CandlesClosed) -> None:
         if position is not None and position.state is PositionState.OPEN:
             danger.watch_liquidation(draft, position, candle)
             _manage_exit(draft, position, candle)
+    stuck.watch(draft)
     signals = tuple(signal for signal in event.signals if not _is_known(draft, signal))
     left = _exit_on_signals(draft, signals)
     if left:
@@ -60,10 +61,13 @@ def _sample(draft: Draft, previous_ms: int, closed_ms: int) -> None:
     day_start_ms = draft.settings.limits.day_start_ms
     day = day_of(previous_ms, day_start_ms)
     if day != day_of(closed_ms, day_start_ms):
-        draft.record(_day_closed(draft, day))
+        figures = _day_closed(draft, day)
+        draft.record(figures)
+        summary.tell_day(draft, figures)
     if previous_ms // HOUR_MS != closed_ms // HOUR_MS:
         unrealized = money.round_money(risk.unrealized(draft.book, draft.marks))
         draft.record(EquitySampled(closed_ms, draft.book.ledger.balance, unrealized))
+        summary.tell_hour(draft, closed_ms)
 
 
 def _day_closed(draft: Draft, day: str) -> DayClosed:

@@ -10,7 +10,7 @@ answer after the send window proves absence.
 from dataclasses import replace
 from decimal import Decimal
 
-from trading_engine.core import breaker, contact, foreign, kill, protect
+from trading_engine.core import authority, breaker, contact, foreign, kill, protect, slippage
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, FetchFills, LookUpOrder, SetTimer, TakeSnapshot
 from trading_engine.core.on_command import raise_level
@@ -40,7 +40,7 @@ from trading_engine.domain.records import (
     PositionOpened,
     SymbolFrozen,
 )
-from trading_engine.domain.reports import Accepted, OrderLookup, Outcome, Rejected, is_passing
+from trading_engine.domain.reports import KEY_CODE, Accepted, OrderLookup, Outcome, Rejected, is_passing
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import day_of
 
@@ -63,7 +63,10 @@ def _count_answer(draft: Draft, outcome: Outcome) -> None:
     """Whether the venue has answered at all; a refusal is an answer, unless it came before it looked."""
     if isinstance(outcome, Accepted):
         breaker.on_answer(draft)
+        authority.on_accepted(draft)
     elif isinstance(outcome, Rejected):
+        if outcome.code == KEY_CODE:
+            authority.on_refused(draft, outcome.reason, by_read=False)
         if is_passing(outcome.told):
             breaker.on_error(draft, outcome.told)
         else:
@@ -311,6 +314,8 @@ def _vanished(draft: Draft, order: Order) -> None:
         reason="gone at the venue",
     )
     draft.record(DifferenceFound("order_gone", order.symbol, f"{order.state}", "unknown", "taken as cancelled"))
+    text = f"{order.symbol}: {order.purpose} order of {order.position_id} is gone at the venue; taken as cancelled"
+    draft.alert(Severity.WARNING, f"gone:{order.client_order_id}", text)
     _update(draft, merge(order, report))
     protect.tend(draft, order.position_id)
 
@@ -408,8 +413,27 @@ def _book(draft: Draft, position: Position, fill: Fill, order: Order | None) -> 
         text = f"{fill.symbol}: the venue books {theirs} for trade {fill.trade_id}, our arithmetic gives {ours}"
         draft.record(DifferenceFound("pnl", fill.symbol, ours, theirs, "the venue's figure is booked"))
         draft.alert(Severity.WARNING, f"pnl:{fill.key}", text)
+    slippage.judge(draft, position, fill, order)
+    _tell_part(draft, position, order)
     _move_on(draft, position, fill, order)
     protect.tend(draft, position.position_id)
+
+
+def _tell_part(draft: Draft, before: Position, order: Order | None) -> None:
+    """A partial profit that is taken whole, while the rest goes on."""
+    if order is None or order.purpose is not Purpose.PARTIAL:
+        return
+    after, part = draft.position(before.position_id), draft.book.orders[order.client_order_id]
+    if part.remaining or not after.quantity:
+        return
+    r_multiple = after.r_multiple(after.net_pnl)
+    in_r = f", {r_multiple:+.2f} R" if r_multiple is not None else ""
+    made = f"{after.net_pnl:+.2f} {draft.settings.asset}{in_r} so far"
+    text = (
+        f"{after.symbol} {after.side}: {money.text(part.filled)} closed for a part of the profit, {made};"
+        f" {money.text(after.quantity)} left, stop {money.text(after.stop_price)}"
+    )
+    draft.alert(Severity.INFO, f"partial:{order.client_order_id}", text)
 
 
 def _move_on(draft: Draft, position: Position, fill: Fill, order: Order | None) -> None:

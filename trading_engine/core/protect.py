@@ -11,7 +11,7 @@ placing the new one first; the old one is cancelled when the new one is acknowle
 from dataclasses import dataclass
 from decimal import Decimal
 
-from trading_engine.core import resizing, risk, units
+from trading_engine.core import degradation, resizing, risk, units
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, PlaceOrder, SetTimer
 from trading_engine.core.state import Book
@@ -370,5 +370,6 @@ def _announce_close(draft: Draft, position: Position) -> None:
         f"{position.symbol} {position.side} closed by {position.close_reason}:"
         f" {position.net_pnl:+.2f} {draft.settings.asset}{in_r}",
     )
+    degradation.judge(draft, position.strategy)
     open_pnl = money.round_money(risk.unrealized(draft.book, draft.marks))
     draft.record(EquitySampled(draft.ts_ms, draft.book.ledger.balance, open_pnl))

@@ -9,7 +9,7 @@ gate opens. A snapshot that failed changes nothing but the gate.
 
 from decimal import Decimal
 
-from trading_engine.core import breaker, contact, danger, foreign, on_venue, protect
+from trading_engine.core import authority, breaker, contact, danger, foreign, on_venue, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, SetTimer, TakeSnapshot
 from trading_engine.core.on_command import raise_level
@@ -33,6 +33,7 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     """Bring the book to what the snapshot proves; open the entry gate where nothing is left unexplained."""
     draft.see(reconciled_ms=draft.ts_ms)
     breaker.on_answer(draft)
+    authority.on_read(draft)
     _book_what_happened(draft, snapshot)
     foreign.on_orders(draft, [report for report in snapshot.open_orders if _is_foreign(draft, report)])
     unexplained = _differences(draft, snapshot)
@@ -55,9 +56,11 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
         contact.on_found(draft)
 
 
-def on_snapshot_failed(draft: Draft, why: str) -> None:
+def on_snapshot_failed(draft: Draft, why: str, *, is_key: bool = False) -> None:
     """Failure is not "flat": the old view stays and the gate is shut."""
     draft.see(is_synced=False)
+    if is_key:
+        authority.on_refused(draft, why, by_read=True)
     contact.on_lost(draft, f"the account cannot be read ({why})")
 
 

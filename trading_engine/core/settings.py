@@ -225,6 +225,44 @@ class ForeignSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """What a backtest has promised: trades won in parts per million, gross won per lost in thousandths; 0 for off."""
+
+    win_rate_ppm: int = 0
+    profit_factor_milli: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TellSettings:
+    """What a person is told of besides what concerns orders and limits; 0 switches one off.
+
+    daily, hourly    a summary when a day, an hour of the market has ended
+    slippage_ppm     a fill so much worse than its price was meant to be, as a share of that price
+    slow_call_ms     an answer that takes longer is slow; so many slow ones in a row are told …
+    slow_calls       … this many
+    stuck_ms         a position that has been closing, or an entry pending, for so long
+    disk_low_mb      less free space than this is told; a tenth of it forbids entries
+    least_trades     a strategy is compared with its backtest after so many trades
+    expected         strategy → what it is compared with
+    """
+
+    daily: bool = False
+    hourly: bool = False
+    slippage_ppm: int = 5_000
+    slow_call_ms: int = 3_000
+    slow_calls: int = 3
+    stuck_ms: int = 300_000
+    disk_low_mb: int = 2_000
+    least_trades: int = 20
+    expected: Mapping[str, Expected] = field(default_factory=dict)
+
+    @property
+    def disk_shut_mb(self) -> int:
+        """Less free space than this forbids entries: the ledger needs what is left for the exits."""
+        return self.disk_low_mb // 10
+
+
+@dataclass(frozen=True, slots=True)
 class EngineSettings:
     """Everything a decision depends on besides state and event.
 
@@ -246,6 +284,7 @@ class EngineSettings:
     foreign: ForeignSettings = field(default_factory=ForeignSettings)
     atr_periods: Mapping[str, int] = field(default_factory=dict)
     levels: Mapping[str, Levels] = field(default_factory=dict)
+    tell: TellSettings = field(default_factory=TellSettings)
 
     def foreign_policy(self, symbol: str) -> ForeignPolicy:
         """What becomes of a foreign position on `symbol`."""

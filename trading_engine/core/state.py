@@ -177,6 +177,27 @@ class VenueErrors:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRefused:
+    """The venue refuses our key since then; `by_read` where it was a question and not an order."""
+
+    since_ms: int
+    why: str
+    by_read: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a person was told of the machine and of how fast the venue answers.
+
+    disk_free_mb   where the state lies, when it was last measured; None before
+    slow_calls     slow answers in a row, -1 once they were told
+    """
+
+    disk_free_mb: int | None = None
+    slow_calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignHolding:
     """What somebody else holds at the venue, or may come to hold by an open order.
 
@@ -221,6 +242,10 @@ class Market:
     foreign         symbol → what somebody else holds, beside ours or alone
     foreign_orders  symbol:venue order id → an open order that is not ours
     feed_faults     (what is wrong with the market data, symbol) → since when
+    key_refused     the venue refuses the key, None while it does not
+    host            the machine, and how fast the venue answers
+    stuck           positions a person was told of because they do not move on
+    degraded        strategies a person was told of because they fall short of their backtest
     """
 
     marks: Mapping[str, Decimal] = field(default_factory=dict)
@@ -250,6 +275,10 @@ class Market:
     foreign: Mapping[str, ForeignHolding] = field(default_factory=dict)
     foreign_orders: Mapping[str, ForeignHolding] = field(default_factory=dict)
     feed_faults: Mapping[tuple[FeedFault, str], int] = field(default_factory=dict)
+    key_refused: KeyRefused | None = None
+    host: Host = field(default_factory=Host)
+    stuck: frozenset[str] = frozenset()
+    degraded: frozenset[str] = frozenset()
 
     @property
     def clock_off_ms(self) -> int:

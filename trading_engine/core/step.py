@@ -15,6 +15,7 @@ from trading_engine.core import (
     on_clock,
     on_command,
     on_feed,
+    on_host,
     on_market,
     on_timer,
     on_venue,
@@ -30,6 +31,8 @@ from trading_engine.domain.events import (
     CancelAnswered,
     CandlesClosed,
     ClockMeasured,
+    ComponentFailed,
+    DiskMeasured,
     Event,
     FeedReported,
     FillSeen,
@@ -107,10 +110,12 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912, PLR09
         case OrderReported():
             on_venue.merge_report(draft, event.report)
         case SubmitAnswered():
+            on_host.on_call(draft, event.took_ms)
             on_venue.on_submit_answered(draft, event.client_order_id, event.outcome)
         case SubmitExpired():
             on_venue.on_submit_expired(draft, event.client_order_id)
         case CancelAnswered():
+            on_host.on_call(draft, event.took_ms)
             on_venue.on_cancel_answered(draft, event.client_order_id, event.outcome)
         case OrderLookedUp():
             on_venue.on_looked_up(draft, event.lookup)
@@ -125,9 +130,13 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912, PLR09
         case SnapshotTaken():
             reconcile.on_snapshot(draft, event.snapshot)
         case SnapshotFailed():
-            reconcile.on_snapshot_failed(draft, event.why)
+            reconcile.on_snapshot_failed(draft, event.why, is_key=event.is_key)
         case ClockMeasured():
             on_clock.on_clock_measured(draft, event)
+        case DiskMeasured():
+            on_host.on_disk(draft, event)
+        case ComponentFailed():
+            on_host.on_component(draft, event)
         case TimerFired():
             on_timer.on_timer(draft, event)
         case StopRequested():

@@ -34,11 +34,12 @@ class CandlesClosed:
 
 @dataclass(frozen=True, slots=True)
 class SubmitAnswered:
-    """The one attempt to send an order has ended."""
+    """The one attempt to send an order has ended, after `took_ms`."""
 
     ts_ms: int
     client_order_id: str
     outcome: Outcome
+    took_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,12 @@ class SubmitExpired:
 
 @dataclass(frozen=True, slots=True)
 class CancelAnswered:
-    """A cancel was answered; the outcome never proves the final state by itself."""
+    """A cancel was answered after `took_ms`; the outcome never proves the final state by itself."""
 
     ts_ms: int
     client_order_id: str
     outcome: Outcome
+    took_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +154,14 @@ class SnapshotTaken:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotFailed:
-    """The account could not be read: the old view stays, the entry gate stays shut."""
+    """The account could not be read: the old view stays, the entry gate stays shut.
+
+    `is_key` says that the venue has refused the key: waiting does not help.
+    """
 
     ts_ms: int
     why: str
+    is_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +171,29 @@ class ClockMeasured:
     ts_ms: int
     offset_ms: int
     error_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiskMeasured:
+    """So much is free where the state lies, MB."""
+
+    ts_ms: int
+    free_mb: int
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentFailed:
+    """A part of the process beside the core has failed by itself.
+
+    restarts    how often it was begun anew within the budget's time, this one included
+    is_over     the budget is used up: it is not begun anew
+    """
+
+    ts_ms: int
+    component: str
+    why: str
+    restarts: int
+    is_over: bool
 
 
 class TimerKind(StrEnum):
@@ -230,13 +259,14 @@ class GapAccepted:
 
 @dataclass(frozen=True, slots=True)
 class RunBegan:
-    """A process has started on this state."""
+    """A process has started on this state; the one before began at `crashed_ms` and never ended (0: it did)."""
 
     ts_ms: int
     run_id: str
     version: str
     mode: str
     config_hash: str
+    crashed_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +304,8 @@ Event = (
     | SnapshotTaken
     | SnapshotFailed
     | ClockMeasured
+    | DiskMeasured
+    | ComponentFailed
     | TimerFired
     | StopRequested
     | ResumeRequested

@@ -23,6 +23,9 @@ class Accepted:
 PASSING_CODES = frozenset({"busy", "clock", "not_sent", "rate_limited"})
 
 
+KEY_CODE = "key"  # of a refusal for the key, its signature or its permissions: an operator must act
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """Definitively refused: `code` is on the venue's list of proofs, or the request was never sent.

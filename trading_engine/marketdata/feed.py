@@ -174,6 +174,7 @@ class LiveFeed:
         assembly = self._assembly
         if assembly is None:
             raise RuntimeError("the feed was not opened")
+        self._questions.forget()  # run before, and cancelled or failed in the middle of them
         async with asyncio.TaskGroup() as tasks:
             while True:
                 self._has_news.clear()
@@ -334,6 +335,9 @@ class _Questions:
 
     def begin(self, symbol: str) -> None:
         self._open.add(symbol)
+
+    def forget(self) -> None:
+        self._open.clear()
 
     def failed(self, symbol: str, now_ms: int, error: Exception) -> bool:
         """Wait before the next question; True for the first failure in a row."""

@@ -247,6 +247,7 @@ def engine_settings(
         atr_periods=rule_settings.atr_periods(config),
         levels=rule_settings.levels(config),
         foreign=_foreign(config),
+        tell=rule_settings.tell(config),
         execution=ExecutionSettings(
             max_send_delay_ms=execution.max_send_delay_ms,
             recv_window_ms=execution.recv_window_ms,

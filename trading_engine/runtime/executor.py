@@ -27,7 +27,7 @@ from trading_engine.core.effects import (
 )
 from trading_engine.core.state import Book
 from trading_engine.domain.control import Level
-from trading_engine.domain.errors import InvariantBroken, VenueUnavailable
+from trading_engine.domain.errors import InvariantBroken, VenueRejected, VenueUnavailable
 from trading_engine.domain.events import (
     CancelAnswered,
     Event,
@@ -53,6 +53,7 @@ FILL_OVERLAP_MS = 3_600_000
 RECONCILED_OVERLAP_MS = 86_400_000  # nothing that a whole look at the account has missed shows up so much later
 HISTORY_MARGIN_MS = 300_000  # asked for a little less than what is told: clocks differ
 SNAPSHOT_RETRY_MS = 5_000
+KEY_RETRY_MS = 60_000  # a key that was refused is not mended in seconds, and a venue may ban who insists
 CALL_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 4.0  # short: behind an answer that does not come a position may wait for its stop
 FILLS_RETRY_MS = 1_000
@@ -85,6 +86,7 @@ class Executor:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._failure: BaseException | None = None
         self.on_failure: Callable[[BaseException], None] | None = None  # told at once; `idle` raises it in any case
+        self.on_call: Callable[[str, int], None] | None = None  # told which request took how many ms
 
     def attach(self, pump: Pump) -> None:
         """The pump that answers go to; the two know each other, so one is made first."""
@@ -151,6 +153,10 @@ class Executor:
             case _:
                 assert_never(effect)
 
+    def _on_call(self, kind: str, took_ms: int) -> None:
+        if self.on_call is not None:
+            self.on_call(kind, took_ms)
+
     def _post(self, event: Event) -> None:
         assert self._pump is not None  # noqa: S101 - attach() comes before the first effect
         self._pump.handle(event)
@@ -161,6 +167,7 @@ class Executor:
         if now_ms > effect.not_after_ms or not self._may_send(effect):
             return SubmitExpired(now_ms, request.client_order_id)
         self._hit("send.before")
+        began_ms = self._clock.now_ms()
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 outcome = await self._venue.submit(request)
@@ -172,7 +179,9 @@ class Executor:
             logger.exception("submit of {} raised", request.client_order_id)
             outcome = Unknown(f"{type(error).__name__} in the adapter")
         self._hit("send.after")
-        return SubmitAnswered(self._clock.now_ms(), request.client_order_id, outcome)
+        now_ms = self._clock.now_ms()
+        self._on_call("submit", now_ms - began_ms)
+        return SubmitAnswered(now_ms, request.client_order_id, outcome, now_ms - began_ms)
 
     def _may_send(self, effect: PlaceOrder) -> bool:
         """Checked again just before sending: the kill switch may have been raised since the decision."""
@@ -181,6 +190,7 @@ class Executor:
 
     async def _cancel(self, effect: CancelOrder) -> Event:
         self._hit("cancel.before")
+        began_ms = self._clock.now_ms()
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 outcome = await self._venue.cancel(effect.symbol, effect.client_order_id, effect.venue_order_id)
@@ -192,12 +202,14 @@ class Executor:
             logger.exception("cancel of {} raised", effect.client_order_id)
             outcome = Unknown(f"{type(error).__name__} in the adapter")
         self._hit("cancel.after")
-        return CancelAnswered(self._clock.now_ms(), effect.client_order_id, outcome)
+        now_ms = self._clock.now_ms()
+        self._on_call("cancel", now_ms - began_ms)
+        return CancelAnswered(now_ms, effect.client_order_id, outcome, now_ms - began_ms)
 
     async def _look_up(self, effect: LookUpOrder) -> Event:
         try:
             report = await _bounded(self._venue.order(effect.symbol, effect.client_order_id))
-        except VenueUnavailable as error:
+        except (VenueUnavailable, VenueRejected) as error:
             return LookupFailed(self._clock.now_ms(), effect.client_order_id, str(error))
         self._hit("lookup.after")
         return OrderLookedUp(self._clock.now_ms(), OrderLookup(effect.client_order_id, report))
@@ -208,7 +220,7 @@ class Executor:
             state, now_ms = self._pump.state, self._clock.now_ms()
             since_ms, _ = _read_from(self._venue, state.book, state.market.reconciled_ms, now_ms)
             fills = await _bounded(self._venue.fills_since(since_ms))
-        except VenueUnavailable:
+        except (VenueUnavailable, VenueRejected):  # a key that is refused is told by the look at the account
             self._timers.set(self._clock.now_ms() + FILLS_RETRY_MS, TimerKind.FILLS, "")
             return
         self._hit("fills.after")
@@ -217,14 +229,16 @@ class Executor:
     async def _snapshot(self) -> Event:
         assert self._pump is not None  # noqa: S101 - as above
         try:
-            state = self._pump.state
-            snapshot = await take_snapshot(self._venue, state.book, self._clock.now_ms(), state.market.reconciled_ms)
-        except VenueUnavailable as error:
-            now_ms = self._clock.now_ms()
-            self._timers.set(now_ms + SNAPSHOT_RETRY_MS, TimerKind.RECONCILE, "")
-            return SnapshotFailed(now_ms, str(error))
+            state, began_ms = self._pump.state, self._clock.now_ms()
+            snapshot = await take_snapshot(self._venue, state.book, began_ms, state.market.reconciled_ms)
+        except (VenueUnavailable, VenueRejected) as error:
+            now_ms, is_key = self._clock.now_ms(), isinstance(error, VenueRejected)
+            self._timers.set(now_ms + (KEY_RETRY_MS if is_key else SNAPSHOT_RETRY_MS), TimerKind.RECONCILE, "")
+            return SnapshotFailed(now_ms, str(error), is_key)
         self._hit("snapshot.after")
-        return SnapshotTaken(self._clock.now_ms(), snapshot)
+        now_ms = self._clock.now_ms()
+        self._on_call("snapshot", now_ms - began_ms)
+        return SnapshotTaken(now_ms, snapshot)
 
 
 async def take_snapshot(venue: Venue, book: Book, now_ms: int, reconciled_ms: int = 0) -> VenueSnapshot:

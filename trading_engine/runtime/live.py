@@ -24,6 +24,7 @@ from trading_engine.runtime.brain import Brain
 from trading_engine.runtime.control import ControlServer
 from trading_engine.runtime.executor import Executor
 from trading_engine.runtime.feeding import Feeding
+from trading_engine.runtime.observe import Observer
 from trading_engine.runtime.process import EXIT_DONE, SHUTDOWN_BUDGET_S, Process, initial_state, require
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.session import Identity, Parts, Session
@@ -92,6 +93,7 @@ class LiveRun(Process):
         self._session: Session | None = None
         self._pace = 1.0
         self._is_open = False
+        self._executor: Executor  # made with the session
 
     async def main(self) -> int:
         """Start, recover, trade, end."""
@@ -108,19 +110,30 @@ class LiveRun(Process):
             self._configure_logging()
             if note := remote.address_note(config):
                 self._warn(note)
-            clock = await self._wait_for(lambda: remote.adopt_clock(config, loaded.last_ts_ms))
-            if self._must_stop.is_set():
-                return EXIT_DONE
-            if clock is not None:
-                self._pace = clock.pace
-            self._clock = clock or SteadyClock(not_before_ms=loaded.last_ts_ms)
-            venue = remote.make_venue(config, self._clock)
+            worker = self._alert_worker(store)  # before the venue is reached: that it is not is worth an alert
+            worker.start()
+            self._reach_for(store, loaded)
             try:
-                return await self._on(venue, store, loaded)
+                return await self._reach(store, loaded)
             finally:
-                await venue.close()
+                await worker.stop(SHUTDOWN_BUDGET_S / 4)
         finally:
             store.close()
+
+    async def _reach(self, store: SqlStore, loaded: Loaded) -> int:
+        """The venue, however long that takes, and the run on it."""
+        config = self._config
+        clock = await self._wait_for(lambda: remote.adopt_clock(config, loaded.last_ts_ms))
+        if self._must_stop.is_set():
+            return EXIT_DONE
+        if clock is not None:
+            self._pace = clock.pace
+        self._clock = clock or SteadyClock(not_before_ms=loaded.last_ts_ms)
+        venue = remote.make_venue(config, self._clock)
+        try:
+            return await self._on(venue, store, loaded)
+        finally:
+            await venue.close()
 
     def _stop(self, reason: str) -> None:
         super()._stop(reason)
@@ -150,23 +163,19 @@ class LiveRun(Process):
         pump, session = self._wire(venue, store, loaded, settings, brain, feeding)
         if not loaded.book.ledger.bookings:
             await self._book_opening(venue, pump, settings)
-        worker = self._alert_worker(store)
         control = ControlServer(self._state.control_socket, self._command)
         await control.start()
-        worker.start()
-        asking = asyncio.create_task(feeding.run(), name="market data")
-        asking.add_done_callback(lambda task: _failed(task, session))
+        observer = Observer(self._config, self._state, store, pump, self._clock, session.handle, self._run_id)
+        self._observe(observer, self._executor)
+        observer.supervisor.start("market data", feeding.run, session.fail)
         venue.watch_clock(session.handle)
-        comparing = asyncio.create_task(self._compare_clocks(venue), name="clock")
-        comparing.add_done_callback(lambda task: _failed(task, session))
+        observer.supervisor.start("clock", lambda: self._compare_clocks(venue), session.fail)
+        observer.start(watches_disk=True)
         try:
             await session.run()
         finally:
-            for task in (asking, comparing):
-                task.cancel()
-            await asyncio.gather(asking, comparing, return_exceptions=True)
+            await observer.stop()
             await control.stop()
-            await worker.stop(SHUTDOWN_BUDGET_S / 4)
 
     async def _prepare(self, venue: RemoteVenue) -> tuple[EngineSettings, Brain, Feeding]:
         config = self._config
@@ -201,14 +210,16 @@ class LiveRun(Process):
         feeding: Feeding,
     ) -> tuple[Pump, Session]:
         timers = Timers()
-        executor = Executor(venue, self._clock, timers, crash_points.hit)
+        executor = self._executor = Executor(venue, self._clock, timers, crash_points.hit)
         state = initial_state(loaded, self._epoch())
         dispatch = executor.dispatch
         pump = Pump(state, settings, store, self._run_id, dispatch, self._log_records, lambda: None, 1)
         executor.attach(pump)
         level = bootstrap.stop_level(self._config)
         parts = Parts(venue, feeding, brain, pump, executor, timers, self._clock, self._stop_file, level)
-        identity = Identity(self._run_id, __version__, self._config.mode, config_hash(self._config))
+        crashed_ms = store.unfinished_ms()
+        hashed = config_hash(self._config)
+        identity = Identity(self._run_id, __version__, self._config.mode, hashed, crashed_ms)
         flattens = self._config.on_shutdown == "flatten"
         is_watched = bool(self.manager)
         session = Session(parts, identity, pace=self._pace, flatten_on_stop=flattens, is_watched=is_watched)
@@ -235,9 +246,3 @@ class LiveRun(Process):
         """The wallet as it is when the ledger begins: what made it so is not ours to count."""
         opening = await remote.read_opening(venue, settings.asset, self._clock)
         pump.handle(IncomeSeen(self._clock.now_ms(), opening))
-
-
-def _failed(task: "asyncio.Task[None]", session: Session) -> None:
-    """A task that has failed by itself ends the run: what it did would be missed in silence."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        session.fail(error)

@@ -25,6 +25,7 @@ from trading_engine.runtime.brain import Brain
 from trading_engine.runtime.clock import VirtualClock
 from trading_engine.runtime.control import ControlServer
 from trading_engine.runtime.executor import Executor
+from trading_engine.runtime.observe import Observer
 from trading_engine.runtime.process import EXIT_DONE, SHUTDOWN_BUDGET_S, Process, initial_state, require
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.replay import Parts, PlayedMarket, ReplayDriver
@@ -93,6 +94,11 @@ class PaperRun(Process):
         """What is traded."""
         raise NotImplementedError
 
+    @property
+    def _is_live_market(self) -> bool:
+        """Candles come as they close in the world: a disk may fill up meanwhile."""
+        return False
+
     async def _stand(self, loaded: Loaded, paper: Paper | None) -> Ground | None:
         """The market and everything that is known once it is; None where told to stop before."""
         raise NotImplementedError
@@ -122,17 +128,21 @@ class PaperRun(Process):
             memory, ground.instruments, ground.terms, paper.balance, ground.first_ms, self._config.account
         )
         driver, pump, executor = self._wire(store, loaded, venue, ground)
+        observer = Observer(self._config, self._state, store, pump, self._clock, pump.handle, self._run_id)
+        self._observe(observer, executor)
         worker = self._alert_worker(store)
         control = ControlServer(self._state.control_socket, self._command)
         self._pump = pump
         await control.start()
         worker.start()
+        observer.start(watches_disk=self._is_live_market)
         try:
             await self._catch_up(driver, venue)
-            await self._recover(driver, pump, executor)
+            await self._recover(driver, pump, executor, store.unfinished_ms())
             await self._play(driver, pump)
             await self._end(driver, pump, executor)
         finally:
+            await observer.stop()
             await control.stop()
             await worker.stop(SHUTDOWN_BUDGET_S / 4)
             venue.close()
@@ -174,11 +184,12 @@ class PaperRun(Process):
         self._clock.advance_to(max(state.market.closed_ms, venue.progress.now_ms, ground.first_ms))
         return driver, pump, executor
 
-    async def _recover(self, driver: ReplayDriver, pump: Pump, executor: Executor) -> None:
+    async def _recover(self, driver: ReplayDriver, pump: Pump, executor: Executor, crashed_ms: int) -> None:
         """Boot is reconciliation first, entries last."""
         driver.look_for_stop()
         now_ms = self._clock.now_ms()
-        pump.handle(RunBegan(now_ms, self._run_id, __version__, self._config.mode, config_hash(self._config)))
+        hashed = config_hash(self._config)
+        pump.handle(RunBegan(now_ms, self._run_id, __version__, self._config.mode, hashed, crashed_ms))
         await executor.idle()
         for timer in on_timer.boot_timers(pump.state.book, pump.settings, now_ms):
             executor.dispatch(timer)

@@ -124,16 +124,13 @@ class LivePaperRun(PaperRun):
         self._begin_ms = 0
         self._settlements: Settlements  # made with the market
         self._arriving: asyncio.Queue[Sequence[Candle]] = asyncio.Queue()
-        self._task: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
 
     async def main(self) -> int:
         """Start, recover, play until told to stop."""
         try:
             return await super().main()
         finally:
-            if self._task is not None:
-                self._task.cancel()
-                await asyncio.gather(self._task, return_exceptions=True)
             for part in (self._feeding, self._market):
                 if part is not None:
                     await part.close()
@@ -141,6 +138,10 @@ class LivePaperRun(PaperRun):
     @property
     def _is_quiet(self) -> bool:
         return False
+
+    @property
+    def _is_live_market(self) -> bool:
+        return True
 
     @property
     def _symbols(self) -> Collection[str]:
@@ -259,17 +260,21 @@ class LivePaperRun(PaperRun):
         feeding = self._feeding
         assert feeding is not None  # noqa: S101 - _stand has made it
         feeding.on_report = lambda report: self._on_report(pump, report)
-        self._task = asyncio.create_task(feeding.run(), name="market data")
         self._silence = Silence(self._pace)
+        assert self._observer is not None  # noqa: S101 - made with the run
+        self._observer.supervisor.start("market data", feeding.run, self._fail)
         await driver.follow(self._arrive)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
 
     def _on_report(self, pump: Pump, report: FeedReported) -> None:
         """As of the engine's time, which the market is ahead of."""
         pump.handle(replace(report, ts_ms=self._clock.now_ms()))
 
     async def _arrive(self) -> Arrival | None:
-        if self._task is not None and self._task.done():
-            self._task.result()  # a feed that ends by itself would be a market without candles
+        if self._failure is not None:
+            raise self._failure  # a feed that is given up would be a market without candles
         try:
             async with asyncio.timeout(POLL_S):
                 candles = tuple(await self._arriving.get())

@@ -23,7 +23,7 @@ from trading_engine.alerts.port import AlertRow
 from trading_engine.config.model import Config
 from trading_engine.core.state import EngineState
 from trading_engine.domain.control import Level
-from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
+from trading_engine.domain.errors import ConfigInvalid, RateLimited, VenueUnavailable
 from trading_engine.domain.events import ResumeRequested, SwitchRequested
 from trading_engine.domain.ids import EPOCH_LENGTH, base36
 from trading_engine.domain.records import AlertRaised, PositionAdvanced, Record
@@ -32,7 +32,10 @@ from trading_engine.ports import Clock, Loaded
 from trading_engine.runtime import status
 from trading_engine.runtime.bootstrap import RunOptions
 from trading_engine.runtime.control import Answer
+from trading_engine.runtime.executor import Executor
+from trading_engine.runtime.observe import Observer
 from trading_engine.runtime.pump import Pump
+from trading_engine.runtime.reaching import FIRST_PAUSE_S, Reaching
 from trading_engine.runtime.supervision import Report, Silence
 from trading_engine.store import backup as backups
 from trading_engine.store.sql_store import SqlStore
@@ -44,7 +47,6 @@ from trading_engine.system.state_dir import StateDir
 from trading_engine.system.stop_file import StopFile
 
 SHUTDOWN_BUDGET_S = 20.0
-RETRY_OPEN_S = 5.0
 EXIT_DONE = 0
 EXIT_REFUSED = 3
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -69,6 +71,8 @@ class Process:
         self._silence: Silence | None = None
         self.manager = ServiceManager()
         self._clock: Clock = SystemClock()
+        self._observer: Observer | None = None
+        self._reaching: Reaching | None = None
 
     async def main(self) -> int:
         """Start, recover, run, end; the exit code."""
@@ -139,6 +143,11 @@ class Process:
             timeout_s=alerts.timeout_s,
         )
 
+    def _observe(self, observer: Observer, executor: Executor) -> None:
+        """Measure a run from here on."""
+        self._observer = observer
+        executor.on_call = observer.telemetry.on_call
+
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
@@ -154,22 +163,44 @@ class Process:
         while not self._must_stop.is_set():
             self._questions += 1
             try:
-                return await question()
+                answer = await question()
             except VenueUnavailable as error:
-                logger.warning("{} cannot be reached ({}); trying again soon", self._config.venue, error)
+                pause_s = self._out_of_reach(error)
+            else:
+                if self._reaching is not None:
+                    self._reaching.reached()
+                return answer
             try:
-                async with asyncio.timeout(RETRY_OPEN_S):
+                async with asyncio.timeout(pause_s):
                     await self._must_stop.wait()
             except TimeoutError:
                 continue
         return None
 
+    def _out_of_reach(self, error: VenueUnavailable) -> float:
+        """Tell of it, loudly when it lasts; how long to wait before the next attempt, s."""
+        pause_s = FIRST_PAUSE_S
+        if self._reaching is not None:
+            self._reaching.failed(str(error))
+            pause_s = self._reaching.pause_s
+        if isinstance(error, RateLimited):
+            pause_s = max(pause_s, error.retry_after_ms / 1000)
+        logger.warning("{} cannot be reached ({}); again in {:g} s", self._config.venue, error, pause_s)
+        return pause_s
+
+    def _reach_for(self, store: SqlStore, loaded: Loaded) -> None:
+        """From now on a venue that is not reached is told, although no core runs yet."""
+        alert_after_ms = self._config.execution.outage_alert_s * 1000
+        now_ms = SystemClock().now_ms
+        self._reaching = Reaching(store, loaded, self._config.venue, self._run_id, alert_after_ms, now_ms)
+
     async def _command(self, request: Mapping[str, object]) -> Answer:
         """What the control socket can ask of the engine."""
-        if request.get("command") == "strategy":
-            return self._switch(request)
+        if request.get("command") in ("strategy", "health"):
+            return self._switch(request) if request["command"] == "strategy" else self._health()
         if request.get("command") != "resume":
-            return {"ok": False, "message": f"unknown command {request.get('command')!r}; known: resume, strategy"}
+            known = "health, resume, strategy"
+            return {"ok": False, "message": f"unknown command {request.get('command')!r}; known: {known}"}
         if self._stop_file.read() is not None:
             return {"ok": False, "message": f"{self._stop_file.path} is still there; remove it first"}
         if self._pump is None:
@@ -181,6 +212,12 @@ class Process:
             return {"ok": True, "message": status.NOTHING_TO_RESUME}
         self._pump.handle(ResumeRequested(now_ms, str(request.get("actor", "operator"))))
         return {"ok": True, "message": f"{status.resumed(released)}; peak and losing streak count anew"}
+
+    def _health(self) -> Answer:
+        """How the process stands; what a start waits for, where nothing runs yet."""
+        if self._observer is None:
+            return {"ok": True, "health": {"state": "starting", "alive": True, "ready": False, "checks": []}}
+        return {"ok": True, "health": {**self._observer.health().row(), "run_id": self._run_id, "pid": os.getpid()}}
 
     def _switch(self, request: Mapping[str, object]) -> Answer:
         """Let a strategy of this run make entries, or keep it from them."""
@@ -197,6 +234,8 @@ class Process:
         return {"ok": True, "message": status.switched(name, is_enabled=is_enabled, is_new=is_new)}
 
     def _log_records(self, ts_ms: int, records: tuple[Record, ...]) -> None:
+        if self._observer is not None:
+            self._observer.committed()
         for record in records:
             if isinstance(record, AlertRaised):
                 level = {Severity.INFO: "INFO", Severity.WARNING: "WARNING"}.get(record.severity, "ERROR")

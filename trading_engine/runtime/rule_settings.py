@@ -13,10 +13,12 @@ from trading_engine.core.settings import (
     CooldownScope,
     ExitPlan,
     ExitSettings,
+    Expected,
     GroupLimit,
     LimitSettings,
     PartialStep,
     SizingSettings,
+    TellSettings,
 )
 from trading_engine.domain import money
 from trading_engine.domain.money import E8, ZERO
@@ -154,4 +156,24 @@ def limits(config: Config) -> LimitSettings:
         errors_to_block=risk.max_errors,
         errors_cool_off_ms=risk.errors_cool_off_s * SECOND_MS,
         flatten_after_outage=risk.on_outage == "flatten",
+    )
+
+
+def tell(config: Config) -> TellSettings:
+    """Section A: what is worth an alert beyond orders and limits."""
+    alerts = config.alerts
+    return TellSettings(
+        daily=alerts.daily_summary,
+        hourly=alerts.hourly_summary,
+        slippage_ppm=ppm(alerts.slippage_pct),
+        slow_call_ms=alerts.slow_call_ms,
+        slow_calls=alerts.slow_calls,
+        stuck_ms=alerts.stuck_minutes * MINUTE_MS,
+        disk_low_mb=alerts.disk_free_mb,
+        least_trades=alerts.expected_after_trades,
+        expected={
+            item.name: Expected(ppm(item.expected.win_rate_pct), _milli(item.expected.profit_factor))
+            for item in config.strategies
+            if item.expected is not None
+        },
     )

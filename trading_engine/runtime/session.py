@@ -66,12 +66,13 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a run says of itself in its first record."""
+    """What a run says of itself in its first record, and when the one before began if that never said its end."""
 
     run_id: str
     version: str
     mode: str
     config_hash: str
+    crashed_ms: int = 0
 
 
 class Session:
@@ -154,7 +155,8 @@ class Session:
         self._look_for_stop()
         now_ms = self._parts.clock.now_ms()
         identity = self._identity
-        self.handle(RunBegan(now_ms, identity.run_id, identity.version, identity.mode, identity.config_hash))
+        run = (identity.run_id, identity.version, identity.mode, identity.config_hash, identity.crashed_ms)
+        self.handle(RunBegan(now_ms, *run))
         pump = self._parts.pump
         for timer in on_timer.boot_timers(pump.state.book, pump.settings, now_ms):
             self._parts.executor.dispatch(timer)

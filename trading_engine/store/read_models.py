@@ -25,7 +25,7 @@ from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order, OrderState
 from trading_engine.domain.position import Position
 from trading_engine.ports import Checkpoint
-from trading_engine.store import codec, engine, loading, schema_version
+from trading_engine.store import codec, engine, loading, measuring, schema_version
 from trading_engine.store import tables as t
 
 _UNRESOLVED = [state for state in OrderState if state.is_unresolved]
@@ -146,6 +146,17 @@ class EquityPoint(NamedTuple):
     equity: Decimal
 
 
+class AlertView(NamedTuple):
+    """An alert; `sent_ms` None while it waits, with why it could not be sent last."""
+
+    ts_ms: int
+    severity: str
+    key: str
+    text: str
+    sent_ms: int | None
+    last_error: str
+
+
 class EventView(NamedTuple):
     """A line of `system_events`."""
 
@@ -154,6 +165,19 @@ class EventView(NamedTuple):
     kind: str
     symbol: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DayView:
+    """A trading day that has ended; `realized` is net of fees and funding."""
+
+    day: str
+    start_balance: Decimal
+    realized: Decimal
+    fees: Decimal
+    funding: Decimal
+    trades: int
+    wins: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +323,30 @@ class Reader:
             query = query.where(columns.ts >= since_ms)
         with self._reading() as connection:
             return [EquityPoint(*row) for row in connection.execute(query.order_by(columns.seq.desc()).limit(limit))]
+
+    def days(self, limit: int | None = None) -> list[DayView]:
+        """Trading days that have ended."""
+        columns = t.daily_metrics.c
+        query = select(t.daily_metrics).order_by(columns.day.desc()).limit(limit)
+        with self._reading() as connection:
+            return [DayView(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - its public name
+
+    def measured(self, limit: int | None = None, name: str | None = None) -> list[measuring.MeasuredAt]:
+        """What was measured of the process and the venue, of one name where it is given."""
+        with self._reading() as connection:
+            return measuring.read(connection, limit, name)
+
+    def slippages_bps(self, after_seq: int = 0) -> list[float]:
+        """How much worse than meant each fill after a journal record was, in basis points."""
+        with self._reading() as connection:
+            return measuring.slippages_bps(connection, after_seq)
+
+    def alerts(self, limit: int | None = None) -> list[AlertView]:
+        """What people were told, or wait to be told."""
+        columns = t.alert_outbox.c
+        query = select(columns.ts, columns.severity, columns.key, columns.text, columns.sent_at, columns.last_error)
+        with self._reading() as connection:
+            return [AlertView(*row) for row in connection.execute(query.order_by(columns.id.desc()).limit(limit))]
 
     def events(self, limit: int | None = None) -> list[EventView]:
         """What the engine noted about itself: limits, freezes, differences, the kill switch."""

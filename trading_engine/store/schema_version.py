@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from trading_engine.domain.errors import ConfigInvalid
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 HEAD = REVISIONS[-1]
 
 

@@ -34,7 +34,7 @@ from trading_engine.domain.errors import ConfigInvalid, InvariantBroken
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.severity import Severity
 from trading_engine.ports import Commit, Loaded
-from trading_engine.store import codec, engine, loading, rows, schema_version
+from trading_engine.store import codec, engine, loading, measuring, rows, schema_version
 from trading_engine.store.outbox import AlertOutbox, RowT
 from trading_engine.store.rows import CommitRows, Row
 from trading_engine.store.statements import Prepared
@@ -196,6 +196,22 @@ class SqlStore:
         """The modes that this database has run in."""
         with self._connection.begin():
             return frozenset(self._connection.execute(select(runs.c.mode).distinct()).scalars())
+
+    def unfinished_ms(self) -> int:
+        """When the last run began, where it never said that it ends; 0 where it did, or where there was none."""
+        newest = select(runs.c.started, runs.c.ended).order_by(runs.c.seq.desc()).limit(1)
+        with self._connection.begin():
+            row = self._connection.execute(newest).one_or_none()
+        return row.started if row is not None and row.ended is None else 0
+
+    def measure(self, ts_ms: int, run_id: str, measured: Sequence[measuring.Measured]) -> None:
+        """Keep figures for people; a transaction of its own, of which nothing depends."""
+        measuring.write(self._connection, ts_ms, run_id, measured)
+
+    def slippages_bps(self, after_seq: int = 0) -> list[float]:
+        """How much worse than meant each fill after a journal record was, in basis points."""
+        with self._connection.begin():
+            return measuring.slippages_bps(self._connection, after_seq)
 
     def commit(self, commit: Commit) -> int:
         """Write everything or nothing, synced to disk; the sequence number of the last record.

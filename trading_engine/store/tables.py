@@ -360,3 +360,18 @@ system_events = Table(
     _text("text"),
     sqlite_strict=True,
 )
+
+measurements = Table(
+    "measurements",
+    metadata,
+    Column("id", WHOLE, primary_key=True, autoincrement=True),
+    _whole("ts"),
+    _text("run_id"),
+    _text("name"),
+    _whole("samples"),
+    Column("mean", FRACTION, nullable=False),
+    Column("p99", FRACTION, nullable=False),
+    Column("most", FRACTION, nullable=False),
+    Index(None, "name", "ts"),
+    sqlite_strict=True,
+)

@@ -2,6 +2,7 @@
 
 from trading_engine.alerts.compose import digest, fold, single
 from trading_engine.alerts.port import AlertRow
+from trading_engine.alerts.remedies import remedy_of
 from trading_engine.domain.severity import Severity
 
 
@@ -24,11 +25,12 @@ def test_rows_without_a_key_are_never_folded() -> None:
 
 
 def test_a_single_message_has_severity_text_repeats_and_time() -> None:
-    """Everything that is needed on a locked phone."""
-    (letter,) = fold([row(1, "a", Severity.WARNING), row(2, "a", Severity.WARNING)])
+    """Everything that is needed on a locked phone, what to do included."""
+    (letter,) = fold([row(1, "disk:low", Severity.WARNING), row(2, "disk:low", Severity.WARNING)])
     message = single("engine-1", letter)
     assert "engine-1: warning" == message.title
-    assert "text 2 (\u00d71 more)\n1970-01-01T00:00:02.000Z" == message.body
+    lines = ["text 2 (\u00d71 more)", f"→ {remedy_of('disk:low')}", "1970-01-01T00:00:02.000Z"]
+    assert lines == message.body.split("\n")
     assert Severity.WARNING is message.severity
 
 
@@ -38,7 +40,8 @@ def test_a_digest_counts_all_and_tells_the_gravest() -> None:
     rows[2] = row(3, severity=Severity.CRITICAL, text="the one that matters")
     rows[29] = row(30, severity=Severity.WARNING, text="long " * 100)
     message = digest("engine-1", fold(rows))
-    lines = message.body.split("\n")
+    *lines, advice = message.body.split("\n")
+    assert advice.startswith("→ about the gravest: ")
     assert "engine-1: 30 alerts (1 critical, 1 warning, 28 info)" == message.title
     assert Severity.CRITICAL is message.severity
     assert "1970-01-01T00:00:03.000Z critical: the one that matters" == lines[0]

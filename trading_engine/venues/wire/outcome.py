@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trading_engine.domain.errors import RateLimited, VenueRejected, VenueUnavailable
-from trading_engine.domain.reports import Outcome, Rejected, Unknown
+from trading_engine.domain.reports import KEY_CODE, Outcome, Rejected, Unknown
 
 
 class Meaning(StrEnum):
@@ -17,7 +17,7 @@ class Meaning(StrEnum):
     REFUSED = "refused"  # looked at and turned down, with proof
     BUSY = "busy"  # turned down before it was looked at; the same may work later
     CLOCK = "clock"  # turned down for its timestamp
-    KEY = "key"  # turned down for its key, signature or permission: an operator must act
+    KEY = KEY_CODE  # turned down for its key, signature or permission: an operator must act
     ALREADY = "already"  # what was asked for is so already
     DUPLICATE = "duplicate"  # the id is taken: an earlier attempt was accepted, or the id was used before
     NOT_OPEN = "not_open"  # nothing to cancel or change: filled, cancelled, triggered, or never there
