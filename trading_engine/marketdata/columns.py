@@ -21,7 +21,7 @@ from trading_engine.domain.errors import ConfigInvalid
 if TYPE_CHECKING:
     from trading_engine.marketdata.block import Float64, Int64
 
-_BATCH_ROWS = 8_192
+_BATCH_ROWS = 32_768
 _CSV_BLOCK_BYTES = 1 << 16
 _READ_BYTES = 1 << 16
 _PARQUET_MAGIC = b"PAR1"

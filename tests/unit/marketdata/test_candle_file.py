@@ -199,7 +199,7 @@ def test_missing_candles_are_reported_as_gaps(tmp_path: Path) -> None:
 @pytest.mark.parametrize("write", [_parquet, _csv])
 def test_a_gap_between_two_batches_is_found(tmp_path: Path, write: Write) -> None:
     """A long file is read in pieces, and nothing is lost where they meet."""
-    table = _table(40_000)
+    table = _table(70_000)
     whole = _open(write(tmp_path, table))
     blocks = list(whole.blocks())
     assert len(blocks) > 1
@@ -211,20 +211,20 @@ def test_a_gap_between_two_batches_is_found(tmp_path: Path, write: Write) -> Non
     assert (Gap(START + cut * MINUTE, START + (cut + 2) * MINUTE, 2),) == gaps
 
 
-@pytest.mark.parametrize("start", [0, 1, 8_191, 8_192, 8_193, 19_999, 20_000])
+@pytest.mark.parametrize("start", [0, 1, 32_767, 32_768, 32_769, 79_999, 80_000])
 def test_reading_from_a_time_gives_the_rest_of_the_file(tmp_path: Path, start: int) -> None:
     """The first candle opens at that time or later, wherever the batches end."""
-    file = _open(_parquet(tmp_path, _table(20_000)))
+    file = _open(_parquet(tmp_path, _table(80_000)))
     from_ts = START + start * MINUTE - 1
     times = [ts for block in file.blocks(from_ts) for ts in block.ts.tolist()]
-    assert [START + row * MINUTE for row in range(start, 20_000)] == times
+    assert [START + row * MINUTE for row in range(start, 80_000)] == times
 
 
 def test_no_block_is_empty(tmp_path: Path) -> None:
     """A reader may look at the first row of every block."""
-    file = _open(_parquet(tmp_path, _table(8_192 * 2)))
-    assert all(block.rows > 0 for block in file.blocks(START + 8_192 * MINUTE))
-    assert [] == list(file.blocks(START + 8_192 * 2 * MINUTE))
+    file = _open(_parquet(tmp_path, _table(32_768 * 2)))
+    assert all(block.rows > 0 for block in file.blocks(START + 32_768 * MINUTE))
+    assert [] == list(file.blocks(START + 32_768 * 2 * MINUTE))
 
 
 @pytest.mark.parametrize("missing", ["ts", "open", "high", "low", "close", "volume"])
@@ -273,10 +273,10 @@ def test_a_bad_row_is_refused_with_its_number_and_value(
 
 def test_a_bad_row_behind_the_first_batch_has_its_number_in_the_file(tmp_path: Path) -> None:
     """Rows are counted over the whole file."""
-    table = _table(20_000)
-    table["volume"][15_000] = -1.0
+    table = _table(80_000)
+    table["volume"][60_000] = -1.0
     for path in (_parquet(tmp_path, table), _csv(tmp_path, table)):
-        assert "row 15001: volume -1.0" in _refusal(path)
+        assert "row 60001: volume -1.0" in _refusal(path)
 
 
 def test_times_out_of_step_with_the_interval_are_refused(tmp_path: Path) -> None:
@@ -401,7 +401,7 @@ def test_a_file_that_goes_bad_after_opening_is_refused_while_reading(tmp_path: P
 
 def test_a_file_is_closed_when_reading_stops_early(tmp_path: Path) -> None:
     """A reader that looks at one block leaves no open file behind."""
-    file = _open(_parquet(tmp_path, _table(20_000)))
+    file = _open(_parquet(tmp_path, _table(80_000)))
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 (counts, names do not matter)
     blocks = file.blocks()
     next(blocks)
