@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import trading_engine
 from trading_engine import __version__
@@ -87,12 +88,17 @@ class Parity:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where the time went, in seconds; `compile_s` is compiling the loop, or loading it where that was done before."""
+    """Where the time went, in seconds; `compile_s` is compiling the loop, or loading it where that was done before.
+
+    run_s      candles to trades: the loop alone, and all of the full engine
+    result_s   rows to trades and figures
+    """
 
     load_s: float
     indicators_s: float
     compile_s: float
     run_s: float
+    result_s: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,9 +139,12 @@ def run_job(job: Job, environ: Mapping[str, str], on_progress: OnProgress | None
     """
     ground = prepare(job, environ)
     began = time.perf_counter()
-    fast, compile_s, handed_over = (None, 0.0, "") if job.engine is Engine.FULL else _fast(ground)
-    full = _full(ground, on_progress) if fast is None or job.engine is Engine.BOTH else None
-    run_s = time.perf_counter() - began - compile_s
+    tried = _NOT_TRIED if job.engine is Engine.FULL else _fast(ground)
+    fast, full, run_s = tried.outcome, None, tried.run_s
+    if fast is None or job.engine is Engine.BOTH:
+        asked = time.perf_counter()
+        full = _full(ground, on_progress)
+        run_s += time.perf_counter() - asked
     outcome = fast or full
     assert outcome is not None  # noqa: S101 - one of the two has run
     parity = None
@@ -149,16 +158,17 @@ def run_job(job: Job, environ: Mapping[str, str], on_progress: OnProgress | None
         ground.spoken.strategies,
         config_hash(ground.config),
         code_version(),
-        remarks_of(ground, handed_over),
+        remarks_of(ground, tried.handed_over),
     )
-    timing = Timing(ground.load_s, ground.indicators_s, compile_s, run_s)
-    return Finished(run, parity, handed_over, ground.gaps, timing)
+    result_s = time.perf_counter() - began - tried.compile_s - run_s
+    timing = Timing(ground.load_s, ground.indicators_s, tried.compile_s, run_s, result_s)
+    return Finished(run, parity, tried.handed_over, ground.gaps, timing)
 
 
 def outcome_of(ground: Ground, engine: Engine, on_progress: OnProgress | None = None) -> tuple[Outcome, str]:
     """What one engine makes of it, the fast one unless it is told otherwise, and why the full one ran in its place."""
-    fast, _, handed_over = (None, 0.0, "") if engine is Engine.FULL else _fast(ground)
-    return fast or _full(ground, on_progress), handed_over
+    tried = _NOT_TRIED if engine is Engine.FULL else _fast(ground)
+    return tried.outcome or _full(ground, on_progress), tried.handed_over
 
 
 def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
@@ -206,17 +216,36 @@ def code_version() -> str:
     return f"{__version__}+{told.hexdigest()[:12]}"
 
 
-def _fast(ground: Ground) -> tuple[Outcome | None, float, str]:
-    """What the fast engine makes of it, the time its compilation took, and why it makes nothing of it."""
+class _Tried(NamedTuple):
+    """What the fast engine makes of it, or why it makes nothing of it; what compiling and the loop alone took."""
+
+    outcome: Outcome | None
+    handed_over: str
+    compile_s: float
+    run_s: float
+
+
+_NOT_TRIED = _Tried(None, "", 0.0, 0.0)
+
+
+def _fast(ground: Ground) -> _Tried:
     began = time.perf_counter()
     loop = compiled.ready_loop()
     compile_s = time.perf_counter() - began
+    run_s = 0.0
+
+    def timed(*tables: Any) -> None:
+        nonlocal run_s
+        begun = time.perf_counter()
+        loop(*tables)
+        run_s = time.perf_counter() - begun
+
     deposit = ground.config.paper.balance
     try:
-        outcome = run_fast(ground.market, ground.spoken, ground.settings, ground.terms, deposit, loop)
+        outcome = run_fast(ground.market, ground.spoken, ground.settings, ground.terms, deposit, timed)
     except NeedsFullEngine as error:
-        return None, compile_s, str(error)
-    return outcome, compile_s, ""
+        return _Tried(None, str(error), compile_s, run_s)
+    return _Tried(outcome, "", compile_s, run_s)
 
 
 def _full(ground: Ground, on_progress: OnProgress | None) -> Outcome:

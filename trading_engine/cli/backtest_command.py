@@ -203,8 +203,8 @@ def _show(done: Finished) -> None:
     table.say(
         out,
         f"{run.outcome.engine} engine · data {timing.load_s:.2f} s, strategies {timing.indicators_s:.2f} s,"
-        f" compiler {timing.compile_s:.2f} s, run {timing.run_s:.3f} s · data {run.dataset_hash[:12]},"
-        f" config {run.config_hash}, code {run.code_version}",
+        f" compiler {timing.compile_s:.2f} s, run {timing.run_s:.3f} s, figures {timing.result_s:.2f} s"
+        f" · data {run.dataset_hash[:12]}, config {run.config_hash}, code {run.code_version}",
         table.ASIDE,
     )
 
