@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
-from parity.cases import EAGER
+from parity.cases import EAGER, PLAIN
 
 from trading_engine.cli.main import main
 from trading_engine.domain.time import HOUR_MS, MINUTE_MS, iso
-from trading_engine.marketdata.synth import SyntheticMarket
+from trading_engine.marketdata.synth import Character, SyntheticMarket
 from trading_engine.venues.embedded.facts import known_instrument
 
 START_MS = 1_746_316_800_000
@@ -37,6 +37,19 @@ CONFIG: Mapping[str, Any] = {
 pytestmark = pytest.mark.xdist_group("compiled")  # machine code is made once
 
 
+def write_market(symbol: str, rows: int, character: Character = Character.MIXED) -> None:
+    """Candles of a made-up market as a file, and its funding rates beside them."""
+    instrument = known_instrument(symbol)
+    assert instrument is not None
+    market = SyntheticMarket(3, {symbol: instrument}, START_MS, rows, character)
+    end_ms = START_MS + rows * MINUTE_MS
+    block = market.history(symbol, end_ms, rows)
+    columns = (block.ts, block.open_price, block.high_price, block.low_price, block.close_price, block.base_volume)
+    write_candles(f"{symbol}.csv", [list(row) for row in zip(*[column.tolist() for column in columns], strict=True)])
+    rates = [f"{rate.ts_ms},{rate.rate}" for rate in market.funding_between(START_MS, end_ms)]
+    Path(f"{symbol}-funding.csv").write_text("\n".join(["ts,rate", *rates]) + "\n", encoding="utf-8")
+
+
 def write_config(name: str, **sections: object) -> None:
     Path(name).write_text(yaml.safe_dump({**CONFIG, **sections}), encoding="utf-8")
 
@@ -58,12 +71,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("compare")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(path)
-        instrument = known_instrument(SYMBOL)
-        assert instrument is not None
-        market = SyntheticMarket(3, {SYMBOL: instrument}, START_MS, ROWS)
-        block = market.history(SYMBOL, START_MS + ROWS * MINUTE_MS, ROWS)
-        columns = (block.ts, block.open_price, block.high_price, block.low_price, block.close_price, block.base_volume)
-        write_candles("all.csv", [list(row) for row in zip(*[column.tolist() for column in columns], strict=True)])
+        write_market(SYMBOL, ROWS)
+        Path(f"{SYMBOL}.csv").rename("all.csv")
         rates = [f"{START_MS + hour * HOUR_MS},0.0005" for hour in range(2, 16, 2)]
         Path("funding.csv").write_text("\n".join(["ts,rate", *rates]) + "\n", encoding="utf-8")
         write_config("engine.yaml")
@@ -217,3 +226,33 @@ def test_a_symbol_without_candles_that_was_traded_is_told(capsys: pytest.Capture
     write_config("both.yaml", symbols=[SYMBOL, "ETHUSDT"])
     assert 2 == main(["compare", "--config", "both.yaml", "--data", "ETHUSDT=all.csv"])
     assert "has trades of SOLUSDT, of which there are no candles" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("character", [Character.CRASH, Character.GAPS])
+def test_a_run_of_every_strategy_is_its_backtest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], character: Character
+) -> None:
+    """Asked candle by candle, with filters, exits and limits, written to a database: hundreds of trades, no gap.
+
+    `pytest -m slow tests/integration/test_cli_compare.py`: a minute or two.
+    """
+    monkeypatch.chdir(tmp_path)
+    symbols = ("BTCUSDT", "SOLUSDT")
+    for symbol in symbols:
+        write_market(symbol, 12_000, character)
+    filters = {"trend": {"interval": "1h", "period": 5}, "volatility": {"most": 2}}
+    strategies = [{"name": name, "settings": dict(each), "filters": filters} for name, each in EAGER.items()]
+    sections = {name: section for name, section in PLAIN.items() if name != "account"}
+    exits = {"max_age_hours": 1, "on_max_age": "tighten", "exit_on_opposite": True, "trail_atr": 2}
+    risk = {**sections.pop("risk"), "cooldown_minutes": 5, "max_consecutive_losses": 4, "streak_pause_hours": 1}
+    changed = {**sections, "symbols": list(symbols), "strategies": strategies, "exits": exits, "risk": risk}
+    write_config("every.yaml", **changed)
+    candles = [f"{symbol}={symbol}.csv" for symbol in symbols]
+    funding = [f"{symbol}={symbol}-funding.csv" for symbol in symbols]
+    end = ["--funding", *funding, "--state", "state"]
+    assert 0 == main(["run", "--config", "every.yaml", "--replay", *candles, *end, "--speed", "max", "--seed", "1"])
+    shape = told(capsys, 0, "--data", *candles, *end, config="every.yaml")
+    assert set() == causes(shape)
+    assert {*EAGER} == {trade["strategy"] for trade in shape["trades"]}
+    assert len(shape["trades"]) > 300

@@ -73,3 +73,9 @@ def test_a_difference_is_told_and_ends_in_exit_1(
     out, err = capsys.readouterr()
     assert "p-000000001 net_pnl: fast 1, full 2" in err
     assert "1 cases" in out
+
+
+def test_what_has_no_recorded_candles_is_skipped_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table without a row proves nothing: exit 1."""
+    assert 1 == parity_table.main(["--only", "filter", "--data", str(tmp_path)])
+    assert f"skipped: 6 cases, for there are no recorded candles in {tmp_path}" in capsys.readouterr().out

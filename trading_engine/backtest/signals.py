@@ -42,7 +42,8 @@ class Spoken:
     @property
     def intervals(self) -> Mapping[int, int]:
         """The interval of each strategy that has said anything, by its number."""
-        return dict(zip(self.table.strategy.tolist(), self.primaries, strict=True))
+        numbers, first = np.unique(self.table.strategy, return_index=True)
+        return {number: self.primaries[row] for number, row in zip(numbers.tolist(), first.tolist(), strict=True)}
 
     def within(self, market: Market) -> "Spoken":
         """What was said on candles of this part of the market; the rest has warmed the strategies up."""

@@ -19,7 +19,15 @@ from trading_engine.backtest.compare_state import Comparison, compare_state
 from trading_engine.backtest.job import Engine, Job
 from trading_engine.backtest.result import Trade
 from trading_engine.cli import shapes, table, text
-from trading_engine.cli.arguments import ConfigOption, FundingOption, JsonOption, StateOption, parse_pairs, state_of
+from trading_engine.cli.arguments import (
+    ConfigOption,
+    FundingOption,
+    JsonOption,
+    StateOption,
+    overrides,
+    parse_pairs,
+    state_of,
+)
 from trading_engine.cli.failure import DONE, FINDINGS
 from trading_engine.cli.progress import Bar
 from trading_engine.cli.table import Cell, Column
@@ -105,18 +113,27 @@ def compare(
     engine: Annotated[
         Replayed, typer.Option("--engine", help="fast: compiled arrays; full: the live code.")
     ] = Replayed.FAST,
+    leverage: Annotated[
+        str | None,
+        typer.Option("--leverage", metavar="X", help="The run's, where it was given one.", show_default=False),
+    ] = None,
+    risk_pct: Annotated[
+        str | None,
+        typer.Option("--risk-pct", metavar="PCT", help="The run's, where it was given one.", show_default=False),
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help=f"Every trade, not the {_SHOWN} largest gaps.")] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Compare a run with the backtest of its span, trade by trade.
 
-    Trades are the same where one signal decided both. What lies between their
-    results is split into price, fees, funding and size; trades of one side only are
-    told with the reason. The run may still be going on: it is compared up to its
-    last candle.
+    Trades are the same where one signal decided both. What lies between
+    their results is split into price, fees, funding and size; trades of one
+    side only are told with the reason. The run may still be going on: it is
+    compared up to its last candle.
     """
     files, rates = parse_pairs("--data", data), parse_pairs("--funding", funding)
-    job = Job(config, files, rates, store, venue, engine=Engine(engine))
+    changes = overrides(mode=None, symbols=None, leverage=leverage, risk_pct=risk_pct)
+    job = Job(config, files, rates, store, venue, engine=Engine(engine), overrides=changes)
     with Bar("full engine") as bar:
         found = compare_state(job, state_of(state), os.environ, bar.show)
     for remark in found.remarks:

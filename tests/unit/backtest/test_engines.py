@@ -9,7 +9,7 @@ from fakes.backtest_bench import DEPOSIT, MINUTE_MS, START_MS, Case, instrument
 
 from trading_engine.backtest.fast import NeedsFullEngine
 from trading_engine.backtest.market import make_market
-from trading_engine.backtest.result import Outcome, compare
+from trading_engine.backtest.result import Decision, Outcome, compare
 from trading_engine.backtest.signals import Spoken
 from trading_engine.backtest.tables import Signals as Table
 from trading_engine.core.settings import EngineSettings, ExitPlan, ExitSettings, LimitSettings, SizingSettings
@@ -93,10 +93,13 @@ def test_a_trade_worked_out_by_hand(
 ) -> None:
     """No fees, no slippage: the prices say it all."""
     outcome = both(case(shapes, side))
+    decision = Decision(AAA, "made", "long" if side > 0 else "short", START_MS)
     if not reason:
         assert (0, 1) == (len(outcome.trades), outcome.open_positions), name
+        assert {decision} == outcome.still_open
         return
     trade = outcome.trades[0]
+    assert (decision, frozenset()) == (trade.decision, outcome.still_open)
     told = (str(trade.close_reason), trade.entry_price, trade.exit_price, trade.net_pnl)
     assert (reason, Decimal(entry), Decimal(exit_price), Decimal(net)) == told, name
     assert DEPOSIT + Decimal(net) == outcome.balance
