@@ -30,6 +30,8 @@ def general_gates(state: EngineState, settings: EngineSettings, limits: Sequence
     reasons: list[str] = []
     if book.control.level is not Level.RUN:
         reasons.append(f"kill switch at {book.control.level}: {book.control.reason}")
+    if book.paused_since():
+        reasons.append(f"paused by an operator since {iso(book.paused_since())}")
     if not state.market.is_synced:
         reasons.append("not reconciled with the venue yet")
     if state.market.is_outage_told:
@@ -57,6 +59,8 @@ def symbol_gates(state: EngineState, symbol: str, limits: Sequence[Judged]) -> t
     """Reasons that hold for one symbol only; of `limits` those with this scope count."""
     book = state.book
     reasons: list[str] = []
+    if book.paused_since(symbol):
+        reasons.append(f"{symbol} paused by an operator since {iso(book.paused_since(symbol))}")
     if symbol in book.frozen:
         reasons.append(f"frozen: {book.frozen[symbol]}")
     stale_ms = state.market.feed_faults.get((FeedFault.STALE, symbol))

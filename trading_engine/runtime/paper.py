@@ -125,6 +125,7 @@ class PaperRun(Process):
         worker = self._alert_worker(store)
         control = ControlServer(self._state.control_socket, self._command)
         self._pump = pump
+        self._settings_of = lambda changed: bootstrap.engine_settings(changed, ground.settings.instruments)
         await control.start()
         worker.start()
         try:
