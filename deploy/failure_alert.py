@@ -30,15 +30,20 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write("usage: failure_alert.py UNIT\n")
         return 2
     unit = arguments[0]
-    missed = _missed(unit, time.time())
-    if missed is None:
-        sys.stdout.write(f"{unit} has failed again; told less than {QUIET_S // 60} minutes ago\n")
-        return 0
     urls = receivers()
     if not urls:
         sys.stderr.write(f"<4>{unit} has failed and nobody is told: there is no credential {' or '.join(_NAMES)}\n")
         return 0
-    return _send(urls, unit, text_of(unit, missed))
+    stamp, now = _stamp_of(unit), time.time()
+    told, missed = _read(stamp)
+    if 0 <= now - told < QUIET_S:
+        _write(stamp, told, missed + 1)
+        sys.stdout.write(f"{unit} has failed again; told less than {QUIET_S // 60} minutes ago\n")
+        return 0
+    refused = _send(urls, unit, text_of(unit, missed))
+    if refused < len(urls):  # somebody knows
+        _write(stamp, now, 0)
+    return 1 if refused else 0
 
 
 def receivers() -> list[str]:
@@ -69,25 +74,28 @@ def text_of(unit: str, missed: int) -> str:
     return "\n".join(told)
 
 
-def _missed(unit: str, now: float) -> int | None:
-    """How many failures were not told since the last message, None where this one is not to be told either."""
+def _stamp_of(unit: str) -> Path | None:
+    """Where it is kept when somebody was told of this unit."""
     folder = os.environ.get("STATE_DIRECTORY")
-    if not folder:
-        return 0
-    path = Path(folder) / f"{re.sub('[^A-Za-z0-9_.@-]', '_', unit)}.json"
+    return Path(folder) / f"{re.sub('[^A-Za-z0-9_.@-]', '_', unit)}.json" if folder else None
+
+
+def _read(stamp: Path | None) -> tuple[float, int]:
+    """When somebody was told last, and how many failures were not told since; a damaged file counts as never."""
     try:
-        seen = json.loads(path.read_text(encoding="utf-8"))
-        told, missed = float(seen["told"]), int(seen["missed"])
+        seen = json.loads(stamp.read_text(encoding="utf-8")) if stamp else {}
+        return float(seen["told"]), int(seen["missed"])
     except (OSError, ValueError, KeyError, TypeError):
-        told, missed = 0.0, 0
-    is_quiet = 0 <= now - told < QUIET_S
-    path.write_text(
-        json.dumps({"told": told, "missed": missed + 1} if is_quiet else {"told": now, "missed": 0}), encoding="utf-8"
-    )
-    return None if is_quiet else missed
+        return 0.0, 0
+
+
+def _write(stamp: Path | None, told: float, missed: int) -> None:
+    if stamp is not None:
+        stamp.write_text(json.dumps({"told": told, "missed": missed}), encoding="utf-8")
 
 
 def _send(urls: list[str], unit: str, body: str) -> int:
+    """Send to each; how many did not take it."""
     import apprise  # noqa: PLC0415 - not for a failure that is only counted
 
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # what it says holds the URL
@@ -104,7 +112,7 @@ def _send(urls: list[str], unit: str, body: str) -> int:
             sys.stderr.write(f"<3>{scheme}://*** did not take the message\n")
         else:
             sys.stdout.write(f"{scheme}://*** was told that {unit} has failed\n")
-    return 1 if refused else 0
+    return refused
 
 
 if __name__ == "__main__":

@@ -23,9 +23,11 @@ from trading_engine.domain.records import (
     AdjustmentBooked,
     AlertRaised,
     CancelIntended,
+    ConfigChanged,
     ControlChanged,
     DayClosed,
     DifferenceFound,
+    EntriesPaused,
     EquitySampled,
     Fate,
     FillApplied,
@@ -321,6 +323,8 @@ class Story:
             DifferenceFound("pnl", SYMBOLS[0], "1", "", "booked"),
             LimitTripped("daily_loss", "account", "3.1", "3", self.now_ms),
             SymbolFrozen(self._random.choice(SYMBOLS), "odd"),
+            EntriesPaused(self._random.choice(["", *SYMBOLS]), self._random.random() < 0.5, "operator", self.now_ms),
+            ConfigChanged("0123456789abcdef", ("risk.max_positions",), "operator"),
             RunEnded(self._run_id, "end of data"),
         ]
         note = self._random.choice(notes)

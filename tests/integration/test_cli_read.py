@@ -129,6 +129,7 @@ def test_status_has_every_field_of_its_shape(run: Output, state: StateDir) -> No
         "last_reconcile": "2025-01-01T00:00:00.000Z",
         "gates": [{"symbol": symbol, "ok": False, "reasons": ["no engine runs"]} for symbol in (BTC, ETH)],
         "disabled_strategies": [],
+        "paused": [],
         "foreign": [],
         "counts": {"positions": 4, "orders": 8, "fills": 3, "journal": 47},
     } == read(run, "status", state=state)

@@ -371,15 +371,18 @@ def test_a_foreign_position_and_foreign_orders_go_as_well(desk: Desk) -> None:
 
 
 def test_it_is_refused_while_an_engine_runs(desk: Desk) -> None:
-    """Exit 3: that one is told by the STOP file."""
+    """Exit 3: that one is told itself."""
     with InstanceLock(desk.state.lock):
         assert "engine runs" in desk.call("flatten", "--direct", "--yes", "--config", str(desk.config), code=3)
 
 
-@pytest.mark.parametrize(("options", "message"), [((), "needs --direct"), (("--direct",), "give --yes")])
-def test_an_emergency_is_meant(desk: Desk, options: tuple[str, ...], message: str) -> None:
-    """Exit 2 for half a command, and where nobody can answer the question."""
-    assert message in desk.call("flatten", *options, "--config", str(desk.config), code=2)
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [((), 4, "`flatten --direct` goes to the exchange"), (("--direct",), 2, "give --yes")],
+)
+def test_an_emergency_is_meant(desk: Desk, options: tuple[str, ...], code: int, message: str) -> None:
+    """Without an engine it takes a word more; exit 2 where nobody can answer the question."""
+    assert message in desk.call("flatten", *options, "--config", str(desk.config), code=code)
 
 
 def test_a_large_position_is_closed_in_parts(desk: Desk) -> None:

@@ -433,3 +433,32 @@ def test_the_scripts_find_nothing_wrong_with_a_second_run(installed: tuple[Machi
     assert 0 == done.returncode, done.stderr
     after = machine.call("bash", "-c", "ls -lR /opt/trading-engine | sha256sum; ls -l /etc/systemd/system")
     assert before.splitlines()[0] == after.splitlines()[0]
+
+
+def test_words_reach_the_engine_and_outlive_it(machine: Machine, venue: Venue) -> None:
+    """A pause survives a crash; a reload changes limits, by systemd too; a close leaves it flat."""
+    configure(machine, venue.configuration())
+    impatient(machine)
+    machine.systemctl("start", UNIT)
+    with_position(machine)
+    assert "no entries from now on" in machine.engine("pause", "--actor", "alice")
+    machine.systemctl("kill", "--kill-whom=main", "-s", "KILL", UNIT)
+    until(lambda: machine.shown("NRestarts") == "1", machine.log)
+    until(lambda: machine.shown("ActiveState") == "active", machine.log)
+    assert [None] == [item["symbol"] for item in machine.asked("status")["paused"]]
+    configure(machine, venue.configuration(risk={"cooldown_minutes": 0, "max_positions": 1}))
+    machine.systemctl("reload", UNIT)
+    until(lambda: machine.rows("SELECT 1 FROM system_events WHERE kind = 'ConfigChanged'"), machine.log)
+    ((text,),) = machine.rows("SELECT text FROM system_events WHERE kind = 'ConfigChanged'")
+    assert "by SIGHUP: risk.max_positions" in text
+    configure(machine, venue.configuration(leverage=3))
+    assert "these need a restart: leverage; nothing was changed" in machine.engine("reload", code=3)
+    assert "its stop stays until it is flat" in machine.engine("close", "BTCUSDT", "--yes")
+    until(lambda: not machine.asked("positions"), machine.log)
+    assert "entries again" in machine.engine("resume", "--actor", "alice")
+    events = machine.rows("SELECT text FROM system_events WHERE kind = 'EntriesPaused' ORDER BY seq")
+    assert [("entries paused by alice",), ("entries allowed again by alice",)] == events
+    machine.systemctl("stop", UNIT)
+    (trade,) = machine.asked("trades")
+    assert "operator" == trade["close_reason"]
+    assert machine.asked("audit")["ok"]

@@ -1,36 +1,64 @@
-"""`resume`: an operator's word to the engine, whether it runs or not.
+"""An operator's words to the engine: `pause`, `resume`, `close`, `cancel`, `reload`.
 
-What belongs here: finding out who is to be told, and the answer. What does not: what resuming does (core).
+What belongs here: finding out who is to be told, asking twice before something is destroyed, and the answer. What does
+not: what a word does (core), what makes no sense (runtime.commands).
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from trading_engine.cli.arguments import StateOption, state_of, user
+from trading_engine.cli.arguments import StateOption, ask, state_of, user
 from trading_engine.cli.failure import NOT_RUNNING, REFUSED, CommandFailed
 from trading_engine.system.single_instance import holder
 from trading_engine.system.state_dir import StateDir
 from trading_engine.system.stop_file import StopFile
 
+pause_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 resume_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+close_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+cancel_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+reload_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
 DEFAULT_STOP_FILE = Path("STOP")
+_SYMBOL = re.compile(r"[A-Z0-9]+")
+
+ActorOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Who says so, for the journal. Default: the user's name.", show_default=False),
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+_NameArgument = Annotated[
+    str,
+    typer.Argument(metavar="[SYMBOL|STRATEGY]", help="Only this symbol, or this strategy.", show_default=False),
+]
+
+
+@pause_app.command()
+def pause(name: _NameArgument = "", *, state: StateOption = None, actor: ActorOption = None) -> None:
+    """Make no entries until `resume`: on any symbol, on one, or by one strategy.
+
+    Entries that have not filled are cancelled; positions are managed as ever, and
+    keep their stops. A pause survives restarts, and its end counts no limit anew.
+    Works while the engine is down.
+    """
+    directory, who = state_of(state), actor or user()
+    if holder(directory.lock) is not None:
+        typer.echo(ask_engine(directory, {"command": "pause", "name": name, "actor": who}))
+    else:
+        typer.echo(_while_down(directory, name, who, is_paused=True))
 
 
 @resume_app.command()
 def resume(
+    name: _NameArgument = "",
     *,
     state: StateOption = None,
-    actor: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Who resumes, for the journal. Default: the user's name.", show_default=False
-        ),
-    ] = None,
+    actor: ActorOption = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -41,21 +69,71 @@ def resume(
         ),
     ] = None,
 ) -> None:
-    """Release the kill switch; the drawdown's peak and the losing streak count anew.
+    """Release the kill switch or a pause. Or, with a name, the pause of a symbol or strategy.
 
-    Also releases frozen symbols and a running pause (losing streak, cooldown); with
-    none of them it changes nothing. Works while the engine is down. Refused (exit 3)
-    as long as the STOP file is there.
+    A released kill switch, frozen symbol or running limit (drawdown, losing streak,
+    cooldown) also lets peak and streak count anew; the end of a pause does not.
+    Works while the engine is down. Refused (exit 3) as long as the STOP file is there.
     """
-    directory = state_of(state)
-    who = actor or user()
+    directory, who = state_of(state), actor or user()
     if holder(directory.lock) is not None:
-        typer.echo(ask_engine(directory, {"command": "resume", "actor": who}))
+        typer.echo(ask_engine(directory, {"command": "resume", "name": name, "actor": who}))
+        return
+    if name:
+        typer.echo(_while_down(directory, name, who, is_paused=False))
         return
     _refuse_if_stopped(config)
     from trading_engine.runtime import offline  # noqa: PLC0415 - a running engine needs none of it
 
     typer.echo(offline.resume(directory.root, who))
+
+
+@close_app.command()
+def close(
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="As BTCUSDT.")],
+    *,
+    state: StateOption = None,
+    actor: ActorOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Close the position on a symbol at the market; its stop stays until it is flat.
+
+    An entry that has not filled is cancelled instead. A strategy may enter again with
+    its next signal: `pause SYMBOL` before, where it shall not.
+    """
+    directory = _running(state)
+    ask(f"close the position on {symbol} at the market?", yes=yes)
+    typer.echo(ask_engine(directory, {"command": "close", "symbol": symbol, "actor": actor or user()}))
+
+
+@cancel_app.command()
+def cancel(
+    order: Annotated[str, typer.Argument(metavar="ORDER", help="The client's or the venue's id, as `orders` shows.")],
+    *,
+    state: StateOption = None,
+    actor: ActorOption = None,
+    yes: YesOption = False,
+) -> None:
+    """Cancel an entry, a partial or a target.
+
+    Stops and exits are refused: a position is never without its stop. A target that
+    is cancelled is not placed again; the stop, the strategy and you are left.
+    """
+    directory = _running(state)
+    ask(f"cancel the order {order}?", yes=yes)
+    typer.echo(ask_engine(directory, {"command": "cancel", "order": order, "actor": actor or user()}))
+
+
+@reload_app.command()
+def reload(*, state: StateOption = None, actor: ActorOption = None) -> None:
+    """Go on with the configuration as its file is now (the same as SIGHUP).
+
+    It is checked as a whole first: a mistake changes nothing. risk, sizing, exits,
+    execution and reconciliation may change; whatever else differs is named and
+    refused (exit 3), for it needs a restart. With mode = live the changed
+    configuration must have been armed.
+    """
+    typer.echo(ask_engine(_running(state), {"command": "reload", "actor": actor or user()}))
 
 
 def ask_engine(directory: StateDir, message: Mapping[str, object]) -> str:
@@ -70,6 +148,27 @@ def ask_engine(directory: StateDir, message: Mapping[str, object]) -> str:
     if not answer.get("ok"):
         raise CommandFailed(said, REFUSED)
     return said
+
+
+def require_running(directory: StateDir, instead: str) -> None:
+    """CommandFailed (exit 4) where no engine runs, saying what can be done instead."""
+    if holder(directory.lock) is None:
+        raise CommandFailed(f"no engine runs on {directory.root}; {instead}", NOT_RUNNING)
+
+
+def _running(state: Path | None) -> StateDir:
+    directory = state_of(state)
+    require_running(directory, "start it, or name its state with --state DIR")
+    return directory
+
+
+def _while_down(directory: StateDir, name: str, actor: str, *, is_paused: bool) -> str:
+    """Capitals are a symbol, anything else a strategy: without the engine nobody knows which there are."""
+    from trading_engine.runtime import offline  # noqa: PLC0415 - a running engine needs none of it
+
+    if not name or _SYMBOL.fullmatch(name):
+        return offline.pause(directory.root, name, is_paused=is_paused, actor=actor)
+    return offline.switch(directory.root, name, is_enabled=not is_paused, actor=actor)
 
 
 def _refuse_if_stopped(config: Path | None) -> None:

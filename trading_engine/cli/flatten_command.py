@@ -1,6 +1,6 @@
-"""`flatten --direct`: the way out when nothing else works.
+"""`flatten`: everything is closed, by the engine, or without it when nothing else works.
 
-What belongs here: asking once more, showing each step. What does not: the steps (runtime.repair).
+What belongs here: asking once more, showing each step. What does not: the steps (runtime.commands, runtime.repair).
 """
 
 from pathlib import Path
@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from trading_engine.cli.arguments import AcknowledgeOption, StateOption, ask, state_of
+from trading_engine.cli.arguments import AcknowledgeOption, StateOption, ask, state_of, user
 from trading_engine.cli.config_commands import DEFAULT_CONFIG
-from trading_engine.cli.failure import DONE, INTERNAL, usage
+from trading_engine.cli.control_commands import ActorOption, YesOption, ask_engine, require_running
+from trading_engine.cli.failure import DONE, INTERNAL
 
 flatten_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
@@ -19,19 +20,24 @@ flatten_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 def flatten(
     *,
     direct: Annotated[
-        bool, typer.Option("--direct", help="Go to the exchange without the engine and its database. Required.")
+        bool, typer.Option("--direct", help="Go to the exchange without the engine and its database.")
     ] = False,
     config: Annotated[
-        Path, typer.Option("--config", metavar="FILE", help="Configuration that names exchange and symbols.")
+        Path, typer.Option("--config", metavar="FILE", help="With --direct: names exchange and symbols.")
     ] = DEFAULT_CONFIG,
     state: StateOption = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    actor: ActorOption = None,
+    yes: YesOption = False,
     acknowledge: AcknowledgeOption = "",
 ) -> int:
-    """Close every position of the configured symbols and cancel every order, at once.
+    """Close every position and make no entries until `resume`.
 
-    For an emergency: engine.db is not opened, it may be damaged. Refused (exit 3)
-    while an engine runs: `echo flatten > STOP` tells that one.
+    Without --direct the running engine does it: entries are cancelled, positions
+    go at the market, stops stay until they are flat. The kill switch is at FLATTEN
+    then, over restarts. The same as `echo flatten > STOP`.
+
+    With --direct it is done here and now, for an emergency: engine.db is not opened,
+    it may be damaged. Refused (exit 3) while an engine runs.
 
     At a venue entries are cancelled first, positions are closed at the market by
     orders that only reduce, and stops go when their position is gone. It goes on
@@ -44,10 +50,14 @@ def flatten(
     stops stay. To keep that start from entering anew, `touch STOP` first. Exits with 0 when the exchange is
     flat or every position has its closing order, with 70 otherwise.
     """
+    directory = state_of(state)
     if not direct:
-        raise usage("flatten needs --direct; a running engine is told with `echo flatten > STOP`")
+        require_running(directory, "`flatten --direct` goes to the exchange without it")
+        ask("close every position and make no entries until `resume`?", yes=yes)
+        typer.echo(ask_engine(directory, {"command": "flatten", "actor": actor or user()}))
+        return DONE
     ask("close every position and cancel every order?", yes=yes)
-    from trading_engine.runtime import repair  # noqa: PLC0415 - not for a usage error
+    from trading_engine.runtime import repair  # noqa: PLC0415 - not for a running engine
 
-    is_well = repair.flatten(state_of(state).root, config, typer.echo, acknowledged=acknowledge)
+    is_well = repair.flatten(directory.root, config, typer.echo, acknowledged=acknowledge)
     return DONE if is_well else INTERNAL

@@ -42,9 +42,13 @@ COMMANDS: dict[str, Entry] = {
     "risk": _entry("read_commands", "risk_app", LOOK, "Each limit: used, left, when it resets, computed from what."),
     "audit": _entry("audit_command", "audit_app", LOOK, "Prove that journal, positions, fills and wallet agree."),
     "reconcile": _entry("reconcile_command", "reconcile_app", LOOK, "Where state and exchange differ, and mending it."),
-    "flatten": _entry("flatten_command", "flatten_app", ACT, "Emergency: close everything without the database."),
+    "pause": _entry("control_commands", "pause_app", ACT, "Make no entries: at all, on a symbol, by a strategy."),
+    "close": _entry("control_commands", "close_app", ACT, "Close the position on a symbol at the market."),
+    "cancel": _entry("control_commands", "cancel_app", ACT, "Cancel an entry or a target."),
+    "flatten": _entry("flatten_command", "flatten_app", ACT, "Close everything; --direct: without the engine."),
+    "reload": _entry("control_commands", "reload_app", ACT, "Go on with a changed configuration."),
     "arm": _entry("arm_command", "arm_app", ACT, "Let a service trade real money with a configuration."),
-    "resume": _entry("control_commands", "resume_app", ACT, "Release the kill switch and trade again."),
+    "resume": _entry("control_commands", "resume_app", ACT, "Release the kill switch or a pause."),
     "backtest": _entry(
         "backtest_command", "backtest_app", STUDY, "What strategies would have made of recorded candles."
     ),

@@ -16,7 +16,7 @@ from trading_engine.cli.tally import tally
 from trading_engine.cli.text import DASH, count
 from trading_engine.cli.views import HALTED, LOCKED, RUNNING, Overview
 from trading_engine.domain import money
-from trading_engine.domain.control import Level
+from trading_engine.domain.control import Level, paused_symbol
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.orders import Order, OrderState
 from trading_engine.domain.time import MINUTE_MS
@@ -106,7 +106,9 @@ def show_status(overview: Overview) -> None:
         why = ["; ".join(reasons)] if reasons else []
         table.say(out, table.line(", ".join(symbols), verdict, *why))
     for name, since_ms in sorted(overview.disabled.items()):
-        table.say(out, table.line(name, Cell("disabled", table.ATTENTION), f"since {text.moment(since_ms)}"))
+        symbol = paused_symbol(name)
+        what, word = (name, "disabled") if symbol is None else (symbol or "everything", "paused")
+        table.say(out, table.line(what, Cell(word, table.ATTENTION), f"since {text.moment(since_ms)}"))
     for what, items in (("position", overview.foreign), ("order", overview.foreign_orders)):
         for item in items:
             worth = f"{money.text(item.quantity)}, worth {text.amount(item.notional)}"

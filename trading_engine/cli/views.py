@@ -14,7 +14,7 @@ from trading_engine.cli import shapes
 from trading_engine.cli.shapes import Row
 from trading_engine.core.state import ForeignHolding
 from trading_engine.domain import money
-from trading_engine.domain.control import Control, Level
+from trading_engine.domain.control import Control, Level, paused_symbol
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.position import Position
@@ -193,7 +193,14 @@ class Overview:
             "last_reconcile": shapes.time(seen.reconciled_ms) if seen else None,
             "gates": shapes.gates(self.gates),
             "disabled_strategies": [
-                {"strategy": name, "since": shapes.time(since_ms)} for name, since_ms in sorted(self.disabled.items())
+                {"strategy": name, "since": shapes.time(since_ms)}
+                for name, since_ms in sorted(self.disabled.items())
+                if paused_symbol(name) is None
+            ],
+            "paused": [
+                {"symbol": symbol or None, "since": shapes.time(since_ms)}
+                for name, since_ms in sorted(self.disabled.items())
+                if (symbol := paused_symbol(name)) is not None
             ],
             "foreign": shapes.foreign(self.foreign, self.foreign_orders),
             "counts": {

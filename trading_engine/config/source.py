@@ -41,11 +41,15 @@ class Source:
 
 
 def dotted(location: Location) -> str:
-    """A key as a person names it: `alerts.channels[0].url`."""
+    """A key as a person names it: `alerts.channels[0].url`; one that would not show as it is, in quotes."""
     text = ""
     for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{_plain(part)}"
     return text
+
+
+def _plain(key: str) -> str:
+    return key if key and key.isprintable() else repr(key)
 
 
 def read_source(path: Path, environ: Mapping[str, str]) -> Source:

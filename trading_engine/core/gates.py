@@ -10,7 +10,7 @@ from trading_engine.core import risk
 from trading_engine.core.protect import is_covered
 from trading_engine.core.risk import Judged
 from trading_engine.core.settings import EngineSettings
-from trading_engine.core.state import EngineState
+from trading_engine.core.state import Book, EngineState
 from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import FeedFault
@@ -32,27 +32,7 @@ def entry_gates(state: EngineState, settings: EngineSettings, symbol: str, now_m
 def general_gates(state: EngineState, settings: EngineSettings, limits: Sequence[Judged]) -> tuple[str, ...]:
     """Reasons that hold for every symbol; `limits` are the judged time limits, whatever their scope."""
     book = state.book
-    reasons: list[str] = []
-    if book.control.level is not Level.RUN:
-        reasons.append(f"kill switch at {book.control.level}: {book.control.reason}")
-    if not state.market.is_synced:
-        reasons.append("not reconciled with the venue yet")
-    if state.market.is_outage_told:
-        reasons.append(f"the venue is out of reach since {iso(state.market.lost_ms)}")
-    reasons.extend(_missing_money(state))
-    errors = state.market.errors
-    if errors.blocked_ms:
-        since = iso(errors.blocked_ms)
-        reasons.append(f"errors of the venue block entries since {since}, the last one: {errors.why}")
-    if state.market.clock_off_ms > settings.execution.clock_limit_ms:
-        limit_ms = settings.execution.clock_limit_ms
-        reasons.append(f"the clock is {state.market.clock_off_ms} ms off the venue's, at most {limit_ms} are allowed")
-    if state.market.key_refused is not None:
-        refused = state.market.key_refused
-        reasons.append(f"the venue refuses the key since {iso(refused.since_ms)} ({refused.why})")
-    free_mb = state.market.host.disk_free_mb
-    if free_mb is not None and free_mb < settings.tell.disk_shut_mb:
-        reasons.append(f"{free_mb} MB are free on the disk, at least {settings.tell.disk_shut_mb} are needed")
+    reasons = [*_of_operator(book), *_of_venue(state, settings), *_of_host(state, settings)]
     reasons.extend(
         f"{position.symbol}: stop of {position.position_id} is not confirmed"
         for position in book.positions.values()
@@ -63,6 +43,37 @@ def general_gates(state: EngineState, settings: EngineSettings, limits: Sequence
             until = f" until {iso(judged.verdict.until_ms)}" if judged.verdict.until_ms else ""
             reasons.append(judged.reason + until)
     return tuple(reasons)
+
+
+def _of_operator(book: Book) -> Iterator[str]:
+    if book.control.level is not Level.RUN:
+        yield f"kill switch at {book.control.level}: {book.control.reason}"
+    if book.paused_since():
+        yield f"paused by an operator since {iso(book.paused_since())}"
+
+
+def _of_venue(state: EngineState, settings: EngineSettings) -> Iterator[str]:
+    """What is wrong between the venue and us."""
+    market = state.market
+    if not market.is_synced:
+        yield "not reconciled with the venue yet"
+    if market.is_outage_told:
+        yield f"the venue is out of reach since {iso(market.lost_ms)}"
+    yield from _missing_money(state)
+    if market.errors.blocked_ms:
+        since = iso(market.errors.blocked_ms)
+        yield f"errors of the venue block entries since {since}, the last one: {market.errors.why}"
+    limit_ms = settings.execution.clock_limit_ms
+    if market.clock_off_ms > limit_ms:
+        yield f"the clock is {market.clock_off_ms} ms off the venue's, at most {limit_ms} are allowed"
+    if market.key_refused is not None:
+        yield f"the venue refuses the key since {iso(market.key_refused.since_ms)} ({market.key_refused.why})"
+
+
+def _of_host(state: EngineState, settings: EngineSettings) -> Iterator[str]:
+    free_mb, least_mb = state.market.host.disk_free_mb, settings.tell.disk_shut_mb
+    if free_mb is not None and free_mb < least_mb:
+        yield f"{free_mb} MB are free on the disk, at least {least_mb} are needed"
 
 
 def _missing_money(state: EngineState) -> Iterator[str]:
@@ -79,6 +90,8 @@ def symbol_gates(state: EngineState, symbol: str, limits: Sequence[Judged]) -> t
     """Reasons that hold for one symbol only; of `limits` those with this scope count."""
     book = state.book
     reasons: list[str] = []
+    if book.paused_since(symbol):
+        reasons.append(f"{symbol} paused by an operator since {iso(book.paused_since(symbol))}")
     if symbol in book.frozen:
         reasons.append(f"frozen: {book.frozen[symbol]}")
     stale_ms = state.market.feed_faults.get((FeedFault.STALE, symbol))

@@ -1,6 +1,7 @@
 """An operator, the kill-switch file or the process itself has spoken.
 
-What belongs here: stop, resume, start and end of a run. What does not: how the word arrived (runtime).
+What belongs here: stop, pause, close, cancel, resume, start and end of a run. What does not: how the word arrived, and
+what is no sensible word (runtime).
 """
 
 from trading_engine.core import kill, protect
@@ -9,7 +10,11 @@ from trading_engine.core.effects import TakeSnapshot
 from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import (
+    CancelRequested,
+    CloseRequested,
+    ConfigReloaded,
     GapAccepted,
+    PauseRequested,
     ResumeRequested,
     RunBegan,
     RunEnding,
@@ -18,11 +23,14 @@ from trading_engine.domain.events import (
     SwitchRequested,
 )
 from trading_engine.domain.fills import GAP_MARK
+from trading_engine.domain.ids import Purpose
 from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import (
     AdjustmentBooked,
+    ConfigChanged,
     ControlChanged,
     DifferenceFound,
+    EntriesPaused,
     LimitsRebased,
     RunEnded,
     RunStarted,
@@ -42,15 +50,17 @@ def raise_level(draft: Draft, level: Level, reason: str, actor: str) -> None:
 
 
 def on_stop(draft: Draft, event: StopRequested) -> None:
-    """The kill-switch file is there."""
-    raise_level(draft, event.level, event.reason, "stop file")
+    """The kill-switch file is there, or an operator wants everything closed."""
+    raise_level(draft, event.level, event.reason, event.actor)
 
 
 def on_resume(draft: Draft, event: ResumeRequested) -> None:
-    """Back to RUN; peak and streak count anew, frozen symbols are released."""
+    """Back to RUN; peak and streak count anew, frozen symbols are released, a general pause ends."""
     draft.record(ControlChanged(Level.RUN, "", event.actor, draft.ts_ms))
     draft.record(LimitsRebased(draft.ts_ms, event.actor))
     draft.see(key_refused=None)
+    if draft.book.paused_since():
+        draft.record(EntriesPaused("", is_paused=False, actor=event.actor, ts_ms=draft.ts_ms))
     draft.alert(Severity.WARNING, "control:RUN", f"trading resumed by {event.actor}")
     draft.effect(TakeSnapshot())
 
@@ -62,6 +72,49 @@ def on_switch(draft: Draft, event: SwitchRequested) -> None:
     draft.record(StrategySwitched(event.strategy, event.is_enabled, event.actor, event.ts_ms))
     told = "may make entries again" if event.is_enabled else "makes no entries any more"
     draft.alert(Severity.WARNING, f"strategy:{event.strategy}", f"{event.strategy} {told}, says {event.actor}")
+
+
+def on_pause(draft: Draft, event: PauseRequested) -> None:
+    """No entries on a symbol, or on any, and those that wait are cancelled; or entries again. Exits go on.
+
+    Unlike a resume the end of a pause counts nothing anew: no limit forgets what it has seen.
+    """
+    symbol = event.symbol
+    if event.is_paused is bool(draft.book.paused_since(symbol)):
+        return
+    draft.record(EntriesPaused(symbol, event.is_paused, event.actor, event.ts_ms))
+    where = f" on {symbol}" if symbol else ""
+    told = f"no entries{where}" if event.is_paused else f"entries{where} again"
+    draft.alert(Severity.WARNING, f"pause:{symbol}", f"{told}, says {event.actor}")
+    for position in list(draft.book.positions.values()) if event.is_paused else ():
+        entry = draft.book.entry_of(position.position_id)
+        if entry is not None and symbol in ("", position.symbol):
+            protect.cancel(draft, entry, f"paused by {event.actor}")
+
+
+def on_close(draft: Draft, event: CloseRequested) -> None:
+    """The position on a symbol goes at the market, its stop stays until it is flat; a waiting entry is cancelled."""
+    position = draft.book.position_on(event.symbol)
+    if position is None:
+        return
+    cause = f"closed by {event.actor}"
+    entry = draft.book.entry_of(position.position_id)
+    if entry is not None:
+        protect.cancel(draft, entry, cause)
+    protect.begin_close(draft, position.position_id, CloseReason.OPERATOR, cause)
+
+
+def on_cancel(draft: Draft, event: CancelRequested) -> None:
+    """An entry, partial or target goes; a stop or an exit never does: the position would be without it."""
+    order = draft.book.orders.get(event.client_order_id)
+    if order is not None and order.purpose not in (Purpose.STOP, Purpose.EXIT):
+        protect.cancel(draft, order, f"cancelled by {event.actor}")
+
+
+def on_reloaded(draft: Draft, event: ConfigReloaded) -> None:
+    """What is decided from here on is decided by other settings."""
+    draft.record(ConfigChanged(event.config_hash, event.keys, event.actor))
+    draft.alert(Severity.INFO, "config:changed", f"configuration changed by {event.actor}: {', '.join(event.keys)}")
 
 
 def on_gap_accepted(draft: Draft, event: GapAccepted) -> None:

@@ -21,7 +21,7 @@ from trading_engine.core.state import (
     Ledger,
 )
 from trading_engine.domain import money
-from trading_engine.domain.control import Control
+from trading_engine.domain.control import Control, pause_key
 from trading_engine.domain.fills import PnlKind, is_made_here
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
@@ -32,6 +32,7 @@ from trading_engine.domain.records import (
     AdjustmentBooked,
     CancelIntended,
     ControlChanged,
+    EntriesPaused,
     FillApplied,
     IncomeBooked,
     LimitsRebased,
@@ -232,6 +233,13 @@ def _(record: ControlChanged, book: Book) -> Book:
 def _(record: StrategySwitched, book: Book) -> Book:
     others = {name: since_ms for name, since_ms in book.disabled.items() if name != record.strategy}
     return replace(book, disabled=others if record.is_enabled else {**others, record.strategy: record.ts_ms})
+
+
+@_apply.register
+def _(record: EntriesPaused, book: Book) -> Book:
+    key = pause_key(record.symbol)
+    others = {name: since_ms for name, since_ms in book.disabled.items() if name != key}
+    return replace(book, disabled={**others, key: record.ts_ms} if record.is_paused else others)
 
 
 @_apply.register

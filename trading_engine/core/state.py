@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from trading_engine.domain.control import Control
+from trading_engine.domain.control import Control, pause_key
 from trading_engine.domain.events import FeedFault
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
@@ -108,7 +108,7 @@ class Book:
     frozen         symbol → why it takes no entries until an operator resumes
     rejects        symbol → entries refused in a row
     shocks         symbol → close time of the last candle that was too wild
-    disabled       strategy → since when it makes no entries, by an operator's word
+    disabled       strategy, or name of a pause → since when there are no entries, by an operator's word
     """
 
     epoch: str
@@ -123,6 +123,10 @@ class Book:
     disabled: Mapping[str, int] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     control: Control = field(default_factory=Control)
+
+    def paused_since(self, symbol: str = "") -> int:
+        """Since when an operator allows no entries on a symbol, or on any; 0 where they are allowed."""
+        return self.disabled.get(pause_key(symbol), 0)
 
     def position_on(self, symbol: str) -> Position | None:
         """The one position on a symbol that is not CLOSED."""

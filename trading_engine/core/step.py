@@ -29,9 +29,12 @@ from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Book, EngineState
 from trading_engine.domain.events import (
     CancelAnswered,
+    CancelRequested,
     CandlesClosed,
     ClockMeasured,
+    CloseRequested,
     ComponentFailed,
+    ConfigReloaded,
     DiskMeasured,
     Event,
     FeedReported,
@@ -42,6 +45,7 @@ from trading_engine.domain.events import (
     LookupFailed,
     OrderLookedUp,
     OrderReported,
+    PauseRequested,
     ResumeRequested,
     RunBegan,
     RunEnding,
@@ -145,6 +149,14 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912, PLR09
             on_command.on_resume(draft, event)
         case SwitchRequested():
             on_command.on_switch(draft, event)
+        case PauseRequested():
+            on_command.on_pause(draft, event)
+        case CloseRequested():
+            on_command.on_close(draft, event)
+        case CancelRequested():
+            on_command.on_cancel(draft, event)
+        case ConfigReloaded():
+            on_command.on_reloaded(draft, event)
         case GapAccepted():
             on_command.on_gap_accepted(draft, event)
         case RunBegan():

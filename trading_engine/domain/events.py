@@ -222,11 +222,12 @@ class TimerFired:
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
-    """The kill-switch file was seen; `level` is NO_ENTRY or FLATTEN."""
+    """The kill-switch file was seen, or an operator wants what it would do; `level` is NO_ENTRY or FLATTEN."""
 
     ts_ms: int
     level: Level
     reason: str
+    actor: str = "stop file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +245,44 @@ class SwitchRequested:
     ts_ms: int
     strategy: str
     is_enabled: bool
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRequested:
+    """An operator wants no entries on a symbol (empty: on any) until he says otherwise, or says otherwise."""
+
+    ts_ms: int
+    symbol: str
+    is_paused: bool
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseRequested:
+    """An operator wants the position on a symbol closed at the market."""
+
+    ts_ms: int
+    symbol: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """An operator wants an entry or a target cancelled."""
+
+    ts_ms: int
+    client_order_id: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigReloaded:
+    """The settings are those of another configuration from here on."""
+
+    ts_ms: int
+    config_hash: str
+    keys: tuple[str, ...]
     actor: str
 
 
@@ -310,6 +349,10 @@ Event = (
     | StopRequested
     | ResumeRequested
     | SwitchRequested
+    | PauseRequested
+    | CloseRequested
+    | CancelRequested
+    | ConfigReloaded
     | GapAccepted
     | RunBegan
     | RunEnding

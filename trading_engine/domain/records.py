@@ -201,6 +201,25 @@ class StrategySwitched:
 
 
 @dataclass(frozen=True, slots=True)
+class EntriesPaused:
+    """An operator allows no entries on a symbol (empty: on any), or allows them again."""
+
+    symbol: str
+    is_paused: bool
+    actor: str
+    ts_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChanged:
+    """The engine goes on with another configuration; `keys` are those that differ."""
+
+    config_hash: str
+    keys: tuple[str, ...]
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
 class LimitsRebased:
     """An operator resumed: peak and losing streak count anew from here."""
 
@@ -297,6 +316,8 @@ Record = (
     | AdjustmentBooked
     | ControlChanged
     | StrategySwitched
+    | EntriesPaused
+    | ConfigChanged
     | LimitsRebased
     | LimitTripped
     | MarketShocked

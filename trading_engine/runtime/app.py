@@ -87,6 +87,7 @@ def _run_at_venue(options: RunOptions, config: Config, manager: ServiceManager) 
     if config.mode == "paper":
         return _locked(state, manager, lambda prepared: paper_live.LivePaperRun(options, config, prepared))
     acknowledge_run(config, state, options.config_path)
+    state_dir.require_private(state_dir.prepare(state))
     return _locked(state, manager, lambda prepared: live.LiveRun(options, config, prepared))
 
 

@@ -226,6 +226,8 @@ class LiveRun(Process):
         feeding.on_report = session.handle
         self._pump, self._session = pump, session
         self._silence = Silence(self._pace)
+        instruments, capabilities = settings.instruments, venue.capabilities
+        self._settings_of = lambda changed: bootstrap.engine_settings(changed, instruments, capabilities)
         if self._stopping:
             session.stop(self._stopping)
         return pump, session

@@ -6,7 +6,7 @@ not: anything that trades.
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -15,13 +15,13 @@ from pathlib import Path
 from trading_engine.core import foreign
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, Effect, LookUpOrder, PlaceOrder
-from trading_engine.core.on_command import on_resume, on_switch
+from trading_engine.core.on_command import on_pause, on_resume, on_switch
 from trading_engine.core.reconcile import on_snapshot
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Book, EngineState, Market
 from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid
-from trading_engine.domain.events import ResumeRequested, SwitchRequested
+from trading_engine.domain.events import PauseRequested, ResumeRequested, SwitchRequested
 from trading_engine.domain.records import (
     AdjustmentBooked,
     DifferenceFound,
@@ -77,7 +77,7 @@ def paper_wallet(state_dir: Path) -> Decimal | None:
 
 
 def resume(state_dir: Path, actor: str) -> str:
-    """Release a raised kill switch while the engine is down; refused (exit 3) while it runs."""
+    """Release a raised kill switch, or end a pause, while the engine is down; refused (exit 3) while it runs."""
     state = StateDir(state_dir)
     if not state.database.exists():
         raise ConfigInvalid(f"{state.database}: no database; nothing has run on this state yet", exit_code=4)
@@ -88,22 +88,49 @@ def resume(state_dir: Path, actor: str) -> str:
             seen = loaded.checkpoint
             # The limits as the last commit judged them, which is what `risk` shows.
             released = status.released(loaded.book, seen.limits if seen else ())
-            if not released:
+            if not released and not loaded.book.paused_since():
                 return status.NOTHING_TO_RESUME
             # A fill inside a candle is later than the last close; the streak counts anew after both.
             now_ms = max(seen.cursor_ms, loaded.book.ledger.last_booked_ms) if seen else SystemClock().now_ms()
             draft = Draft(EngineState(loaded.book), _no_settings(), now_ms)
-            on_resume(draft, ResumeRequested(now_ms, actor))
+            if released:
+                on_resume(draft, ResumeRequested(now_ms, actor))
+            else:  # a pause alone, whose end counts nothing anew
+                on_pause(draft, PauseRequested(now_ms, "", is_paused=False, actor=actor))
             # What was judged before does not hold any more; the next start judges anew.
             progress = replace(seen, gates=(), limits=()) if seen else Checkpoint(0, (), 0, 0, (), (), "0")
             store.commit(Commit(now_ms, "offline", tuple(draft.records), draft.book, progress))
         finally:
             store.close()
-    return f"{status.resumed(released)}; the next start trades again"
+    said = status.resumed(released) if released else status.lifted("", is_new=True)
+    return f"{said}; the next start trades again"
 
 
 def switch(state_dir: Path, strategy: str, *, is_enabled: bool, actor: str) -> str:
     """Let a strategy make entries from the next start on, or keep it from them; refused (exit 3) while it runs."""
+
+    def act(draft: Draft) -> None:
+        on_switch(draft, SwitchRequested(draft.ts_ms, strategy, is_enabled, actor))
+
+    is_new = _while_down(state_dir, act)
+    return status.switched(strategy, is_enabled=is_enabled, is_new=is_new)
+
+
+def pause(state_dir: Path, symbol: str, *, is_paused: bool, actor: str) -> str:
+    """Forbid entries on a symbol (empty: on any) from the next start on, or allow them; refused (exit 3) while it runs.
+
+    Entries that rest at a venue are cancelled when the engine has started.
+    """
+
+    def act(draft: Draft) -> None:
+        on_pause(draft, PauseRequested(draft.ts_ms, symbol, is_paused, actor))
+
+    is_new = _while_down(state_dir, act)
+    return status.paused(symbol, is_new=is_new) if is_paused else status.lifted(symbol, is_new=is_new)
+
+
+def _while_down(state_dir: Path, act: Callable[[Draft], None]) -> bool:
+    """Commit what follows from an operator's word; whether anything did."""
     state = StateDir(state_dir)
     if not state.database.exists():
         raise ConfigInvalid(f"{state.database}: no database; nothing has run on this state yet", exit_code=4)
@@ -111,17 +138,17 @@ def switch(state_dir: Path, strategy: str, *, is_enabled: bool, actor: str) -> s
         store = SqlStore.open(state.database)
         try:
             loaded = store.load()
-            is_new = is_enabled is (strategy in loaded.book.disabled)
-            if is_new:
-                seen = loaded.checkpoint
-                now_ms = max(seen.cursor_ms, loaded.last_ts_ms) if seen else SystemClock().now_ms()
-                draft = Draft(EngineState(loaded.book), _no_settings(), now_ms)
-                on_switch(draft, SwitchRequested(now_ms, strategy, is_enabled, actor))
-                progress = seen or Checkpoint(0, (), 0, 0, (), (), "0")
-                store.commit(Commit(now_ms, "offline", tuple(draft.records), draft.book, progress))
+            seen = loaded.checkpoint
+            now_ms = max(seen.cursor_ms, loaded.last_ts_ms) if seen else SystemClock().now_ms()
+            draft = Draft(EngineState(loaded.book), _no_settings(), now_ms)
+            act(draft)
+            if not draft.records:
+                return False
+            progress = seen or Checkpoint(0, (), 0, 0, (), (), "0")
+            store.commit(Commit(now_ms, "offline", tuple(draft.records), draft.book, progress))
         finally:
             store.close()
-    return status.switched(strategy, is_enabled=is_enabled, is_new=is_new)
+    return True
 
 
 def _no_settings() -> EngineSettings:

@@ -133,6 +133,7 @@ class PaperRun(Process):
         worker = self._alert_worker(store)
         control = ControlServer(self._state.control_socket, self._command)
         self._pump = pump
+        self._settings_of = lambda changed: bootstrap.engine_settings(changed, ground.settings.instruments)
         await control.start()
         worker.start()
         observer.start(watches_disk=self._is_live_market)

@@ -21,16 +21,17 @@ from trading_engine.alerts.channel import Channel
 from trading_engine.alerts.outbox_worker import OutboxWorker
 from trading_engine.alerts.port import AlertRow
 from trading_engine.config.model import Config
+from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import EngineState
 from trading_engine.domain.control import Level
 from trading_engine.domain.errors import ConfigInvalid, RateLimited, VenueUnavailable
-from trading_engine.domain.events import ResumeRequested, SwitchRequested
 from trading_engine.domain.ids import EPOCH_LENGTH, base36
 from trading_engine.domain.records import AlertRaised, PositionAdvanced, Record
 from trading_engine.domain.severity import Severity
 from trading_engine.ports import Clock, Loaded
-from trading_engine.runtime import status
+from trading_engine.runtime import arming, bootstrap, status
 from trading_engine.runtime.bootstrap import RunOptions
+from trading_engine.runtime.commands import Commands
 from trading_engine.runtime.control import Answer
 from trading_engine.runtime.executor import Executor
 from trading_engine.runtime.observe import Observer
@@ -49,7 +50,7 @@ from trading_engine.system.stop_file import StopFile
 SHUTDOWN_BUDGET_S = 20.0
 EXIT_DONE = 0
 EXIT_REFUSED = 3
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 T = TypeVar("T")
 
@@ -69,6 +70,8 @@ class Process:
         self._questions = 0  # asked of the venue during the start
         self._was_synced = False
         self._silence: Silence | None = None
+        self._settings_of: Callable[[Config], EngineSettings] | None = None
+        self._hangup: asyncio.Task[None] | None = None
         self.manager = ServiceManager()
         self._clock: Clock = SystemClock()
         self._observer: Observer | None = None
@@ -150,8 +153,9 @@ class Process:
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, signal.Signals(number).name)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
 
     def _stop(self, reason: str) -> None:
         self._stopping = self._stopping or reason
@@ -196,22 +200,19 @@ class Process:
 
     async def _command(self, request: Mapping[str, object]) -> Answer:
         """What the control socket can ask of the engine."""
-        if request.get("command") in ("strategy", "health"):
-            return self._switch(request) if request["command"] == "strategy" else self._health()
-        if request.get("command") != "resume":
-            known = "health, resume, strategy"
-            return {"ok": False, "message": f"unknown command {request.get('command')!r}; known: {known}"}
-        if self._stop_file.read() is not None:
-            return {"ok": False, "message": f"{self._stop_file.path} is still there; remove it first"}
-        if self._pump is None:
-            return {"ok": False, "message": "the engine is still starting; try again in a moment"}
-        now_ms = self._clock.now_ms()
-        judged = status.limits(self._pump.state, self._pump.settings, now_ms)
-        released = status.released(self._pump.state.book, judged)
-        if not released:
-            return {"ok": True, "message": status.NOTHING_TO_RESUME}
-        self._pump.handle(ResumeRequested(now_ms, str(request.get("actor", "operator"))))
-        return {"ok": True, "message": f"{status.resumed(released)}; peak and losing streak count anew"}
+        if request.get("command") == "health":
+            return self._health()
+        commands = Commands(
+            self._pump,
+            self._clock,
+            self._stop_file,
+            self._config,
+            read_config=lambda: bootstrap.configuration(self._options, os.environ),
+            settings_of=self._settings_of,
+            is_permitted=self._may_trade_with,
+            on_reloaded=self._go_on_with,
+        )
+        return commands.answer(request)
 
     def _health(self) -> Answer:
         """How the process stands; what a start waits for, where nothing runs yet."""
@@ -219,19 +220,27 @@ class Process:
             return {"ok": True, "health": {"state": "starting", "alive": True, "ready": False, "checks": []}}
         return {"ok": True, "health": {**self._observer.health().row(), "run_id": self._run_id, "pid": os.getpid()}}
 
-    def _switch(self, request: Mapping[str, object]) -> Answer:
-        """Let a strategy of this run make entries, or keep it from them."""
-        name, is_enabled = str(request.get("name", "")), bool(request.get("enabled"))
-        configured = [item.name for item in self._config.strategies]
-        if name not in configured:
-            known = ", ".join(configured)
-            return {"ok": False, "message": f"{name!r} is not a strategy of this engine; it has {known}"}
-        if self._pump is None:
-            return {"ok": False, "message": "the engine is still starting; try again in a moment"}
-        is_new = is_enabled is (name in self._pump.state.book.disabled)
-        actor = str(request.get("actor", "operator"))
-        self._pump.handle(SwitchRequested(self._clock.now_ms(), name, is_enabled, actor))
-        return {"ok": True, "message": status.switched(name, is_enabled=is_enabled, is_new=is_new)}
+    def _may_trade_with(self, config: Config) -> str:
+        """Why a configuration may not be gone on with: real money takes an operator's word, as at the start."""
+        if config.mode != "live":
+            return ""
+        from trading_engine.runtime.acknowledgement import is_real_money  # noqa: PLC0415 - needs the venues
+
+        return arming.refusal(self._state, config, self._options.config_path) if is_real_money(config) else ""
+
+    def _go_on_with(self, config: Config) -> None:
+        self._config = config
+
+    def _on_hangup(self) -> None:
+        """A service reloads; on a terminal that has gone away it is the end."""
+        if sys.stdin is not None and sys.stdin.isatty():
+            self._stop("SIGHUP")
+            return
+        self._hangup = asyncio.create_task(self._reload(), name="reload")
+
+    async def _reload(self) -> None:
+        answer = await self._command({"command": "reload", "actor": "SIGHUP"})
+        logger.log("INFO" if answer["ok"] else "ERROR", "reload: {}", answer["message"])
 
     def _log_records(self, ts_ms: int, records: tuple[Record, ...]) -> None:
         if self._observer is not None:

@@ -98,6 +98,23 @@ def switched(strategy: str, *, is_enabled: bool, is_new: bool) -> str:
     return f"{strategy} {state}; its positions keep their stops, and its exits are taken"
 
 
+def paused(symbol: str, *, is_new: bool) -> str:
+    """The answer to an operator who has paused a symbol, or everything (empty)."""
+    what = f"no entries on {symbol}" if symbol else "no entries"
+    since = "from now on" if is_new else "already"
+    return f"{what} {since}, over restarts, until `resume{_of(symbol)}`; positions are managed as ever"
+
+
+def lifted(symbol: str, *, is_new: bool) -> str:
+    """The answer to an operator who has ended a pause."""
+    where = f" on {symbol}" if symbol else ""
+    return f"entries{where} {'again; no limit was counted anew' if is_new else 'are not paused'}"
+
+
+def _of(symbol: str) -> str:
+    return f" {symbol}" if symbol else ""
+
+
 def limits(state: EngineState, settings: EngineSettings, now_ms: int) -> tuple[LimitStatus, ...]:
     """Every limit as it stands now."""
     judged = risk.time_limits(state.book, settings, tuple(sorted(settings.instruments)), now_ms)

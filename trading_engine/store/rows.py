@@ -21,9 +21,11 @@ from trading_engine.domain.records import (
     AdjustmentBooked,
     AlertRaised,
     CancelIntended,
+    ConfigChanged,
     ControlChanged,
     DayClosed,
     DifferenceFound,
+    EntriesPaused,
     EquitySampled,
     FillApplied,
     IncomeBooked,
@@ -351,6 +353,17 @@ def _(record: ControlChanged, walk: _Walk) -> None:
 def _(record: StrategySwitched, walk: _Walk) -> None:
     now = "enabled" if record.is_enabled else "disabled"
     _event(walk, "StrategySwitched", "", f"{record.strategy} {now} by {record.actor}")
+
+
+@_collect.register
+def _(record: EntriesPaused, walk: _Walk) -> None:
+    now = "paused" if record.is_paused else "allowed again"
+    _event(walk, "EntriesPaused", record.symbol, f"entries {now} by {record.actor}")
+
+
+@_collect.register
+def _(record: ConfigChanged, walk: _Walk) -> None:
+    _event(walk, "ConfigChanged", "", f"{record.config_hash} by {record.actor}: {', '.join(record.keys)}")
 
 
 @_collect.register

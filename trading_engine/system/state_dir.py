@@ -14,6 +14,7 @@ from trading_engine.domain.errors import ConfigInvalid
 
 DEFAULT = Path("state")
 _OWNER_ONLY = 0o700
+_FOR_OTHERS = 0o077
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,16 @@ def prepare(state: StateDir) -> StateDir:
     except OSError as error:
         raise ConfigInvalid(_refusal(root, f"it cannot be written: {error.strerror}")) from None
     return state
+
+
+def require_private(state: StateDir) -> None:
+    """ConfigInvalid where others may enter the directory: it holds a socket that closes positions, and the books."""
+    mode = state.root.stat().st_mode & 0o777
+    if mode & _FOR_OTHERS:
+        raise ConfigInvalid(
+            f"state directory {state.root}: its mode {mode:04o} lets others in; with a real account nobody else may:"
+            f" chmod 700 {state.root}"
+        )
 
 
 def _refusal(root: Path, reason: str) -> str:

@@ -3,14 +3,26 @@
 from dataclasses import replace
 
 import pytest
-from builders import BTC, Playbook, dec, make_settings, make_signal
+from builders import BTC, ETH, Playbook, dec, make_settings, make_signal
 
 from trading_engine.core.effects import CancelOrder, TakeSnapshot
 from trading_engine.core.project import apply
 from trading_engine.core.settings import LimitSettings
 from trading_engine.core.state import Book
 from trading_engine.domain.control import Level
-from trading_engine.domain.events import FillSeen, GapAccepted, RunBegan, RunEnding, RunFinished, SwitchRequested
+from trading_engine.domain.events import (
+    CancelRequested,
+    CloseRequested,
+    ConfigReloaded,
+    FillSeen,
+    GapAccepted,
+    PauseRequested,
+    RunBegan,
+    RunEnding,
+    RunFinished,
+    StopRequested,
+    SwitchRequested,
+)
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Side
@@ -18,10 +30,14 @@ from trading_engine.domain.orders import OrderState
 from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import (
     AdjustmentBooked,
+    CancelIntended,
+    ConfigChanged,
     ControlChanged,
     DifferenceFound,
+    EntriesPaused,
     Fate,
     LimitsRebased,
+    PositionAdvanced,
     RunEnded,
     RunStarted,
     SignalSeen,
@@ -212,3 +228,141 @@ def test_a_strategy_is_switched_once_and_survives_a_restart() -> None:
     assert {"trend": play.now} == rebuilt.disabled == play.book.disabled
     play.on(SwitchRequested(play.now, "trend", is_enabled=True, actor="bob"))
     assert (["trend may make entries again, says bob"], {}) == (play.alerts(), play.book.disabled)
+
+
+# Pauses
+
+
+@pytest.mark.parametrize(
+    ("symbol", "told"), [("", "no entries, says alice"), (BTC, "no entries on BTCUSDT, says alice")]
+)
+def test_a_pause_cancels_what_waits_and_allows_no_entries_until_it_is_lifted(symbol: str, told: str) -> None:
+    """The same word again changes nothing; its end counts no limit anew."""
+    play = Playbook()
+    entry = play.enter()
+    play.on(PauseRequested(play.now, symbol, is_paused=True, actor="alice"))
+    assert [EntriesPaused(symbol, True, "alice", play.now)] == play.recorded(EntriesPaused)
+    assert [told] == play.alerts()
+    assert [entry.request.client_order_id] == [cancel.client_order_id for cancel in play.asked(CancelOrder)]
+    play.on(PauseRequested(play.now, symbol, is_paused=True, actor="bob"))
+    assert ((), ()) == (play.last.records, play.last.effects)
+    play.cancelled(entry)
+    play.signal()
+    assert [(BTC, Fate.GATED)] == play.fates()
+    play.on(PauseRequested(play.now, symbol, is_paused=False, actor="bob"))
+    assert [] == play.recorded(LimitsRebased)
+    assert {} == play.book.disabled
+    play.signal()
+    assert [(BTC, Fate.TAKEN)] == play.fates()
+
+
+def test_a_pause_of_a_symbol_leaves_others_alone() -> None:
+    """Their entries wait on, and are made."""
+    play = Playbook()
+    entry = play.enter()
+    play.on(PauseRequested(play.now, ETH, is_paused=True, actor="alice"))
+    assert [] == play.asked(CancelOrder)
+    play.fill(entry)
+    play.signal(symbol=ETH)
+    assert [(ETH, Fate.GATED)] == play.fates()
+    assert f"ETHUSDT paused by an operator since {iso(play.book.paused_since(ETH))}" in play.why()
+
+
+def test_a_pause_keeps_positions_behind_their_stops_and_residuals_on_their_way_out() -> None:
+    """Exits are never paused."""
+    play = Playbook()
+    play.opened()
+    play.on(PauseRequested(play.now, "", is_paused=True, actor="alice"))
+    assert [] == play.asked(CancelOrder)
+    play.signal(None, exit_side=Side.LONG)
+    assert [(BTC, Fate.EXITED)] == play.fates()
+    play = Playbook()
+    play.stopped_out()
+    late = play.make_fill(play.place(Purpose.ENTRY), 1)
+    play.on(FillSeen(play.now, late))
+    play.on(PauseRequested(play.now, "", is_paused=True, actor="alice"))
+    assert [] == play.asked(CancelOrder)
+
+
+def test_a_resume_ends_a_general_pause_and_no_other() -> None:
+    """A symbol that was paused by name is resumed by name."""
+    play = Playbook()
+    for symbol in ("", BTC):
+        play.on(PauseRequested(play.now, symbol, is_paused=True, actor="alice"))
+    play.resume()
+    assert [EntriesPaused("", False, "operator", play.now)] == play.recorded(EntriesPaused)
+    assert ["symbol:BTCUSDT"] == list(play.book.disabled)
+
+
+# Closing and cancelling by hand
+
+
+def test_an_operator_closes_a_position_whose_stop_stays_until_it_is_flat() -> None:
+    """At the market, for a reason of its own; the rest of a partly filled entry goes."""
+    play = Playbook()
+    entry = play.enter()
+    play.ack(entry)
+    play.fill(entry, 4)
+    play.ack(play.place(Purpose.STOP))
+    play.on(CloseRequested(play.now, BTC, "alice"))
+    assert [Purpose.EXIT] == play.placed()
+    assert [entry.request.client_order_id] == [cancel.client_order_id for cancel in play.asked(CancelOrder)]
+    assert (PositionState.CLOSING, CloseReason.OPERATOR) == (play.position.state, play.position.close_reason)
+    assert "closed by alice" == play.recorded(PositionAdvanced)[0].cause
+    stop = play.place(Purpose.STOP)
+    play.cancelled(entry)
+    play.fill(play.place(Purpose.EXIT), 3)
+    assert OrderState.ACKED is play.order(stop).state
+    assert not play.order(stop).cancel_requested
+    play.fill(play.place(Purpose.EXIT))
+    assert play.order(stop).cancel_requested
+
+
+def test_an_entry_that_waits_is_cancelled_by_a_close() -> None:
+    """There is nothing to close yet."""
+    play = Playbook()
+    entry = play.enter()
+    play.on(CloseRequested(play.now, BTC, "alice"))
+    assert [entry.request.client_order_id] == [cancel.client_order_id for cancel in play.asked(CancelOrder)]
+    assert PositionState.PENDING is play.position.state
+
+
+def test_a_close_of_nothing_does_nothing_and_one_of_a_residual_goes_on() -> None:
+    """Neither breaks anything."""
+    play = Playbook()
+    play.on(CloseRequested(play.now, BTC, "alice"))
+    assert ((), ()) == (play.last.records, play.last.effects)
+    play.stopped_out()
+    late = play.make_fill(play.place(Purpose.ENTRY), 1)
+    play.on(FillSeen(play.now, late))
+    play.on(CloseRequested(play.now, BTC, "alice"))
+    assert PositionState.CLOSING is play.position.state
+
+
+def test_an_entry_is_cancelled_by_hand_and_a_stop_is_not() -> None:
+    """Nor is an order that nobody knows."""
+    play = Playbook()
+    entry = play.enter()
+    play.ack(entry)
+    play.on(CancelRequested(play.now, entry.request.client_order_id, "alice"))
+    assert [CancelIntended(entry.request.client_order_id, "cancelled by alice")] == play.recorded(CancelIntended)
+    play.fill(entry, 4)
+    stop = play.place(Purpose.STOP).request.client_order_id
+    for name in (stop, "nobody-knows"):
+        play.on(CancelRequested(play.now, name, "alice"))
+        assert ((), ()) == (play.last.records, play.last.effects)
+
+
+def test_an_operator_may_flatten_by_name() -> None:
+    """As the STOP file does, and the journal says who it was."""
+    play = Playbook()
+    play.on(StopRequested(play.now, Level.FLATTEN, "flatten by alice", "alice"))
+    assert [ControlChanged(Level.FLATTEN, "flatten by alice", "alice", play.now)] == play.recorded(ControlChanged)
+
+
+def test_a_changed_configuration_is_in_the_journal() -> None:
+    """Its hash, what differs, and who wanted it."""
+    play = Playbook()
+    play.on(ConfigReloaded(play.now, "abc", ("risk.max_positions",), "alice"))
+    assert [ConfigChanged("abc", ("risk.max_positions",), "alice")] == play.recorded(ConfigChanged)
+    assert ["configuration changed by alice: risk.max_positions"] == play.alerts()

@@ -1,6 +1,8 @@
 """The kill switch: its levels and where it begins."""
 
-from trading_engine.domain.control import Control, Level
+import pytest
+
+from trading_engine.domain.control import Control, Level, pause_key, paused_symbol
 
 
 def test_levels_are_ordered_by_what_they_forbid() -> None:
@@ -12,3 +14,10 @@ def test_levels_are_ordered_by_what_they_forbid() -> None:
 def test_the_kill_switch_begins_released() -> None:
     """RUN, without a reason."""
     assert (Level.RUN, "", 0) == (Control().level, Control().reason, Control().since_ms)
+
+
+@pytest.mark.parametrize("symbol", ["", "BTCUSDT"])
+def test_a_pause_is_named_so_that_no_strategy_is_meant(symbol: str) -> None:
+    """There and back; a strategy's name is the name of no pause."""
+    assert symbol == paused_symbol(pause_key(symbol))
+    assert paused_symbol("momentum") is None

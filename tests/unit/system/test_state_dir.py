@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trading_engine.domain.errors import ConfigInvalid
-from trading_engine.system.state_dir import StateDir, prepare, resolve
+from trading_engine.system.state_dir import StateDir, prepare, require_private, resolve
 
 
 @pytest.mark.parametrize(
@@ -97,3 +97,13 @@ def test_a_directory_that_takes_no_files_is_named() -> None:
     """Access may be granted and writing still fail; /proc shows it to every user."""
     with pytest.raises(ConfigInvalid, match=r"state directory /proc: it (cannot be written|may not be)"):
         prepare(StateDir(Path("/proc")))
+
+
+@pytest.mark.parametrize("mode", [0o750, 0o701, 0o777])
+def test_a_directory_that_others_may_enter_is_none_for_a_real_account(tmp_path: Path, mode: int) -> None:
+    """Its socket closes positions; the remedy is told."""
+    tmp_path.chmod(mode)
+    with pytest.raises(ConfigInvalid, match=f"its mode {mode:04o} lets others in; .* chmod 700 {tmp_path}"):
+        require_private(StateDir(tmp_path))
+    tmp_path.chmod(0o700)
+    require_private(StateDir(tmp_path))
