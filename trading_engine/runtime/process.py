@@ -186,7 +186,8 @@ class Process:
         """How the process stands; what a start waits for, where nothing runs yet."""
         if self._observer is None:
             return {"ok": True, "health": {"state": "starting", "alive": True, "ready": False, "checks": []}}
-        return {"ok": True, "health": {**self._observer.health().row(), "run_id": self._run_id, "pid": os.getpid()}}
+        who = {"run_id": self._run_id, "pid": os.getpid(), "metrics_port": self._observer.metrics_port or None}
+        return {"ok": True, "health": {**self._observer.health().row(), **who}}
 
     def _switch(self, request: Mapping[str, object]) -> Answer:
         """Let a strategy of this run make entries, or keep it from them."""
