@@ -7,14 +7,17 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 ENGINE = [sys.executable, "-m", "trading_engine"]
@@ -175,3 +178,49 @@ def test_a_key_that_the_venue_refuses_is_told_in_one_line_and_restarts_nothing(t
     assert told_last.startswith("error: ")
     assert "refuses the API key" in told_last
     assert "local-secret" not in log.read_text(encoding="utf-8")
+
+
+def test_a_start_that_cannot_reach_its_venue_tells_somebody_and_stays(tmp_path: Path) -> None:
+    """Nobody listens at the venue's address: an alert arrives, the process waits, and ends in order when told to."""
+    with hook() as (url, messages):
+        config = tmp_path / "binance.yaml"
+        configuration(config, "binance", free_port())
+        values = yaml.safe_load(config.read_text(encoding="utf-8"))
+        values["execution"]["outage_alert_s"] = 10
+        values["alerts"] = {"channels": [{"url": url}]}
+        config.write_text(yaml.safe_dump(values), encoding="utf-8")
+        log = tmp_path / "engine.log"
+        with process(["run", "--config", str(config), "--state", str(tmp_path / "state")], log) as engine:
+            wait_until(lambda: any("cannot reach binance" in text for text in messages), log, "no alert came")
+            assert engine.poll() is None
+            engine.send_signal(signal.SIGTERM)
+            assert 0 == engine.wait(PATIENCE_S)
+    (message,) = [text for text in messages if "cannot reach binance" in text]
+    assert "it waits, flat" in message
+    assert "→ see the venue's status page" in message
+
+
+@contextmanager
+def hook() -> Iterator[tuple[str, list[str]]]:
+    """A web hook and what it was told."""
+    messages: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            messages.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["message"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+            """Keep test output quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield f"json://127.0.0.1:{server.server_address[1]}/", messages
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

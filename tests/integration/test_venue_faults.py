@@ -306,7 +306,11 @@ PROFILES = (
         closed_without_stop,
         lambda say, _: [answered(say.stop, say.banned, visits=[1], delay_ms=60_000)],
         kinds("rejected:stop", "unprotected", "rejected:exit", "venue:lost"),
-        {"zoomex": kinds("rejected:stop", "unprotected", "rejected:exit", "venue:lost", "venue:down", "venue:up")},
+        {
+            "zoomex": kinds(
+                *("rejected:stop", "unprotected", "rejected:exit", "stuck", "venue:lost", "venue:down", "venue:up")
+            )
+        },
     ),
     Profile(
         "maintenance",

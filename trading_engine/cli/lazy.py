@@ -40,6 +40,8 @@ COMMANDS: dict[str, Entry] = {
     "trades": _entry("read_commands", "trades_app", LOOK, "Closed positions with what they made and why they ended."),
     "orders": _entry("read_commands", "orders_app", LOOK, "Orders and what is known about each."),
     "risk": _entry("read_commands", "risk_app", LOOK, "Each limit: used, left, when it resets, computed from what."),
+    "health": _entry("health_command", "health_app", LOOK, "Checks, parts and their restarts, latency, memory."),
+    "monitor": _entry("monitor_command", "monitor_app", LOOK, "Everything at once, live, in this terminal."),
     "audit": _entry("audit_command", "audit_app", LOOK, "Prove that journal, positions, fills and wallet agree."),
     "reconcile": _entry("reconcile_command", "reconcile_app", LOOK, "Where state and exchange differ, and mending it."),
     "pause": _entry("control_commands", "pause_app", ACT, "Make no entries: at all, on a symbol, by a strategy."),
@@ -55,6 +57,7 @@ COMMANDS: dict[str, Entry] = {
     "compare": _entry(
         "compare_command", "compare_app", STUDY, "A run beside the backtest of its span, trade by trade."
     ),
+    "doctor": _entry("doctor_command", "doctor_app", CARE, "Is this machine fit? What to do where it is not."),
     "config": _entry("config_commands", "config_app", CARE, "Show a configuration, or describe every key."),
     "data": _entry("data_commands", "data_app", CARE, "Keep candles on disk; record markets and play them again."),
     "db": _entry("db_commands", "db_app", CARE, "Migrate, check, back up and restore the database."),

@@ -8,6 +8,7 @@ The last line of every table answers "is it well?".
 from collections.abc import Sequence
 from decimal import Decimal
 
+from rich.console import Console
 from rich.text import Text
 
 from trading_engine.cli import shapes, table, text
@@ -83,9 +84,9 @@ _RISK = (
 )
 
 
-def show_status(overview: Overview) -> None:
-    """Print the engine at a glance."""
-    out = table.console()
+def show_status(overview: Overview, out: Console | None = None) -> None:
+    """Print the engine at a glance, on standard output unless given another."""
+    out = out or table.console()
     run = overview.run
     state = Cell(overview.state, _STATE_STYLES.get(overview.state, ""))
     where = [run.mode if run else "never ran", overview.venue, overview.account]
@@ -121,9 +122,11 @@ def show_status(overview: Overview) -> None:
     table.say(out, _verdict(overview))
 
 
-def show_positions(found: Sequence[PositionView], overview: Overview) -> None:
-    """Print positions and what is at risk."""
-    out = table.console()
+def show_positions(
+    found: Sequence[PositionView], overview: Overview, out: Console | None = None, *, is_verdict_short: bool = False
+) -> None:
+    """Print positions and what is at risk; the verdict on everything else only where it was not said before."""
+    out = out or table.console()
     if found:
         table.show(out, _POSITIONS, [_position_row(view, overview) for view in found])
     verdict = Text().append(f"{overview.open_positions} open" if overview.open_positions else "flat")
@@ -133,7 +136,9 @@ def show_positions(found: Sequence[PositionView], overview: Overview) -> None:
     used = _portfolio_risk(overview.limits)
     if used and overview.open_positions:
         verdict.append(f" · {used}")
-    table.say(out, verdict.append(" · ").append_text(_verdict(overview)))
+    if not is_verdict_short:
+        verdict.append(" · ").append_text(_verdict(overview))
+    table.say(out, verdict)
 
 
 def show_trades(found: Sequence[Trade], hints: Sequence[str] = ()) -> None:

@@ -218,7 +218,8 @@ class Process:
         """How the process stands; what a start waits for, where nothing runs yet."""
         if self._observer is None:
             return {"ok": True, "health": {"state": "starting", "alive": True, "ready": False, "checks": []}}
-        return {"ok": True, "health": {**self._observer.health().row(), "run_id": self._run_id, "pid": os.getpid()}}
+        who = {"run_id": self._run_id, "pid": os.getpid(), "metrics_port": self._observer.metrics_port or None}
+        return {"ok": True, "health": {**self._observer.health().row(), **who}}
 
     def _may_trade_with(self, config: Config) -> str:
         """Why a configuration may not be gone on with: real money takes an operator's word, as at the start."""

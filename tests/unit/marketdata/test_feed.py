@@ -424,6 +424,30 @@ def test_a_sink_that_fails_ends_the_feed() -> None:
     virtually(main())
 
 
+def test_a_feed_that_is_run_again_after_it_was_cut_off_goes_on() -> None:
+    """In the middle of a question to history: it is asked anew, and no candle is lost or told twice."""
+    rig_seen: list[Rig] = []
+
+    async def work() -> None:
+        rig = Rig((BTC,), Patience())
+        rig_seen.append(rig)
+        await rig.feed.open({BTC: 1})
+        stream = asyncio.ensure_future(rig.market.live(BTC))
+        first = asyncio.ensure_future(rig.feed.run())
+        await asyncio.sleep(60 + TRIP_S / 2)  # the candle has closed and is being compared
+        first.cancel()
+        await asyncio.wait({first})
+        second = asyncio.ensure_future(rig.feed.run())
+        await asyncio.sleep(200)
+        for task in (stream, second):
+            task.cancel()
+        await asyncio.wait({stream, second})
+
+    virtually(work())
+    (rig,) = rig_seen
+    assert [truth(BTC, START + at * MINUTE) for at in range(4)] == rig.candles(BTC)[:4]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_whatever_breaks_every_candle_comes_once_and_in_order(seed: int) -> None:
     """Streams and history fall silent and lie at random for twenty minutes; in the end nothing is missing or wrong."""

@@ -23,7 +23,7 @@ from trading_engine.core.risk import Approved
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Book, EngineState, Ledger
 from trading_engine.domain.control import Control, Level
-from trading_engine.domain.errors import RateLimited
+from trading_engine.domain.errors import RateLimited, VenueRejected
 from trading_engine.domain.events import (
     CancelAnswered,
     Event,
@@ -47,6 +47,7 @@ from trading_engine.runtime.clock import VirtualClock
 from trading_engine.runtime.executor import (
     FILLS_RETRY_MS,
     HISTORY_MARGIN_MS,
+    KEY_RETRY_MS,
     SNAPSHOT_RETRY_MS,
     Executor,
     take_snapshot,
@@ -285,6 +286,43 @@ def test_a_snapshot_with_a_part_missing_is_none(desk: Desk, part: str) -> None:
     assert [SnapshotFailed(START, f"{part} timed out")] == desk.perform(TakeSnapshot())
     assert not desk.pump.state.market.is_synced
     assert TimerFired(START + SNAPSHOT_RETRY_MS, TimerKind.RECONCILE, "") == desk.timers.pop_due(START + HOUR)
+
+
+def test_a_key_that_is_refused_is_no_end_but_told_and_asked_again_later(desk: Desk) -> None:
+    """The engine goes on, entries blocked: positions keep their stops, and a new key may come."""
+    desk.venue.failing["balance"] = VenueRejected("-2015", "invalid key")
+    assert [SnapshotFailed(START, "-2015: invalid key", is_key=True)] == desk.perform(TakeSnapshot())
+    assert desk.pump.state.market.key_refused is not None
+    assert TimerFired(START + KEY_RETRY_MS, TimerKind.RECONCILE, "") == desk.timers.pop_due(START + HOUR)
+
+
+def test_reads_of_one_order_and_of_fills_bear_a_refused_key_too(desk: Desk) -> None:
+    """They are asked again; the look at the account tells of the key."""
+    desk.venue.failing |= {name: VenueRejected("-2015", "invalid key") for name in ("order", "fills_since")}
+    assert [LookupFailed(START, "a", "-2015: invalid key")] == desk.perform(LookUpOrder("BTCUSDT", "a"), FetchFills())
+    assert TimerFired(START + FILLS_RETRY_MS, TimerKind.FILLS, "") == desk.timers.pop_due(START + HOUR)
+
+
+def test_how_long_answers_took_is_told_and_goes_with_them(desk: Desk) -> None:
+    """Orders, cancels and looks at the account, in milliseconds."""
+    seen: list[tuple[str, int]] = []
+    desk.executor.on_call = lambda kind, took_ms: seen.append((kind, took_ms))
+    gate = desk.venue.gates["a"] = asyncio.Event()
+
+    async def main() -> None:
+        desk.executor.dispatch(_place("a", not_after_ms=START + HOUR))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        desk.clock.advance_to(START + 700)
+        gate.set()
+        await desk.executor.idle()
+
+    asyncio.run(main())
+    desk.perform(_cancel("a"), TakeSnapshot())
+    answers = [event for event in desk.pump.heard if isinstance(event, SubmitAnswered)]
+    assert [700] == [event.took_ms for event in answers]
+    assert ("submit", 700) == seen[0]
+    assert {"submit", "cancel", "snapshot"} == {kind for kind, _ in seen}
 
 
 def test_a_snapshot_looks_up_the_live_orders_that_are_not_listed(desk: Desk) -> None:
