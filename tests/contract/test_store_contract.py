@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes import postgres_server
 from fakes.databases import fresh
 from fakes.memory_store import MemoryStore
 from fakes.record_stories import Story, without_old_keys
@@ -12,6 +13,7 @@ from fakes.record_stories import Story, without_old_keys
 from trading_engine.core.project import apply, prune
 from trading_engine.domain.records import RunStarted
 from trading_engine.ports import Store
+from trading_engine.store import postgres
 from trading_engine.store.sql_store import SqlStore
 
 
@@ -19,12 +21,26 @@ class _OddRecord:
     """Nothing a journal knows."""
 
 
-@pytest.fixture(params=["sql", "memory"])
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A server of this test run, where one is installed."""
+    if postgres_server.programs() is None:
+        pytest.skip("no PostgreSQL server is installed here (Debian: apt-get install postgresql)")
+    with postgres_server.server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "memory", pytest.param("postgres", marks=pytest.mark.xdist_group("postgres"))])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
     """Gives the store, each time as a new process would find it."""
     opened: list[Store] = []
     memory = MemoryStore()
-    path = fresh(tmp_path)
+    path = tmp_path / "engine.db"
+    if request.param == "postgres":
+        url = postgres_server.new_database(request.getfixturevalue("postgres_url"))
+        postgres.attach(path, url, "the test")
+    else:
+        fresh(tmp_path)
 
     def again() -> Store:
         for store in opened:

@@ -3,6 +3,7 @@
 What belongs here: one thin command for each operation of the store. What does not: the operations.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from trading_engine.cli.arguments import StateOption, state_of
 from trading_engine.cli.failure import USAGE, usage
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.store import backup as backups
-from trading_engine.store import retention, schema_version
+from trading_engine.store import postgres, retention, schema_version
 from trading_engine.store.read_models import Reader
 from trading_engine.system.clock import SystemClock
 from trading_engine.system.single_instance import InstanceLock
@@ -50,6 +51,28 @@ def migrate(state: StateOption = None) -> None:
     else:
         saved = f", was {before} (a backup is in {directory.backups})" if before else ""
         typer.echo(f"{path} is now at schema {after}{saved}")
+
+
+@db_app.command(epilog="Example: TRADING_DATABASE=postgresql://engine@db/engine trading-engine db attach --state s")
+def attach(
+    state: StateOption = None,
+    variable: Annotated[
+        str, typer.Option("--from", metavar="NAME", help="The environment variable that holds the URL.")
+    ] = "TRADING_DATABASE",
+) -> None:
+    """Keep the state's database on a PostgreSQL server: make the schema there, and note the address here.
+
+    The URL (postgresql://USER:PASSWORD@HOST/NAME) comes from the environment, because
+    arguments can be read by everybody on the machine. It is kept in engine.db, readable
+    by you alone; from then on every command works as with a file. Only for a new --state.
+    """
+    url = os.environ.get(variable, "")
+    if not url:
+        raise usage(f"${variable} is empty; put the URL of the server's database there")
+    directory = prepare(state_of(state))
+    with InstanceLock(directory.lock):
+        revision = postgres.attach(directory.database, url, f"${variable}")
+    typer.echo(f"{directory.database} names the server's database, schema {revision}")
 
 
 @db_app.command()

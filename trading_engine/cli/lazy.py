@@ -63,6 +63,7 @@ COMMANDS: dict[str, Entry] = {
     "db": _entry("db_commands", "db_app", CARE, "Migrate, check, back up and restore the database."),
     "strategy": _entry("strategy_command", "strategy_app", CARE, "List, show, begin and check strategies."),
     "simulate": _entry("simulate_command", "simulate_app", CARE, "Prove the engine in worlds where everything fails."),
+    "soak": _entry("soak_command", "soak_app", CARE, "Weeks of a market, restarts, reconnects: memory, handles, disk."),
     "exchange": _entry("exchange_command", "exchange_app", CARE, "Serve a venue's own protocol on this machine."),
     "alerts": _entry("alerts_commands", "alerts_app", CARE, "Send a test message to every channel."),
 }

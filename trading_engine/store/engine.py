@@ -20,6 +20,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
 from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.store import postgres
 
 APPLICATION_ID = 0x54524445  # "TRDE" in the header of every database of ours
 WRITER_PATIENCE_MS = 1_000  # one writer by design: a longer wait is a bug and must be loud
@@ -50,6 +51,9 @@ def check_file(path: Path) -> None:
     except OSError as error:
         message = f"{path}: cannot be read ({error.strerror}); check owner and permissions"
         raise ConfigInvalid(message) from error
+    if header.startswith(postgres.MARK):
+        postgres.url_of(path)
+        return
     if not header.startswith(_MAGIC):
         raise ConfigInvalid(
             f"{path}: not a SQLite database; restore a backup with `trading-engine db restore`, "
@@ -65,22 +69,28 @@ def check_file(path: Path) -> None:
 
 def create_writer(path: Path) -> Engine:
     """The engine of the one writing connection; each transaction begins IMMEDIATE, each commit is synced."""
+    if postgres.is_pointer(path):
+        return postgres.create_writer(path)
     return _create(path, "rw", _WRITER_PRAGMAS, "BEGIN IMMEDIATE")
 
 
 def create_reader(path: Path) -> Engine:
     """An engine whose connections cannot write; a transaction sees one snapshot and should be short."""
+    if postgres.is_pointer(path):
+        return postgres.create_reader(path)
     return _create(path, "ro", _READER_PRAGMAS, "BEGIN")
 
 
 def create_migrator(path: Path) -> Engine:
     """An engine for changing the schema: foreign keys off, our mark in the file's header."""
+    _require_file(path, "has the schema that it was attached with; a later one is not made there yet")
     pragmas = ("foreign_keys = OFF", "synchronous = FULL", f"busy_timeout = {READER_PATIENCE_MS}")
     return _create(path, "rw", (*pragmas, f"application_id = {APPLICATION_ID}"), "BEGIN IMMEDIATE")
 
 
 def open_raw(path: Path, mode: str) -> sqlite3.Connection:
     """A plain connection (`mode` is ro or rw) in which no transaction begins by itself."""
+    _require_file(path, "is backed up and restored by the server's own means (pg_dump)")
     uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=READER_PATIENCE_MS / 1000)
 
@@ -114,12 +124,19 @@ def damage_reported(path: Path) -> Iterator[None]:
 
 def require_sound(connection: Connection, path: Path) -> None:
     """ConfigInvalid where the quick check of pages or the foreign keys of the file find something."""
+    if connection.dialect.name != "sqlite":
+        return  # a server looks after its pages, and its keys cannot be switched off
     found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA quick_check")]
     if found != ["ok"]:
         raise _unsound(path, found)
     orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
     if orphans:
         raise _unsound(path, [f"a row of {row[0]} refers to a missing row of {row[2]}" for row in orphans])
+
+
+def _require_file(path: Path, why: str) -> None:
+    if postgres.is_pointer(path):
+        raise ConfigInvalid(f"{path}: names a PostgreSQL server, which {why}")
 
 
 def _unsound(path: Path, findings: list[str]) -> ConfigInvalid:

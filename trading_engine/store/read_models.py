@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, Engine, Row, Select, case, func, select
+from sqlalchemy import Connection, Engine, Row, Select, case, func, literal, select
 
 from trading_engine.core.state import Ledger
 from trading_engine.domain import money
@@ -365,7 +365,7 @@ def stop_cover(connection: Connection) -> dict[str, Decimal]:
     columns = t.orders.c
     query = select(columns.position_id, columns.quantity, columns.filled).where(
         columns.purpose == Purpose.STOP,
-        columns.reduce_only.is_(True),
+        columns.reduce_only == literal(True, t.Flag()),  # noqa: FBT003 - a value; IS is no comparison of numbers elsewhere
         columns.state.in_([OrderState.ACKED, OrderState.PARTIAL]),
     )
     covered: dict[str, Decimal] = {}

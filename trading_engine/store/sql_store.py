@@ -246,7 +246,7 @@ class SqlStore:
             return
         try:
             raw = self._connection.connection.dbapi_connection
-            if raw is not None and not self._is_read_only:
+            if raw is not None and not self._is_read_only and self._connection.dialect.name == "sqlite":
                 with contextlib.suppress(sqlite3.Error):
                     raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
