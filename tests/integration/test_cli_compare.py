@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from parity.cases import EAGER, PLAIN
 
 from trading_engine.cli.main import main
@@ -51,7 +50,7 @@ def write_market(symbol: str, rows: int, character: Character = Character.MIXED)
 
 
 def write_config(name: str, **sections: object) -> None:
-    Path(name).write_text(yaml.safe_dump({**CONFIG, **sections}), encoding="utf-8")
+    Path(name).write_text(json.dumps({**CONFIG, **sections}), encoding="utf-8")  # which is YAML as well
 
 
 def write_candles(name: str, rows: list[list[float]]) -> None:
@@ -229,6 +228,7 @@ def test_a_symbol_without_candles_that_was_traded_is_told(capsys: pytest.Capture
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("character", [Character.CRASH, Character.GAPS])
 def test_a_run_of_every_strategy_is_its_backtest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], character: Character
@@ -240,9 +240,9 @@ def test_a_run_of_every_strategy_is_its_backtest(
     monkeypatch.chdir(tmp_path)
     symbols = ("BTCUSDT", "SOLUSDT")
     for symbol in symbols:
-        write_market(symbol, 12_000, character)
-    filters = {"trend": {"interval": "1h", "period": 5}, "volatility": {"most": 2}}
-    strategies = [{"name": name, "settings": dict(each), "filters": filters} for name, each in EAGER.items()]
+        write_market(symbol, 9_000, character)
+    calm = {"volatility": {"most": 1.5, "mean_period": 50}}
+    strategies = [{"name": name, "settings": dict(each), "filters": calm} for name, each in EAGER.items()]
     sections = {name: section for name, section in PLAIN.items() if name != "account"}
     exits = {"max_age_hours": 1, "on_max_age": "tighten", "exit_on_opposite": True, "trail_atr": 2}
     risk = {**sections.pop("risk"), "cooldown_minutes": 5, "max_consecutive_losses": 4, "streak_pause_hours": 1}
@@ -255,4 +255,4 @@ def test_a_run_of_every_strategy_is_its_backtest(
     shape = told(capsys, 0, "--data", *candles, *end, config="every.yaml")
     assert set() == causes(shape)
     assert {*EAGER} == {trade["strategy"] for trade in shape["trades"]}
-    assert len(shape["trades"]) > 300
+    assert len(shape["trades"]) > 200
