@@ -19,7 +19,7 @@ from trading_engine import __version__
 from trading_engine.backtest import compiled
 from trading_engine.backtest.fast import NeedsFullEngine, run_fast
 from trading_engine.backtest.full import run_full
-from trading_engine.backtest.market import Market, make_market
+from trading_engine.backtest.market import Market, take_market
 from trading_engine.backtest.past import Past, read_files, read_store
 from trading_engine.backtest.result import Difference, Outcome, compare
 from trading_engine.backtest.run import Run, make_run
@@ -186,13 +186,15 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     bootstrap.check_intervals(strategies, instruments, interval_ms, filters, settings.atr_periods)
     traded = {symbol: _part(past, job) for symbol, past in pasts.items()}
     rates = _rates(pasts, traded)
-    market = make_market(traded, rates, interval_ms)
-    loaded = time.perf_counter()
+    gaps = {symbol: _within(past.gaps, traded[symbol]) for symbol, past in pasts.items()}
     is_whole = all(traded[symbol].rows == past.block.rows for symbol, past in pasts.items())
-    known = market if is_whole else make_market({name: past.block for name, past in pasts.items()}, (), interval_ms)
+    whole = {} if is_whole else {name: past.block for name, past in pasts.items()}
+    del pasts  # what is held twice is in memory twice
+    market = take_market(traded, rates, interval_ms)
+    loaded = time.perf_counter()
+    known = market if is_whole else take_market(whole, (), interval_ms)
     spoken = speak(known, strategies, instruments, settings.atr_periods, settings.levels, filters).within(market)
     told = time.perf_counter()
-    gaps = {symbol: _within(past.gaps, traded[symbol]) for symbol, past in pasts.items()}
     terms = bootstrap.terms_of(config)
     return Ground(config, settings, terms, market, rates, spoken, gaps, loaded - began, told - loaded)
 

@@ -7,6 +7,7 @@ files (marketdata), signals.
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -80,7 +81,7 @@ class Market:
         for symbol in self.symbols:
             told.update(f"{symbol} {instruments[symbol].tick} {instruments[symbol].step}\n".encode())
         for column in (*self.candles[:-1], *self.funding):
-            told.update(np.ascontiguousarray(column, dtype="<i8").tobytes())
+            told.update(np.ascontiguousarray(column, dtype="<i8").data)
         return told.hexdigest()
 
 
@@ -108,20 +109,25 @@ class _Held:
 
 def make_market(held: Mapping[str, CandleBlock], rates: Sequence[FundingRate], interval_ms: int) -> Market:
     """The arrays of some symbols' candles, none of them empty, and of the settlements of those symbols."""
+    return take_market(dict(held), rates, interval_ms)
+
+
+def take_market(held: dict[str, CandleBlock], rates: Sequence[FundingRate], interval_ms: int) -> Market:
+    """As `make_market`, and leaves `held` empty: column by column all symbols' arrays become parts of one.
+
+    Where nobody else holds them, nothing is in memory twice: a year of minutes of ten symbols has 46 MB each.
+    """
     symbols = tuple(sorted(held))
-    blocks = tuple(held[symbol] for symbol in symbols)
-    sizes = np.array([0, *(block.rows for block in blocks)], dtype=np.int64)
-    candles = Candles(
-        np.cumsum(sizes),
-        np.concatenate([block.ts for block in blocks]),
-        np.concatenate([block.open for block in blocks]),
-        np.concatenate([block.high for block in blocks]),
-        np.concatenate([block.low for block in blocks]),
-        np.concatenate([block.close for block in blocks]),
-        np.concatenate([block.volume for block in blocks]),
-        interval_ms,
-    )
-    return Market(symbols, blocks, candles, _funding(symbols, rates), interval_ms)
+    blocks = [held.pop(symbol) for symbol in symbols]
+    start = np.cumsum(np.array([0, *(block.rows for block in blocks)], dtype=np.int64))
+    spans = list(pairwise(start.tolist()))
+    columns = []
+    for name in Candles._fields[1:-1]:
+        column = np.concatenate([getattr(block, name) for block in blocks])
+        blocks = [block._replace(**{name: column[a:b]}) for block, (a, b) in zip(blocks, spans, strict=True)]
+        columns.append(column)
+    candles = Candles._make((start, *columns, interval_ms))
+    return Market(symbols, tuple(blocks), candles, _funding(symbols, rates), interval_ms)
 
 
 def _funding(symbols: Sequence[str], rates: Sequence[FundingRate]) -> Funding:
