@@ -14,6 +14,7 @@ import hashlib
 import os
 import types
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +78,15 @@ def is_cached() -> bool:
 def ready_loop() -> Callable[..., None]:
     """`loop.run` as machine code, compiled where there is none yet; InvariantBroken from a run that has failed."""
     path = _object_file()
-    if not path.exists():
+    if path.exists():
+        return Loaded(path.read_bytes())
+    code = _compile()
+    with suppress(OSError):  # where nothing can be kept, the next run compiles again
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(f".{os.getpid()}")
-        draft.write_bytes(_compile())
+        draft.write_bytes(code)
         draft.replace(path)
-    return Loaded(path.read_bytes())
+    return Loaded(code)
 
 
 def _object_file() -> Path:
