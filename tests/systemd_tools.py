@@ -233,9 +233,9 @@ def gather_wheels(folder: Path) -> Path:
 class Venue:
     """A venue server of this machine with an account of its own, in a process that outlives the engine."""
 
-    def __init__(self, folder: Path, faults: Sequence[dict[str, Any]] = ()) -> None:
+    def __init__(self, folder: Path, faults: Sequence[dict[str, Any]] = (), port: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
+        self.port = port or free_port()
         self._log = folder / "venue.log"
         candles = folder / "candles.csv"
         _write_candles(candles)

@@ -462,3 +462,22 @@ def test_words_reach_the_engine_and_outlive_it(machine: Machine, venue: Venue) -
     (trade,) = machine.asked("trades")
     assert "operator" == trade["close_reason"]
     assert machine.asked("audit")["ok"]
+
+
+def test_a_venue_that_is_away_is_waited_for(machine: Machine, tmp_path: Path) -> None:
+    """A start goes on asking beyond systemd's own patience, says so, can be stopped, and is ready when it has come."""
+    first = Venue(tmp_path / "venue")
+    configure(machine, first.configuration())
+    first.close()
+    machine.write(f"/etc/systemd/system/{UNIT}.d/test.conf", "[Service]\nTimeoutStartSec=5s\n")
+    machine.systemctl("daemon-reload")
+    machine.systemctl("start", "--no-block", UNIT)
+    time.sleep(20)
+    assert ("activating", "0") == (machine.shown("ActiveState"), machine.shown("NRestarts"))
+    assert "starting: reaching binance" == machine.shown("StatusText")
+    machine.systemctl("stop", UNIT)
+    assert ("inactive", "success") == (machine.shown("ActiveState"), machine.shown("Result"))
+    machine.systemctl("start", "--no-block", UNIT)
+    with closing(Venue(tmp_path / "venue", port=first.port)):
+        until(lambda: machine.shown("ActiveState") == "active", machine.log)
+        assert "running" == machine.asked("status")["state"]
