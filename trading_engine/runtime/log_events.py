@@ -35,8 +35,8 @@ def log_record(ts_ms: int, record: Record) -> None:
             line = logger.bind(
                 event="trade", event_ms=ts_ms, position_id=record.position_id, client_order_id=fill.client_order_id
             )
-            amount, price, fee = money.text(fill.quantity), money.text(fill.price), money.text(fill.fee)
-            line.info("{} {} {} at {}, fee {}, gross {:+}", fill.symbol, fill.side, amount, price, fee, record.gross)
+            amounts = [money.text(value) for value in (fill.quantity, fill.price, fill.fee, record.gross)]
+            line.info("{} {} {} at {}, fee {}, gross {}", fill.symbol, fill.side, *amounts)
         case PositionAdvanced():
             logger.bind(event="trade", event_ms=ts_ms, position_id=record.position_id).debug(
                 "{} {} -> {}: {}", record.position_id, record.source, record.target, record.cause
@@ -49,7 +49,7 @@ def log_record(ts_ms: int, record: Record) -> None:
         case LimitTripped():
             where = f" on {record.scope}" if record.scope else ""
             told = (record.limit, where, record.value, record.threshold)
-            logger.bind(event="risk", event_ms=ts_ms).info("{}{}: {} of {}", *told)
+            logger.bind(event="risk", event_ms=ts_ms).debug("{}{}: {} of {}", *told)
         case EquitySampled():
             logger.bind(event="performance", event_ms=ts_ms).debug(
                 "balance {}, open {}", money.text(record.balance), money.text(record.unrealized)

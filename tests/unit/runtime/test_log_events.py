@@ -49,12 +49,12 @@ MOVE = PositionAdvanced("P1", PositionState.OPEN, PositionState.CLOSING, Trigger
         (AlertRaised(Severity.CRITICAL, "k", "oh {no}"), ("alert", "ERROR", "oh {no}")),
         (
             FillApplied(make_fill(), "P1", ONE, ONE, "2025-01-01"),
-            ("trade", "INFO", "BTCUSDT buy 10 at 100, fee 0, gross +1"),
+            ("trade", "INFO", "BTCUSDT buy 10 at 100, fee 0, gross 1"),
         ),
         (MOVE, ("trade", "DEBUG", "P1 OPEN -> CLOSING: stop")),
         (SignalSeen(make_signal(), Fate.GATED, "shut"), ("signal", "DEBUG", "BTCUSDT trend long: gated (shut)")),
-        (LimitTripped("cooldown", "ETH", "1", "2", 0), ("risk", "INFO", "cooldown on ETH: 1 of 2")),
-        (LimitTripped("drawdown", "", "11", "10", 0), ("risk", "INFO", "drawdown: 11 of 10")),
+        (LimitTripped("cooldown", "ETH", "1", "2", 0), ("risk", "DEBUG", "cooldown on ETH: 1 of 2")),
+        (LimitTripped("drawdown", "", "11", "10", 0), ("risk", "DEBUG", "drawdown: 11 of 10")),
         (EquitySampled(5, ONE, ZERO), ("performance", "DEBUG", "balance 1, open 0")),
         (
             DayClosed("2025-01-01", ONE, ONE, ZERO, ZERO, 3, 2),
