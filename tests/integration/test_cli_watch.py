@@ -14,6 +14,7 @@ from trading_engine.cli.main import main
 from trading_engine.store.measuring import Measured
 from trading_engine.store.read_models import Reader
 from trading_engine.store.sql_store import SqlStore
+from trading_engine.system.single_instance import InstanceLock
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,16 @@ def test_health_without_an_engine_says_how_the_last_run_ended(state: Path, capsy
     text = capsys.readouterr().out
     assert "last run:" in text
     assert re.search(r"call\.submit +3 +20\.50 ms +40\.00 ms +41\.00 ms", text)
+
+
+def test_health_of_an_engine_that_has_not_come_up_says_that_it_starts(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody holds the lock and does not answer yet; not well, so exit 1."""
+    with InstanceLock(state / "engine.lock"):
+        assert 1 == main(["health", "--state", str(state), "--json"])
+    shown = json.loads(capsys.readouterr().out)
+    assert ("starting", "the engine is starting") == (shown["state"], shown["checks"][0]["detail"])
 
 
 def test_health_of_a_running_engine_shows_its_parts_and_its_metrics_answer(tmp_path: Path) -> None:

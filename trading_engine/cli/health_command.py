@@ -15,7 +15,9 @@ from trading_engine.cli.failure import DONE, FINDINGS
 from trading_engine.cli.table import Cell, Column
 from trading_engine.cli.views import reading
 from trading_engine.runtime.control import EngineNotRunning, request
+from trading_engine.runtime.health import HealthCheck
 from trading_engine.store.read_models import Reader
+from trading_engine.system.single_instance import holder
 from trading_engine.system.state_dir import StateDir
 
 health_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
@@ -71,20 +73,28 @@ def _found(directory: StateDir, reader: Reader) -> dict[str, Any]:
         return {**answer, **rest}
     except EngineNotRunning:
         run = reader.last_run()
+    pid = holder(directory.lock)
+    if pid is not None:  # it waits for its venue, or has just begun
+        waits = HealthCheck("start", ok=False, detail=_waiting(reader))
+        return {**_nobody("starting", waits), "pid": pid, **rest}
     crashed = run is not None and run.ended_ms is None
     last = None
     if run is not None:
         ended = shapes.time(run.ended_ms or 0)
         last = {"run_id": run.run_id, "started": shapes.time(run.started_ms), "ended": ended, "how": run.how}
-    return {
-        "state": "stopped",
-        "alive": False,
-        "ready": False,
-        "checks": [{"name": "last run", "ok": not crashed, "detail": _ended(last)}],
-        "components": [],
-        "last_run": last,
-        **rest,
-    }
+    return {**_nobody("stopped", HealthCheck("last run", not crashed, _ended(last))), "last_run": last, **rest}
+
+
+def _nobody(state: str, check: HealthCheck) -> dict[str, Any]:
+    """What can be said where no engine answers."""
+    shown = {"name": check.name, "ok": check.ok, "detail": check.detail}
+    return {"state": state, "alive": False, "ready": False, "checks": [shown], "components": []}
+
+
+def _waiting(reader: Reader) -> str:
+    """Why a process that holds the lock may not answer yet: the last word about its venue."""
+    newest = reader.alerts(1)
+    return newest[0].text if newest and newest[0].key.startswith("venue:") else "the engine is starting"
 
 
 def _ended(last: dict[str, Any] | None) -> str:

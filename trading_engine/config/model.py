@@ -207,7 +207,7 @@ class LoggingConfig(Section):
     level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="The least that is logged.")] = (
         "INFO"
     )
-    file: Annotated[Flag, Field(description="Write JSON lines to logs/engine.jsonl as well.")] = True
+    file: Annotated[Flag, Field(description="JSON lines in logs/ as well; not under systemd.")] = True
     rotation_mb: Annotated[
         Annotated[int, fields.count(1, 10_000, "megabytes")],
         Field(description="Size at which the file is rotated, MB."),

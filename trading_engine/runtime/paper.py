@@ -82,8 +82,15 @@ class PaperRun(Process):
             require(startup.left_behind(loaded.book, paper, self._symbols, remedy))
             require(startup.switched_off(loaded.book, self._stop_file))
             self._configure_logging()  # not before: what is refused leaves no file
-            ground = await self._stand(loaded, paper)
-            return EXIT_DONE if ground is None else await self._live(store, loaded, ground)
+            worker = self._alert_worker(store)  # before the market is reached: that it is not is worth an alert
+            worker.start()
+            if self._is_live_market:
+                self._reach_for(store, loaded)
+            try:
+                ground = await self._stand(loaded, paper)
+                return EXIT_DONE if ground is None else await self._live(store, loaded, ground)
+            finally:
+                await worker.stop(SHUTDOWN_BUDGET_S / 4)
         finally:
             store.close()
 
@@ -130,12 +137,10 @@ class PaperRun(Process):
         driver, pump, executor = self._wire(store, loaded, venue, ground)
         observer = Observer(self._config, self._state, store, pump, self._clock, pump.handle, self._run_id)
         self._observe(observer, executor)
-        worker = self._alert_worker(store)
         control = ControlServer(self._state.control_socket, self._command)
         self._pump = pump
         self._settings_of = lambda changed: bootstrap.engine_settings(changed, ground.settings.instruments)
         await control.start()
-        worker.start()
         observer.start(watches_disk=self._is_live_market)
         try:
             await self._catch_up(driver, venue)
@@ -145,7 +150,6 @@ class PaperRun(Process):
         finally:
             await observer.stop()
             await control.stop()
-            await worker.stop(SHUTDOWN_BUDGET_S / 4)
             venue.close()
         return EXIT_DONE
 

@@ -26,14 +26,14 @@ from trading_engine.core.state import EngineState
 from trading_engine.domain.control import Level
 from trading_engine.domain.errors import ConfigInvalid, RateLimited, VenueUnavailable
 from trading_engine.domain.ids import EPOCH_LENGTH, base36
-from trading_engine.domain.records import AlertRaised, PositionAdvanced, Record
-from trading_engine.domain.severity import Severity
+from trading_engine.domain.records import Record
 from trading_engine.ports import Clock, Loaded
 from trading_engine.runtime import arming, bootstrap, status
 from trading_engine.runtime.bootstrap import RunOptions
 from trading_engine.runtime.commands import Commands
 from trading_engine.runtime.control import Answer
 from trading_engine.runtime.executor import Executor
+from trading_engine.runtime.log_events import log_call, log_record
 from trading_engine.runtime.observe import Observer
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.reaching import FIRST_PAUSE_S, Reaching
@@ -41,7 +41,7 @@ from trading_engine.runtime.supervision import Report, Silence
 from trading_engine.store import backup as backups
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.clock import SystemClock
-from trading_engine.system.logging import configure_logging
+from trading_engine.system.logging import configure_logging, has_journal
 from trading_engine.system.redaction import register_secret
 from trading_engine.system.service_manager import ServiceManager
 from trading_engine.system.state_dir import StateDir
@@ -110,7 +110,7 @@ class Process:
     def _configure_logging(self) -> None:
         log = self._config.logging
         level = "DEBUG" if self._options.debug else log.level
-        directory = self._state.logs if log.file else None
+        directory = self._state.logs if log.file and not has_journal(os.environ) else None
         # At full speed weeks pass in seconds: the console keeps to what needs a person, the file has it all.
         console_level = "ERROR" if self._is_quiet else level
         configure_logging(
@@ -149,7 +149,12 @@ class Process:
     def _observe(self, observer: Observer, executor: Executor) -> None:
         """Measure a run from here on."""
         self._observer = observer
-        executor.on_call = observer.telemetry.on_call
+
+        def on_call(kind: str, took_ms: int) -> None:
+            observer.telemetry.on_call(kind, took_ms)
+            log_call(kind, took_ms)
+
+        executor.on_call = on_call
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -247,13 +252,7 @@ class Process:
         if self._observer is not None:
             self._observer.committed()
         for record in records:
-            if isinstance(record, AlertRaised):
-                level = {Severity.INFO: "INFO", Severity.WARNING: "WARNING"}.get(record.severity, "ERROR")
-                logger.bind(event_ms=ts_ms, alert=record.key).log(level, record.text)
-            elif isinstance(record, PositionAdvanced):
-                logger.bind(event_ms=ts_ms).debug(
-                    "{} {} -> {}: {}", record.position_id, record.source, record.target, record.cause
-                )
+            log_record(ts_ms, record)
 
 
 def stop_file_of(config: Config) -> StopFile:

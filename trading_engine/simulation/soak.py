@@ -52,6 +52,7 @@ _PATIENCE_S = 600.0
 _MOST_HANDLES = 4  # more or fewer: a connection to a reader, a file that is being put aside
 _LEAST_NOISE_MB = 8.0
 _CUT_EVERY = 30
+_LEAST_DAYS = 20  # with 1 MB a file, the first is full by then
 
 Tell = Callable[[str], None]
 
@@ -277,7 +278,7 @@ def _on_the_wire(plan: Plan, tell: Tell) -> tuple[Life, int]:
 
 
 def _log_lines(state: StateDir) -> Iterator[str]:
-    for path in sorted(state.logs.glob("*.jsonl")):
+    for path in sorted(state.logs.glob("engine*.jsonl")):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 yield str(json.loads(line)["message"])
@@ -313,12 +314,14 @@ def _judge(
 ) -> Verdict:
     slope, noise = _line([life.peak_mb for life in lives])
     handles = [life.handles for life in lives if life.handles]
-    rotated = max(len(list(state.logs.glob("*.jsonl"))) - 1, 0)
+    rotated = max(len(list(state.logs.glob("engine*.jsonl"))) - 1, 0)
     failures = [f"life {at}: {life.ended}" for at, life in enumerate(lives, 1) if life.ended.startswith("failed")]
     if lives[-1].ended != DATA_OVER:
         failures.append(f"the market was not played to its end: {lives[-1].ended}")
     if slope > max(3 * noise, _LEAST_NOISE_MB):
         failures.append(f"memory grows: {slope:+.1f} MB over {len(lives)} lives, noise {noise:.1f} MB")
+    if not rotated and plan.days >= _LEAST_DAYS:
+        failures.append("no log was put aside: rotation was not seen")
     if handles and max(handles) - min(handles) > _MOST_HANDLES:
         failures.append(f"handles differ: {min(handles)} to {max(handles)}")
     failures += [f"audit: {check.name}: {check.detail}" for check in audit(state.database) if not check.ok]

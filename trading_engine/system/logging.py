@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO, cast
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["configure_logging", "register_secret"]
 
 FILE_NAME = "engine.jsonl"
+TRADES_NAME = "trades.jsonl"  # lines of the event "trade"
+ERRORS_NAME = "errors.jsonl"  # warnings and worse
 
 _BYTES_PER_MB = 1_000_000
 _OWNER_ONLY = 0o600
@@ -50,7 +52,9 @@ def configure_logging(
     console_level: str | None = None,
     fields: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
-    """Replace all sinks by the console (stderr unless given) and, with `log_dir`, a file of JSON lines.
+    """Replace all sinks by the console (stderr unless given) and, with `log_dir`, files of JSON lines.
+
+    The files: everything, trades alone, and trouble alone, each rotated for itself.
 
     level         DEBUG, INFO, WARNING or ERROR
     rotation_mb   size at which the file is put aside, MB
@@ -74,17 +78,37 @@ def configure_logging(
     form = _console_format if shown == "DEBUG" else _console_format_in_short
     logger.add(console or sys.stderr, level=shown, format=form, diagnose=False, backtrace=False)
     if log_dir is not None:
-        _add_file(level, log_dir / FILE_NAME, rotation_mb * _BYTES_PER_MB, keep)
+        size = rotation_mb * _BYTES_PER_MB
+        _add_file(level, log_dir / FILE_NAME, size, keep)
+        _add_file(level, log_dir / TRADES_NAME, size, keep, _is_trade)
+        _add_file(max(level, "WARNING", key=_weight), log_dir / ERRORS_NAME, size, keep)
     _intercept_stdlib(level)
 
 
-def _add_file(level: str, path: Path, rotation_bytes: int, keep: int) -> None:
+def has_journal(environ: Mapping[str, str]) -> bool:
+    """Whether systemd keeps what is written to the console: files would say everything twice."""
+    return bool(environ.get("JOURNAL_STREAM"))
+
+
+def _is_trade(record: "Record") -> bool:
+    return record["extra"].get("event") == "trade"
+
+
+def _weight(level: str) -> int:
+    return logger.level(level).no
+
+
+def _add_file(
+    level: str, path: Path, rotation_bytes: int, keep: int, chosen: Callable[["Record"], bool] | None = None
+) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         logger.add(
             path,
             level=level,
+            filter=chosen,
             format=_json_format,
+            delay=path.name != FILE_NAME,  # no file before there is something to say
             rotation=rotation_bytes,
             retention=keep - 1,  # loguru counts only those put aside
             encoding="utf-8",

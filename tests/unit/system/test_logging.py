@@ -11,7 +11,7 @@ import pytest
 from loguru import logger
 
 from trading_engine.domain.errors import ConfigInvalid
-from trading_engine.system.logging import configure_logging, register_secret
+from trading_engine.system.logging import configure_logging, has_journal, register_secret
 
 SECRET = "hunter2-S3cr3t-value"
 
@@ -137,3 +137,30 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigInvalid, match=f"{tmp_path}/file/engine.jsonl: log file cannot be written"):
         configure_logging("INFO", log_dir=tmp_path / "file", console=io.StringIO())
+
+
+def test_trades_and_trouble_have_files_of_their_own(tmp_path: Path) -> None:
+    """Everything is in the first; the others are made when there is something to say."""
+    configure_logging("INFO", log_dir=tmp_path, console=io.StringIO())
+    logger.info("hello")
+    assert ["engine.jsonl"] == sorted(path.name for path in tmp_path.iterdir())
+    logger.bind(event="trade").info("sold")
+    logger.bind(event="signal").info("seen")
+    logger.warning("late")
+    logger.remove()  # closes the files
+    told = {
+        path.name: [json.loads(line)["message"] for line in path.read_text(encoding="utf-8").splitlines()]
+        for path in tmp_path.iterdir()
+    }
+    assert {
+        "engine.jsonl": ["hello", "sold", "seen", "late"],
+        "trades.jsonl": ["sold"],
+        "errors.jsonl": ["late"],
+    } == told
+
+
+def test_under_systemd_the_journal_has_the_log() -> None:
+    """It says so itself by a variable of the environment."""
+    assert [True, False, False] == [
+        has_journal(each) for each in ({"JOURNAL_STREAM": "8:1"}, {"JOURNAL_STREAM": ""}, {})
+    ]
