@@ -229,7 +229,7 @@ def vary(case: Case, seed: int) -> Case:
     that the venue takes, entries are given little time.
     """
     rng = np.random.default_rng((seed, 1))
-    times = int(rng.choice([1, 1, 5]))
+    times = int(rng.choice([1, 1, 5, 60]))
     held = {
         symbol: _stretched(_cut(rng, block), times)
         for symbol, block in zip(case.market.symbols, case.market.blocks, strict=True)

@@ -184,6 +184,14 @@ def test_an_entry_that_was_never_filled_is_a_missed_fill(capsys: pytest.CaptureF
 
 
 @pytest.mark.usefixtures("inside")
+def test_a_run_that_began_with_another_balance_is_compared_from_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """The balance of a configuration counts for a new account only: the backtest begins where the run began."""
+    write_config("rich.yaml", paper={"balance": 5_000})
+    shape = told(capsys, 0, *FILES, config="rich.yaml")
+    assert "the backtest begins with 1000, as the run did" in shape["remarks"]
+
+
+@pytest.mark.usefixtures("inside")
 def test_the_table_says_what_the_json_says(capsys: pytest.CaptureFixture[str]) -> None:
     """Causes with their sums, the largest gaps first, and whether all is well."""
     assert 0 == main(["compare", "--config", "engine.yaml", *FILES])
@@ -200,6 +208,7 @@ def test_the_table_says_what_the_json_says(capsys: pytest.CaptureFixture[str]) -
     ("arguments", "code", "says"),
     [
         (["--state", "nowhere", *FILES], 78, "no database at"),
+        (["--state", "fresh", *FILES], 78, "no candle was traded on yet; compare it once the engine has run"),
         ([], 2, "engine.yaml names no venue whose candles are meant"),
         (["--data", f"{SYMBOL}=half.csv"], 2, "the candles go from"),
         (["--data", f"{SYMBOL}=nothing.csv"], 78, "nothing.csv"),
@@ -212,6 +221,8 @@ def test_what_cannot_be_compared_is_told_in_a_line(
     """A state without a run, candles that are missing or do not cover the run."""
     lines = Path("all.csv").read_text(encoding="utf-8").splitlines()
     Path("half.csv").write_text("\n".join(lines[:500]) + "\n", encoding="utf-8")
+    assert 0 == main(["db", "migrate", "--state", "fresh"])
+    capsys.readouterr()
     assert code == main(["compare", "--config", "engine.yaml", *arguments])
     out, err = capsys.readouterr()
     assert "" == out

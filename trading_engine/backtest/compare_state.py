@@ -11,6 +11,7 @@ run's own, or one that asks what another would have made of the same span.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import TypeVar
 
 from trading_engine.backtest.compare import Gap, Heard, Pair, Sides, pairs_of, total
 from trading_engine.backtest.job import Ground, Job, outcome_of, prepare, remarks_of
@@ -27,6 +28,8 @@ from trading_engine.store.read_models import Reader, RunView, SignalView
 from trading_engine.system.state_dir import StateDir
 
 _OTHER_BALANCE = "paper.balance"
+_ATTEMPTS = 10
+Seen = TypeVar("Seen")
 OnDone = Callable[[int, int], None]
 
 
@@ -36,6 +39,7 @@ class Lived:
 
     start     the balance it began with; `made` what trading has added since, costs of what is open included
     funding   what each position was paid in funding, also what the venue has booked after its close
+    is_whole  nothing was written while it was read
     """
 
     run: RunView
@@ -46,6 +50,7 @@ class Lived:
     positions: Sequence[Position]
     funding: Mapping[str, Decimal]
     signals: Sequence[SignalView]
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,20 +129,39 @@ def compare_state(job: Job, state: StateDir, environ: Mapping[str, str], on_done
 def read(state: StateDir) -> Lived:
     """What a run has left; ConfigInvalid where there is no database, or no candle in it yet."""
     with Reader.open(state.database) as reader:
-        runs, seen = reader.runs(), reader.control().checkpoint
-        if seen is None or not runs or seen.cursor_ms <= runs[-1].started_ms:
-            raise ConfigInvalid(f"{state.database}: no candle was traded on yet; compare it once the engine has run")
-        ledger = reader.ledger()
-        return Lived(
-            run=runs[0],
-            from_ms=floor_to(runs[-1].started_ms, MINUTE_MS),
-            to_ms=seen.cursor_ms,
-            start=ledger.start_balance,
-            made=ledger.performance,
-            positions=tuple(view.position for view in reader.positions(include_closed=True)),
-            funding={trade.position_id: trade.funding for trade in reader.trades()},
-            signals=tuple(reader.signals()),
-        )
+        lived, is_whole = steady(lambda: _read(reader), lambda: [record.seq for record in reader.journal(1)])
+        return replace(lived, is_whole=is_whole)
+
+
+def steady(read_all: Callable[[], Seen], mark: Callable[[], object]) -> tuple[Seen, bool]:
+    """What was read while `mark` stayed the same, and whether it did: several times, then with what there is.
+
+    A running engine writes between two questions; it does so once a minute, and reading takes a moment.
+    """
+    before = mark()
+    for _ in range(_ATTEMPTS):
+        seen, after = read_all(), mark()
+        if after == before:
+            return seen, True
+        before = after
+    return seen, False
+
+
+def _read(reader: Reader) -> Lived:
+    runs, seen = reader.runs(), reader.control().checkpoint
+    if seen is None or not runs or seen.cursor_ms <= runs[-1].started_ms:
+        raise ConfigInvalid(f"{reader.path}: no candle was traded on yet; compare it once the engine has run")
+    ledger = reader.ledger()
+    return Lived(
+        run=runs[0],
+        from_ms=floor_to(runs[-1].started_ms, MINUTE_MS),
+        to_ms=seen.cursor_ms,
+        start=ledger.start_balance,
+        made=ledger.performance,
+        positions=tuple(view.position for view in reader.positions(include_closed=True)),
+        funding={trade.position_id: trade.funding for trade in reader.trades()},
+        signals=tuple(reader.signals()),
+    )
 
 
 def _configured_balance(job: Job, environ: Mapping[str, str]) -> Decimal:
@@ -220,6 +244,8 @@ def _remarks(job: Job, lived: Lived, environ: Mapping[str, str]) -> list[str]:
         found.append(
             f"{job.config_path} is not the configuration that traded (hash {given}, the run's {lived.run.config_hash})"
         )
+    if not lived.is_whole:
+        found.append("the engine went on while it was read: what it did in that moment may look like a gap")
     if _OTHER_BALANCE in job.overrides:
         found.append(f"the backtest begins with {money.text(lived.start)}, as the run did")
     return found

@@ -36,7 +36,9 @@ from trading_engine.backtest.tables import (
     Space,
     records,
 )
+from trading_engine.core.state import KEPT_HIGHS, KEPT_TRADES
 from trading_engine.domain.errors import InvariantBroken
+from trading_engine.domain.time import DAY_MS, HOUR_MS
 from trading_engine.rules import exits, fills, integers, limits, margin, scaling, sizing, turbulence
 
 _MODULES = (
@@ -59,15 +61,26 @@ _MODULES = (
 _INTERPRETED = frozenset({"split_partials", "tier_for", "maintenance_margin_e8"})  # beyond numba, and not called
 
 
-def cache_folder() -> Path:
-    """Where machine code is kept: a folder of this version of the sources, below the user's cache."""
-    told = hashlib.sha256(llvmlite.__version__.encode())  # a numba goes with one llvmlite
+def _digest() -> str:
+    """Of everything that becomes machine code, and of constants that come from elsewhere."""
+    # A numba goes with one llvmlite.
+    told = hashlib.sha256(repr((llvmlite.__version__, KEPT_HIGHS, KEPT_TRADES, DAY_MS, HOUR_MS)).encode())
     for module in (*_MODULES, tables):
         assert module.__file__ is not None  # noqa: S101 - they are files
         told.update(Path(module.__file__).read_bytes())
     told.update(Path(__file__).read_bytes())
+    return told.hexdigest()[:16]
+
+
+# Taken when the functions are loaded: a process that is still running while its sources are replaced must not keep the
+# machine code of the old ones under the name of the new ones.
+_LOADED = _digest()
+
+
+def cache_folder() -> Path:
+    """Where machine code is kept: a folder of this version of the sources, below the user's cache."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "trading-engine" / f"loop-{told.hexdigest()[:16]}"
+    return base / "trading-engine" / f"loop-{_LOADED}"
 
 
 def is_cached() -> bool:

@@ -71,7 +71,10 @@ def walk(
 
 
 def _next(desk: Desk, settings: Settings, end: int) -> Act:
-    """The act nearest to the present price; at one price liquidation, then stops and exits, then targets."""
+    """The act nearest to the present price; at one price liquidation, then stops and exits, then targets.
+
+    A take-profit order trades at the market once it has triggered, and is older than the exit: it goes before it.
+    """
     start = desk.last
     if desk.stage == Stage.PENDING:
         return Act(_ENTRY, start, 0)
@@ -100,7 +103,8 @@ def _next(desk: Desk, settings: Settings, end: int) -> Act:
     for leg in range(LEGS):
         if legs[leg, LEG_STEPS] > 0:
             at = _leg_acts_at(sign, settings, legs[leg, LEG_PRICE], legs[leg, LEG_TAKES], start, end)
-            if at > 0 and (kind == _NOTHING or abs(at - start) < far):
+            is_older = kind == _EXIT and at == start and not settings.target_is_limit
+            if at > 0 and (kind == _NOTHING or abs(at - start) < far or is_older):
                 kind = _LEG
                 best = at
                 at_leg = leg

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import pytest
@@ -18,6 +19,18 @@ from trading_engine.backtest import compiled
 compiled.ready_loop()
 assert "numba" not in sys.modules
 """
+
+
+def test_sources_that_are_replaced_while_a_process_runs_keep_its_machine_code_apart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The folder is named after what was loaded, not after what lies on the disk by now."""
+    folder = compiled.cache_folder()
+    newer = tmp_path / "matching.py"
+    newer.write_text("# another version\n", encoding="utf-8")
+    monkeypatch.setattr(compiled._MODULES[-4], "__file__", str(newer))
+    assert folder == compiled.cache_folder()
+    assert not folder.name.endswith(compiled._digest())
 
 
 @pytest.mark.slow

@@ -12,8 +12,16 @@ from trading_engine.backtest.market import make_market
 from trading_engine.backtest.result import Decision, Outcome, compare
 from trading_engine.backtest.signals import Spoken
 from trading_engine.backtest.tables import Signals as Table
-from trading_engine.core.settings import EngineSettings, ExitPlan, ExitSettings, LimitSettings, SizingSettings
+from trading_engine.core.settings import (
+    EngineSettings,
+    ExitPlan,
+    ExitSettings,
+    LimitSettings,
+    PartialStep,
+    SizingSettings,
+)
 from trading_engine.domain.market import FundingRate
+from trading_engine.domain.orders import OrderType
 from trading_engine.domain.position import CloseReason
 from trading_engine.marketdata.block import from_units
 from trading_engine.rules.exits import Follow, TrailStep
@@ -171,6 +179,27 @@ def test_an_order_that_wants_more_than_the_volume_gives_is_the_full_engines() ->
     with pytest.raises(NeedsFullEngine, match="share of the candle's volume"):
         given.fast()
     assert 1 == given.full().open_positions
+
+
+def test_a_take_profit_order_that_the_open_is_beyond_goes_before_a_younger_exit() -> None:
+    """Too old at the close, and the next candle opens beyond the partial exit: that one, and the rest by age."""
+    exits = ExitSettings(
+        plans={"made": ExitPlan((PartialStep(1_000, 300_000),))},
+        target_order=OrderType.TAKE_PROFIT_MARKET,
+        max_age_ms=2 * MINUTE_MS,
+        close_on_max_age=True,
+    )
+    trade = both(case([QUIET, QUIET, (10_150, 10_150, 10_140, 10_140)], exits=exits)).trades[0]
+    assert (3, CloseReason.TIME) == (trade.fills, trade.close_reason)
+    assert Decimal("1.5") == trade.net_pnl  # all of 0.1 coins at 1,015
+
+
+def test_a_resting_target_that_the_open_is_beyond_goes_after_the_exit() -> None:
+    """The same with limit orders: what trades at the market comes first, all of it, and nothing is left to reduce."""
+    plans = {"made": ExitPlan((PartialStep(1_000, 300_000),))}
+    exits = ExitSettings(plans=plans, max_age_ms=2 * MINUTE_MS, close_on_max_age=True)
+    trade = both(case([QUIET, QUIET, (10_150, 10_150, 10_140, 10_140)], exits=exits)).trades[0]
+    assert (2, CloseReason.TIME, Decimal("1.5")) == (trade.fills, trade.close_reason, trade.net_pnl)
 
 
 @pytest.mark.parametrize(("flattens", "reason"), [(True, CloseReason.RISK), (False, CloseReason.STOP)])

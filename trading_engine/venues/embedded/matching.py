@@ -245,8 +245,8 @@ class Kernel:
     def _next(self, symbol: str, start: int, end: int, starved: set[str]) -> tuple[int, ExchangeOrder | None] | None:
         """What acts first between `start` and `end`: (price, order), order None for the liquidation.
 
-        Nearest to the start; at one price the liquidation, then stops before targets (worst first), then
-        the older order.
+        Nearest to the start; at one price the liquidation, then what trades at the market before what rests at
+        its limit (worst first), then the older order.
         """
         acts: list[tuple[int, int, int, ExchangeOrder | None]] = []
         position = self.account.positions.get(symbol)
