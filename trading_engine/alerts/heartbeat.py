@@ -7,8 +7,6 @@ is made in a thread of its own, like every message, so that a service that hangs
 """
 
 import asyncio
-import urllib.error
-import urllib.request
 from collections.abc import Awaitable, Callable
 
 from loguru import logger
@@ -63,6 +61,9 @@ class Heartbeat:
 def call_address(channel: Channel, message: Message) -> None:
     """A `Send`: one GET, of whose answer little is read; SendFailed for anything but success."""
     del message
+    import urllib.error  # noqa: PLC0415 - with what it needs it costs a tenth of a second, for those with a heartbeat
+    import urllib.request  # noqa: PLC0415 - as above
+
     try:
         # http and https only: the configuration has refused everything else.
         with urllib.request.urlopen(channel.url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - see above
