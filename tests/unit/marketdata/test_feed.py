@@ -434,14 +434,18 @@ def test_a_feed_that_is_run_again_after_it_was_cut_off_goes_on() -> None:
         await rig.feed.open({BTC: 1})
         stream = asyncio.ensure_future(rig.market.live(BTC))
         first = asyncio.ensure_future(rig.feed.run())
-        await asyncio.sleep(60 + TRIP_S / 2)  # the candle has closed and is being compared
+        before = len(rig.market.asked)
+        while len(rig.market.asked) == before:  # noqa: ASYNC110 - in virtual time
+            await asyncio.sleep(TRIP_S / 4)  # until a candle has closed and is being compared
         first.cancel()
         await asyncio.wait({first})
+        asked = len(rig.market.asked)
         second = asyncio.ensure_future(rig.feed.run())
         await asyncio.sleep(200)
         for task in (stream, second):
             task.cancel()
         await asyncio.wait({stream, second})
+        assert len(rig.market.asked) >= asked + 3  # each minute is compared again
 
     virtually(work())
     (rig,) = rig_seen
