@@ -18,7 +18,7 @@ from builders import BTC, T0, Playbook, make_settings, without_limits
 from fakes.databases import fresh
 from fakes.record_stories import Story
 
-from trading_engine.alerts import AlertRow, Channel, OutboxWorker
+from trading_engine.alerts import AlertRow, Channel, OutboxWorker, send_test
 from trading_engine.alerts.remedies import RULES, remedy_of, rule_of
 from trading_engine.core.settings import ExitPlan, ExitSettings, Expected, PartialStep, TellSettings
 from trading_engine.domain.control import Level
@@ -299,12 +299,16 @@ def test_every_rule_reaches_a_receiver(tmp_path: Path, receivers: tuple[Receiver
     async def deliver() -> None:
         with SqlStore.open(fresh(tmp_path)) as store:
             base = Story(1).begin()
-            worker = OutboxWorker(store.outbox(AlertRow, lambda: T0), channels, now_ms=lambda: T0, throttle_s=0)
+            outbox = store.outbox(AlertRow, lambda: T0)
+            worker = OutboxWorker(outbox, channels, now_ms=lambda: T0, throttle_s=0, timeout_s=60)
             records = list(told.values())
             for at in range(0, len(records), 9):  # no digest
                 store.commit(replace(base, records=tuple(records[at : at + 9])))
                 await worker.run_once()
 
+    send_test(channels, timeout_s=60)  # loads the library, which a busy machine takes its time for
+    for receiver in receivers:
+        receiver.messages.clear()
     asyncio.run(deliver())
     texts = [message["message"] for message in everything.messages]
     for rule, alert in told.items():
