@@ -27,7 +27,7 @@ from trading_engine.runtime.process import (
     require,
     stop_file_of,
 )
-from trading_engine.runtime.supervision import MORE_TIME_S, Supervision
+from trading_engine.runtime.service_report import MORE_TIME_S, ServiceReport
 from trading_engine.system import core_dumps, crash_points, state_dir
 from trading_engine.system.service_manager import ServiceManager
 from trading_engine.system.single_instance import InstanceLock
@@ -128,7 +128,7 @@ def _locked(state: StateDir, manager: ServiceManager, make: Callable[[StateDir],
 async def _main(state: StateDir, manager: ServiceManager, make: Callable[[StateDir], Process]) -> int:
     process = make(state)
     process.manager = manager
-    looking = asyncio.create_task(Supervision(manager, process.report).run(), name="supervision")
+    looking = asyncio.create_task(ServiceReport(manager, process.report).run(), name="service report")
     try:
         return await process.main()
     finally:

@@ -27,9 +27,9 @@ from trading_engine.runtime.feeding import Feeding
 from trading_engine.runtime.observe import Observer
 from trading_engine.runtime.process import EXIT_DONE, SHUTDOWN_BUDGET_S, Process, initial_state, require
 from trading_engine.runtime.pump import Pump
+from trading_engine.runtime.service_report import Silence
 from trading_engine.runtime.session import Identity, Parts, Session
 from trading_engine.runtime.strategy_setup import filters_of, strategies_of
-from trading_engine.runtime.supervision import Silence
 from trading_engine.runtime.timers import Timers
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system import crash_points

@@ -29,10 +29,10 @@ from trading_engine.runtime.paper import Ground, PaperRun
 from trading_engine.runtime.process import require
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.replay import POLL_S, Arrival, ReplayDriver
+from trading_engine.runtime.service_report import Silence
 from trading_engine.runtime.settlements import Settlements
 from trading_engine.runtime.startup import Paper
 from trading_engine.runtime.strategy_setup import Filters, filters_of, strategies_of
-from trading_engine.runtime.supervision import Silence
 from trading_engine.runtime.warm_up import Past
 from trading_engine.strategy.api import Strategy
 from trading_engine.system.clock import SteadyClock

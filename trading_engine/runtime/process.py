@@ -37,7 +37,7 @@ from trading_engine.runtime.log_events import log_call, log_record
 from trading_engine.runtime.observe import Observer
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.reaching import FIRST_PAUSE_S, Reaching
-from trading_engine.runtime.supervision import Report, Silence
+from trading_engine.runtime.service_report import Report, Silence
 from trading_engine.store import backup as backups
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.clock import SystemClock

@@ -1,7 +1,7 @@
 """Talking to systemd: ready, alive, what we are doing, leaving.
 
 What belongs here: the notify protocol (sd_notify(3)), a few datagrams to a Unix socket. What does not: when something
-is said (runtime.supervision).
+is said (runtime.service_report).
 
 Without a service manager every call does nothing. No call waits or raises: whoever reads on the other side is never
 worth a late decision.

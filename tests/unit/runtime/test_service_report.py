@@ -14,7 +14,7 @@ from trading_engine.core.state import Market
 from trading_engine.domain.errors import InvariantBroken
 from trading_engine.domain.events import FeedFault, TimerFired, TimerKind
 from trading_engine.runtime import session as session_module
-from trading_engine.runtime.supervision import SILENCE_S, Report, Silence, Supervision
+from trading_engine.runtime.service_report import SILENCE_S, Report, ServiceReport, Silence
 from trading_engine.system.service_manager import ServiceManager
 
 
@@ -50,59 +50,59 @@ def listener(tmp_path: Path) -> Iterator[Listener]:
 def test_a_start_asks_for_time_while_it_goes_on_and_is_ready_when_reconciled(listener: Listener) -> None:
     """A start that stands still asks for none; no word of being alive before it is ready."""
     report = Report("starting", is_ready=False, turns=0)
-    supervision = Supervision(ServiceManager(listener.address, 30), lambda: report)
-    supervision.look()
+    service_report = ServiceReport(ServiceManager(listener.address, 30), lambda: report)
+    service_report.look()
     assert ["STATUS=starting", "EXTEND_TIMEOUT_USEC=120000000"] == listener.heard()
-    supervision.look()
+    service_report.look()
     assert [] == listener.heard()
     report = Report("starting: reaching binance", is_ready=False, turns=1)
-    supervision.look()
+    service_report.look()
     assert ["STATUS=starting: reaching binance", "EXTEND_TIMEOUT_USEC=120000000"] == listener.heard()
     report = Report("trading", is_ready=True, turns=2)
-    supervision.look()
+    service_report.look()
     assert ["STATUS=trading", "READY=1"] == listener.heard()
-    supervision.look()
+    service_report.look()
     assert [] == listener.heard()
 
 
 def test_alive_is_said_for_decisions_only(listener: Listener) -> None:
     """Without one since the last look, or with a feed that has died in silence, the watchdog hears nothing."""
     report = Report("trading", is_ready=True, turns=1)
-    supervision = Supervision(ServiceManager(listener.address, 30), lambda: report)
-    supervision.look()
+    service_report = ServiceReport(ServiceManager(listener.address, 30), lambda: report)
+    service_report.look()
     listener.heard()
-    supervision.look()
+    service_report.look()
     assert [] == listener.heard()
     report = report._replace(turns=2)
-    supervision.look()
+    service_report.look()
     assert ["WATCHDOG=1"] == listener.heard()
     report = report._replace(turns=3, why_stuck="no candle")
-    supervision.look()
+    service_report.look()
     assert [] == listener.heard()
     report = report._replace(turns=4, why_stuck="")
-    supervision.look()
+    service_report.look()
     assert ["WATCHDOG=1"] == listener.heard()
 
 
 def test_ready_is_said_until_it_was_heard(tmp_path: Path) -> None:
     """A manager whose queue was full is told again."""
-    supervision = Supervision(ServiceManager(str(tmp_path / "notify")), lambda: Report("trading", True, 1))
-    supervision.look()
+    service_report = ServiceReport(ServiceManager(str(tmp_path / "notify")), lambda: Report("trading", True, 1))
+    service_report.look()
     with closing(Listener(tmp_path)) as late:
-        supervision.look()
+        service_report.look()
         assert ["STATUS=trading", "READY=1"] == late.heard()
 
 
 @pytest.mark.parametrize(("watchdog_s", "period_s"), [(0, 5.0), (30, 5.0), (3, 1.0), (0.001, 0.05)])
 def test_it_looks_three_times_in_a_period_of_the_watchdog(watchdog_s: float, period_s: float) -> None:
     """And every five seconds at the least."""
-    supervision = Supervision(ServiceManager("@nobody", watchdog_s), lambda: Report("", False, 0))
-    assert period_s == supervision.period_s
+    service_report = ServiceReport(ServiceManager("@nobody", watchdog_s), lambda: Report("", False, 0))
+    assert period_s == service_report.period_s
 
 
 def test_nobody_to_tell_needs_no_looking() -> None:
     """Without a service manager the task ends at once."""
-    asyncio.run(asyncio.wait_for(Supervision(ServiceManager(), lambda: Report("", False, 0)).run(), 5))
+    asyncio.run(asyncio.wait_for(ServiceReport(ServiceManager(), lambda: Report("", False, 0)).run(), 5))
 
 
 def test_a_live_market_without_candles_is_stuck_unless_somebody_says_why() -> None:

@@ -61,7 +61,7 @@ class Silence:
         )
 
 
-class Supervision:
+class ServiceReport:
     """Looks at a run from time to time and passes on what it sees."""
 
     def __init__(self, manager: ServiceManager, report: Callable[[], Report]) -> None:
