@@ -6,6 +6,7 @@ What belongs here: finding the programs, starting and ending it, empty databases
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -58,7 +59,7 @@ def server() -> Iterator[str]:
                 _await(where, folder, who)
                 yield f"postgresql://engine@/{{}}?host={folder}"
             finally:
-                process.terminate()
+                process.send_signal(signal.SIGINT)  # at once: SIGTERM waits for every client to leave
                 process.wait(_PATIENCE_S)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

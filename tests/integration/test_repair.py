@@ -229,7 +229,7 @@ def test_a_stranger_s_position_may_be_ignored_and_is_shown(desk: Desk) -> None:
         {"kind": "position", "symbol": BTC, "quantity": "0.01", "notional": "500"},
         {"kind": "order", "symbol": BTC, "quantity": "0.01", "notional": "400"},
     ] == status["foreign"]
-    assert [True] == [gate["ok"] for gate in status["gates"]]
+    assert [["no engine runs"]] == [gate["reasons"] for gate in status["gates"]]
     assert "position of somebody else: 0.01, worth 500" in desk.call("status")
     desk.is_well()
 

@@ -61,6 +61,8 @@ RULES: Mapping[str, Rule] = {
     "control": Rule(
         "kill switch raised", "find the cause, then `trading-engine resume`; positions keep their stops meanwhile"
     ),
+    "pause": Rule("entries paused, or not any more", "nothing to do; `trading-engine resume` ends a pause"),
+    "config:changed": Rule("configuration changed", "if that was not you, look who was at the machine"),
     "strategy": Rule("strategy switched", "nothing to do; `trading-engine status` lists what is off"),
     "venue:lost": Rule("venue not heard", "nothing to do yet; you are told if it lasts"),
     "venue:down": Rule(

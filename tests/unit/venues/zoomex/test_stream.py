@@ -95,7 +95,8 @@ def test_a_key_that_is_refused_is_a_matter_of_configuration(code: int) -> None:
     async def story(bench: Bench) -> None:
         bench.server.script[facts.WALLET] = Answer(None, code, "invalid test-key")
         with pytest.raises(
-            ConfigInvalid, match=rf"account main: zoomex refuses the API key \({code}\); check"
+            ConfigInvalid,
+            match=rf"account main: zoomex refuses the API key \(zoomex answered {code}: invalid …\); check",
         ) as failed:
             await bench.venue.open()
         assert "test-key" not in str(failed.value)
