@@ -51,11 +51,15 @@ if [[ "${1:-}" == test ]]; then
         # would slow them down to no use.
         core=(tests/unit/domain tests/unit/rules tests/unit/core tests/property/test_core.py tests/property/test_domain.py
               tests/property/test_marketdata.py)
+        # Compiled once and beside them: the workers of the next tests would each do it for themselves.
+        "$python" -c 'from trading_engine.backtest.compiled import ready_loop; ready_loop()' &
+        compiling=$!
         "$python" -m pytest "${core[@]}" \
             --cov=trading_engine.domain --cov=trading_engine.rules --cov=trading_engine.core \
             --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
-        "$python" -m pytest -n 3 "${core[@]/#/--ignore=}" --ignore=tests/sim --ignore=tests/e2e
-        set -- tests/sim tests/e2e
+        wait "$compiling"
+        "$python" -m pytest -n 4 "${core[@]/#/--ignore=}" --ignore=tests/sim --ignore=tests/e2e
+        set -- -n 3 tests/sim tests/e2e
     fi
     exec "$python" -m pytest "$@"
 fi
