@@ -16,6 +16,8 @@ from trading_engine.store.read_models import Reader
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.single_instance import InstanceLock
 
+pytestmark = pytest.mark.xdist_group("watch")
+
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -1,6 +1,7 @@
 """`pause`, `resume`, `close`, `cancel`, `flatten` and `reload` on the command line."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,23 @@ from trading_engine.system.state_dir import StateDir
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StateDir:
-    """A state that a short run has left behind, in the current directory."""
-    monkeypatch.chdir(tmp_path)
-    done = call("run", "--config", write_config(tmp_path, demo={"candles": 200}), "--state", tmp_path / "state")
+pytestmark = pytest.mark.xdist_group("control commands")
+
+
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a short run has left behind."""
+    folder = tmp_path_factory.mktemp("control")
+    done = call("run", "--config", write_config(folder, demo={"candles": 200}), "--state", folder / "state")
     assert 0 == done.code, done.err
+    return folder
+
+
+@pytest.fixture
+def state(left: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StateDir:
+    """A copy of that state, in the current directory."""
+    shutil.copytree(left, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
     return StateDir(tmp_path / "state")
 
 

@@ -156,11 +156,11 @@ def test_the_time_for_a_text_grows_with_its_length_not_with_its_square() -> None
 
     def least_s(text: str) -> float:
         taken = []
-        for _ in range(3):
+        for _ in range(2):
             start = time.process_time()
             redactor.text(text)
             taken.append(time.process_time() - start)
         return min(taken)
 
     for piece in ("a.", "token-", "://", "key=", "'secret", "bearer "):
-        assert least_s(piece * 16_000) < 25 * least_s(piece * 2_000) + 0.02, piece
+        assert least_s(piece * 8_000) < 25 * least_s(piece * 1_000) + 0.02, piece
