@@ -6,6 +6,7 @@ look at the database, as it would for an operator.
 """
 
 import csv
+import io
 import json
 import os
 import signal
@@ -14,13 +15,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import yaml
 
+from trading_engine.cli.main import main
 from trading_engine.domain.time import MINUTE_MS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,16 +132,24 @@ def eventually(look: Callable[[], T], process: subprocess.Popen[str], pause_s: f
 # Its state as a reader sees it
 
 
+def read(*arguments: str | Path) -> Done:
+    """A command that only reads, inside this process: the same code, and most of these tests would be its start."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main([str(argument) for argument in arguments])
+    return Done(code, out.getvalue(), err.getvalue())
+
+
 def ask(command: str, state: Path, *options: str) -> Any:
     """The JSON of a read command."""
-    done = call(command, "--json", "--state", state, *options)
+    done = read(command, "--json", "--state", state, *options)
     assert (0, "") == (done.code, done.err)
     return json.loads(done.out)
 
 
 def audit_failures(state: Path) -> list[str]:
     """Names of the checks of `audit` that fail; the exit code says the same."""
-    done = call("audit", "--json", "--state", state)
+    done = read("audit", "--json", "--state", state)
     found = json.loads(done.out)
     failures = [f"{check['name']}: {check['detail']}" for check in found["checks"] if not check["ok"]]
     assert (bool(failures), int(bool(failures))) == (not found["ok"], done.code)

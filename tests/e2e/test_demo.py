@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from e2e_tools import ROOT, Done, ask, audit_failures, call, journal, query
+from e2e_tools import ROOT, Done, ask, audit_failures, call, journal, query, read
 
 CANDLES = 4_000
 SEED = ["--seed", "7"]
@@ -91,7 +91,7 @@ def test_equal_seeds_give_equal_trades(demo: tuple[Path, Path, Done], tmp_path: 
     """A second run on a fresh state prints the same bytes."""
     config, state, _ = demo
     assert 0 == call("run", "--config", config, "--state", tmp_path / "again", *SEED).code
-    first, again = (call("trades", "--json", "--state", folder) for folder in (state, tmp_path / "again"))
+    first, again = (read("trades", "--json", "--state", folder) for folder in (state, tmp_path / "again"))
     assert (0, first.out) == (again.code, again.out)
 
 

@@ -12,6 +12,7 @@ from e2e_tools import (
     eventually,
     journal,
     moves,
+    read,
     running,
     write_config,
     write_market,
@@ -57,7 +58,7 @@ def test_a_refused_commit_ends_the_process_and_a_restart_recovers(tmp_path: Path
     assert [] == audit_failures(state)
     assert 0 == call(*base, "--state", tmp_path / "undisturbed").code
     disturbed, undisturbed = (
-        call("trades", "--json", "--state", folder) for folder in (state, tmp_path / "undisturbed")
+        read("trades", "--json", "--state", folder) for folder in (state, tmp_path / "undisturbed")
     )
     assert undisturbed == disturbed
     assert 5 == len(ask("trades", state))

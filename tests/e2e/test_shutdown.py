@@ -13,6 +13,7 @@ from e2e_tools import (
     journal,
     moves,
     query,
+    read,
     running,
     send,
     write_config,
@@ -48,7 +49,7 @@ def test_a_signal_ends_the_run_and_keeps_positions_behind_their_stops(tmp_path: 
     assert 0 == call(*base, "--state", state).code
     assert stopped_at < ask("status", state)["last_candle"]
     assert 0 == call(*base, "--state", tmp_path / "unbroken").code
-    broken, unbroken = (call("trades", "--json", "--state", folder) for folder in (state, tmp_path / "unbroken"))
+    broken, unbroken = (read("trades", "--json", "--state", folder) for folder in (state, tmp_path / "unbroken"))
     assert unbroken == broken
     assert 3 == len(ask("trades", state))
     assert [] == audit_failures(state)

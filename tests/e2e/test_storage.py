@@ -29,6 +29,7 @@ from e2e_tools import (
     files_of,
     journal,
     query,
+    read,
     running,
     write_config,
     write_market,
@@ -72,7 +73,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     for state, acts in ((made.flat, "w"), (made.held, "wh"), (folder / "undisturbed", ACTS)):
         shutil.copytree(made.new, state)
         assert 0 == call(*made.run(state, acts)).code
-    return made._replace(expected=call("trades", "--json", "--state", folder / "undisturbed").out)
+    return made._replace(expected=read("trades", "--json", "--state", folder / "undisturbed").out)
 
 
 def _copy(source: Path, folder: Path) -> Path:
@@ -114,7 +115,7 @@ def _require_recovered(bench: Bench, state: Path) -> None:
     ]  # of the run before, as it should
     assert (0, []) == (done.code, [line for line in told if "error" in line.lower()]), done.err
     assert [] == audit_failures(state)
-    assert bench.expected == call("trades", "--json", "--state", state).out
+    assert bench.expected == read("trades", "--json", "--state", state).out
 
 
 def _at_exchange(state: Path) -> dict[str, str]:
@@ -491,4 +492,4 @@ def test_commits_that_the_disk_lost_are_made_up_for_or_lock_the_engine(bench: Be
         assert 3 == call(*bench.run(state)).code
     else:
         assert [] == audit_failures(state)
-        assert bench.expected == call("trades", "--json", "--state", state).out
+        assert bench.expected == read("trades", "--json", "--state", state).out

@@ -236,7 +236,10 @@ def _merge(taken: Sequence[tuple[str, CandleBlock]], interval_ms: int) -> Iterat
 def _union(blocks: Sequence[CandleBlock]) -> Int64:
     if len(blocks) == 1:
         return blocks[0].ts
-    return np.unique(np.concatenate([block.ts for block in blocks]))
+    # Not numpy.unique: it imports the masked arrays, a tenth of a second of every start.
+    times: Int64 = np.sort(np.concatenate([block.ts for block in blocks]))
+    first = np.append(True, times[1:] != times[:-1])
+    return np.extract(first, times)
 
 
 def _candles(symbol: str, block: CandleBlock, interval_ms: int) -> Iterator[Candle]:

@@ -139,6 +139,10 @@ def _build(connection: Connection, path: Path) -> None:
         return
     if inspect(connection).get_table_names():
         raise ConfigInvalid("the server's database holds tables of another program; give the engine one of its own")
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            # Not said in `tables`: naming PostgreSQL there imports its dialect into every process.
+            index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
     metadata.create_all(connection)
     connection.exec_driver_sql(_GUARD)
     for guard in _GUARDS:

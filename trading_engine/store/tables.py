@@ -167,13 +167,7 @@ positions = Table(
     UniqueConstraint("number"),
     _among("side", Side),
     _among("state", PositionState),
-    Index(
-        "uq_positions_live_symbol",
-        "symbol",
-        unique=True,
-        sqlite_where=text("state <> 'CLOSED'"),
-        postgresql_where=text("state <> 'CLOSED'"),
-    ),
+    Index("uq_positions_live_symbol", "symbol", unique=True, sqlite_where=text("state <> 'CLOSED'")),
     Index(None, "closed_ms"),
     sqlite_strict=True,
 )
@@ -296,12 +290,7 @@ alert_outbox = Table(
     _whole("next_try_ms"),
     _text("last_error"),
     _whole("sent_at", nullable=True),
-    Index(
-        "ix_alert_outbox_unsent",
-        "id",
-        sqlite_where=text("sent_at IS NULL"),
-        postgresql_where=text("sent_at IS NULL"),
-    ),
+    Index("ix_alert_outbox_unsent", "id", sqlite_where=text("sent_at IS NULL")),
     sqlite_strict=True,
 )
 
