@@ -1,22 +1,28 @@
 """The read commands over a database that was filled by committing what the core decided."""
 
 import json
+import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
 from builders import BTC, ETH, T0, Playbook
 
+from trading_engine.cli import days_command
 from trading_engine.cli.main import main
 from trading_engine.cli.summary import print_summary
 from trading_engine.core.step import StepResult
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import Event, RunBegan, RunFinished
-from trading_engine.domain.time import HOUR_MS, MINUTE_MS
+from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from trading_engine.ports import Commit
 from trading_engine.runtime import status
+from trading_engine.store.days import DayView
 from trading_engine.store.migrate import upgrade
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.single_instance import InstanceLock
@@ -554,6 +560,7 @@ def test_the_summary_tells_what_a_run_has_come_to(
 ) -> None:
     """Balances, result, drawdown, trades by strategy and symbol, what is open, what became of the signals."""
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("sys.argv", ["pytest"])  # not ./run.sh, which is named where it was called by
     print_summary(state.root)
     lines = capsys.readouterr().out.splitlines()
     assert [
@@ -599,3 +606,58 @@ def test_a_restored_backup_is_locked_until_it_is_resumed(
     assert "resumed (kill switch was at LOCKED), also: cooldown had tripped" in capsys.readouterr().out
     assert "RUN" == read(run, "status", state=state)["kill_switch"]["level"]
     assert read(run, "audit", state=state)["ok"]
+
+
+# days
+
+
+def test_days_tell_what_each_made(run: Output, tmp_path: Path) -> None:
+    """A loss of 50 and a gain of 2 on the first day, paid funding on the second, which still runs."""
+    state = fresh(tmp_path)
+    with opened(state) as store:
+        desk = Desk(store)
+        desk.income(2)
+        desk.stopped_out()
+        desk.income(-1)
+        desk.income(3)
+        desk.wait(DAY_MS)
+        desk.candles((BTC, 100))
+        desk.income("-0.5")
+        desk.save()
+    first = {"day": "2025-01-01", "is_over": True, "start_balance": "10000", "net_pnl": "-46", "return_pct": "-0.46"}
+    second = {"day": "2025-01-02", "is_over": False, "start_balance": "9954", "net_pnl": "-0.5", "return_pct": "-0.01"}
+    none = {"fees": "0", "trades": 0, "wins": 0, "profit_factor": None, "sharpe_30d": None}
+    assert [
+        none | second | {"funding": "-0.5", "max_drawdown": "-0.5"},
+        none | first | {"funding": "4", "trades": 1, "profit_factor": "0", "max_drawdown": "-51"},
+    ] == read(run, "days", state=state)
+    code, printed = run("days", state=state)
+    assert 0 == code
+    assert "2 days · net −46.50 · best 2025-01-02 −0.50 · worst 2025-01-01 −46.00" in printed
+    assert ["2025-01-02"] == [day["day"] for day in read(run, "days", "--limit", "1", state=state)]
+
+
+def test_a_state_without_bookings_has_no_days(run: Output, tmp_path: Path) -> None:
+    """It is said, and no figure is made up."""
+    assert (0, "no trading days yet: the first booking begins one") == (
+        (done := run("days", state=fresh(tmp_path)))[0],
+        done[1].strip(),
+    )
+
+
+def test_the_sharpe_ratio_takes_ten_days_that_are_over() -> None:
+    """Nine say nothing, the running one does not count, and equal days have none."""
+    days = [day_view(number, Decimal(number % 3)) for number in range(11)]
+    assert days_command.sharpe_of(days[:9]) is None
+    assert days_command.sharpe_of([replace(days[0], is_over=False), *days[1:10]]) is None
+    assert days_command.sharpe_of([replace(day, realized=Decimal(1)) for day in days]) is None
+    returns = [float(day.realized / day.start_balance) for day in days[:10]]
+    assert pytest.approx(fmean(returns) / stdev(returns) * math.sqrt(365)) == days_command.sharpe_of(days[:10])
+
+
+def day_view(number: int, realized: Decimal) -> DayView:
+    """A day of an account of 1000."""
+    zero = Decimal(0)
+    return DayView(
+        f"2025-02-{number + 1:02}", Decimal(1000), realized, zero, zero, 0, 0, zero, zero, zero, is_over=True
+    )

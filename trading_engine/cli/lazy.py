@@ -38,6 +38,7 @@ COMMANDS: dict[str, Entry] = {
     "status": _entry("read_commands", "status_app", LOOK, "Is it running, what is it worth, may it trade?"),
     "positions": _entry("read_commands", "positions_app", LOOK, "Open positions with stop, target, PnL and R."),
     "trades": _entry("read_commands", "trades_app", LOOK, "Closed positions with what they made and why they ended."),
+    "days": _entry("days_command", "days_app", LOOK, "Trading days: PnL, fees, profit factor, drawdown, Sharpe."),
     "orders": _entry("read_commands", "orders_app", LOOK, "Orders and what is known about each."),
     "risk": _entry("read_commands", "risk_app", LOOK, "Each limit: used, left, when it resets, computed from what."),
     "health": _entry("health_command", "health_app", LOOK, "Checks, parts and their restarts, latency, memory."),

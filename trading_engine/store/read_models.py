@@ -25,7 +25,7 @@ from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order, OrderState
 from trading_engine.domain.position import Position
 from trading_engine.ports import Checkpoint
-from trading_engine.store import codec, engine, loading, measuring, schema_version
+from trading_engine.store import codec, days, engine, loading, measuring, schema_version
 from trading_engine.store import tables as t
 
 _UNRESOLVED = [state for state in OrderState if state.is_unresolved]
@@ -165,19 +165,6 @@ class EventView(NamedTuple):
     kind: str
     symbol: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class DayView:
-    """A trading day that has ended; `realized` is net of fees and funding."""
-
-    day: str
-    start_balance: Decimal
-    realized: Decimal
-    fees: Decimal
-    funding: Decimal
-    trades: int
-    wins: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,12 +311,10 @@ class Reader:
         with self._reading() as connection:
             return [EquityPoint(*row) for row in connection.execute(query.order_by(columns.seq.desc()).limit(limit))]
 
-    def days(self, limit: int | None = None) -> list[DayView]:
-        """Trading days that have ended."""
-        columns = t.daily_metrics.c
-        query = select(t.daily_metrics).order_by(columns.day.desc()).limit(limit)
+    def days(self) -> list[days.DayView]:
+        """Trading days, the one that still runs first."""
         with self._reading() as connection:
-            return [DayView(**row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - its public name
+            return [*days.read(connection)][::-1]
 
     def measured(self, limit: int | None = None, name: str | None = None) -> list[measuring.MeasuredAt]:
         """What was measured of the process and the venue, of one name where it is given."""

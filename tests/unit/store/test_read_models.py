@@ -178,3 +178,16 @@ def test_unresolved_orders_are_counted(tmp_path: Path) -> None:
     with Reader.open(path) as reader:
         unresolved = [order for order in reader.orders() if order.state is OrderState.UNKNOWN]
         assert 2 == len(unresolved) == reader.status_counts().unresolved_orders
+
+
+def test_days_add_up_to_the_ledger(story_and_reader: tuple[Story, Reader]) -> None:
+    """Each day begins with what the one before left; nothing of any booking is lost, nor any trade."""
+    story, reader = story_and_reader
+    days = reader.days()[::-1]
+    ledger = story.book.ledger
+    assert ledger.balance == days[-1].start_balance + days[-1].realized
+    assert ledger.performance == total(day.realized for day in days)
+    assert sorted({day.day for day in days}) == [day.day for day in days]
+    made = [trade.net_pnl for trade in reader.trades() if trade.fills]
+    assert (len(made), total(made)) == (sum(day.trades for day in days), total(day.won + day.lost for day in days))
+    assert all(day.drawdown <= min(ZERO, day.realized) for day in days)
