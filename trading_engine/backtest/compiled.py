@@ -36,7 +36,6 @@ from trading_engine.backtest.tables import (
     Space,
     records,
 )
-from trading_engine.core.state import KEPT_HIGHS, KEPT_TRADES
 from trading_engine.domain.errors import InvariantBroken
 from trading_engine.domain.time import DAY_MS, HOUR_MS
 from trading_engine.rules import exits, fills, integers, limits, margin, scaling, sizing, turbulence
@@ -64,7 +63,7 @@ _INTERPRETED = frozenset({"split_partials", "tier_for", "maintenance_margin_e8"}
 def _digest() -> str:
     """Of everything that becomes machine code, and of constants that come from elsewhere."""
     # A numba goes with one llvmlite.
-    told = hashlib.sha256(repr((llvmlite.__version__, KEPT_HIGHS, KEPT_TRADES, DAY_MS, HOUR_MS)).encode())
+    told = hashlib.sha256(repr((llvmlite.__version__, DAY_MS, HOUR_MS)).encode())
     for module in (*_MODULES, tables):
         assert module.__file__ is not None  # noqa: S101 - they are files
         told.update(Path(module.__file__).read_bytes())

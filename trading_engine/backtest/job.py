@@ -18,7 +18,6 @@ import trading_engine
 from trading_engine import __version__
 from trading_engine.backtest import compiled
 from trading_engine.backtest.fast import NeedsFullEngine, run_fast
-from trading_engine.backtest.full import run_full
 from trading_engine.backtest.market import Market, take_market
 from trading_engine.backtest.past import Past, read_files, read_store
 from trading_engine.backtest.result import Difference, Outcome, compare
@@ -34,8 +33,8 @@ from trading_engine.domain.time import iso
 from trading_engine.marketdata.block import CandleBlock
 from trading_engine.marketdata.candle_file import Gap
 from trading_engine.marketdata.candle_store.name import DEFAULT_FOLDER
-from trading_engine.runtime import bootstrap, strategy_setup
-from trading_engine.runtime.bootstrap import RunOptions
+from trading_engine.runtime import configured, strategy_setup
+from trading_engine.runtime.configured import RunOptions
 from trading_engine.venues.embedded.account import Terms
 
 _SOURCES = ("backtest", "core", "domain", "marketdata", "rules", "strategy", "venues/embedded")
@@ -175,15 +174,15 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     """Read and check configuration, strategies and data, and ask the strategies; raises as `run_job`."""
     began = time.perf_counter()
     options = RunOptions(job.config_path, overrides={**job.overrides, "mode": "paper"})
-    config = _only(bootstrap.configuration(options, environ), job)
+    config = _only(configured.configuration(options, environ), job)
     symbols = _symbols(config, job)
-    instruments = {symbol: bootstrap.instrument_of(config, symbol, job.contracts.get(symbol)) for symbol in symbols}
+    instruments = {symbol: configured.instrument_of(config, symbol, job.contracts.get(symbol)) for symbol in symbols}
     pasts = _read(job, config, symbols, instruments)
     interval_ms = _interval(pasts)
     strategies = strategy_setup.strategies_of(config, symbols)
-    settings = bootstrap.engine_settings(config, instruments)
+    settings = configured.engine_settings(config, instruments)
     filters = strategy_setup.filters_of(config, strategies)
-    bootstrap.check_intervals(strategies, instruments, interval_ms, filters, settings.atr_periods)
+    configured.check_intervals(strategies, instruments, interval_ms, filters, settings.atr_periods)
     traded = {symbol: _part(past, job) for symbol, past in pasts.items()}
     rates = _rates(pasts, traded)
     gaps = {symbol: _within(past.gaps, traded[symbol]) for symbol, past in pasts.items()}
@@ -195,7 +194,7 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     known = market if is_whole else take_market(whole, (), interval_ms)
     spoken = speak(known, strategies, instruments, settings.atr_periods, settings.levels, filters).within(market)
     told = time.perf_counter()
-    terms = bootstrap.terms_of(config)
+    terms = configured.terms_of(config)
     return Ground(config, settings, terms, market, rates, spoken, gaps, loaded - began, told - loaded)
 
 
@@ -251,6 +250,9 @@ def _fast(ground: Ground) -> _Tried:
 
 
 def _full(ground: Ground, on_progress: OnProgress | None) -> Outcome:
+    # The whole of the live engine: a fast run that loaded it would take half as long again.
+    from trading_engine.backtest.full import run_full  # noqa: PLC0415
+
     deposit = ground.config.paper.balance
     return run_full(ground.market, ground.rates, ground.spoken, ground.settings, ground.terms, deposit, on_progress)
 

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,8 +18,10 @@ from trading_engine.domain.market import FundingRate
 from trading_engine.domain.money import MONEY_QUANTUM, exact_units
 from trading_engine.domain.time import HOUR_MS
 from trading_engine.marketdata.block import CandleBlock
-from trading_engine.marketdata.replay import Replay
 from trading_engine.strategy.api import Series
+
+if TYPE_CHECKING:
+    from trading_engine.marketdata.replay import Replay
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,8 +60,10 @@ class Market:
         _, at = np.unique(found // HOUR_MS, return_index=True)
         return [int(close) for close in found[at][1:]]
 
-    def source(self, rates: Sequence[FundingRate]) -> Replay:
+    def source(self, rates: Sequence[FundingRate]) -> "Replay":
         """The same candles for an engine that is fed one after the other."""
+        from trading_engine.marketdata.replay import Replay  # noqa: PLC0415 - of use to the full engine only
+
         pairs = zip(self.symbols, self.blocks, strict=True)
         return Replay([_Held(symbol, block, self.interval_ms) for symbol, block in pairs], rates)
 

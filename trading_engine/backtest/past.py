@@ -13,7 +13,6 @@ from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import FundingRate
 from trading_engine.marketdata.block import CandleBlock
 from trading_engine.marketdata.candle_file import Gap, load_candles
-from trading_engine.marketdata.candle_store.dataset import open_dataset
 from trading_engine.marketdata.candle_store.name import names_below
 from trading_engine.marketdata.funding_file import read_funding
 
@@ -46,6 +45,8 @@ def read_files(symbol: str, path: Path, funding: Path | None, instrument: Instru
 
 def read_store(root: Path, venue: str, symbol: str, instrument: Instrument) -> Past:
     """The finest candles of a symbol that are stored, and its funding rates; ConfigInvalid where there are none."""
+    from trading_engine.marketdata.candle_store.dataset import open_dataset  # noqa: PLC0415 - files need none of it
+
     stored = [name for name in names_below(root) if (name.venue, name.symbol) == (venue, symbol)]
     intervals = [name.interval_ms for name in stored if not name.is_funding]
     if not intervals:

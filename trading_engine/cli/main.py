@@ -24,7 +24,6 @@ from trading_engine.cli.failure import CommandFailed
 from trading_engine.cli.lazy import LazyGroup
 from trading_engine.domain.errors import ConfigInvalid, InvariantBroken, TradingEngineError
 from trading_engine.system.journald import error_prefix
-from trading_engine.system.redaction import redact
 
 NAME = "trading-engine"
 _DEBUG = "--debug"
@@ -98,6 +97,7 @@ def _root(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. Reads `sys.argv` where no arguments are given."""
     _write_any_letter()
+    _start_lightly()
     arguments = list(sys.argv[1:] if argv is None else argv)
     invocation = Invocation(debug=_DEBUG in arguments)
     arguments = list(_repeated(argument for argument in arguments if argument != _DEBUG))
@@ -135,6 +135,15 @@ def _stoppable(arguments: Sequence[str]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _start_lightly() -> None:
+    """Leave out what libraries would do on their import and nobody here asks for, unless the environment does.
+
+    Numpy starts a thread a core for linear algebra; pydantic looks through all installed packages for plugins.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+
 def _write_any_letter() -> None:
     """A terminal that knows no minus sign shows a question mark instead of ending the command."""
     for stream in (sys.stdout, sys.stderr):
@@ -160,7 +169,7 @@ def _repeated(arguments: Iterator[str]) -> Iterator[str]:
 def _explain(error: Exception, invocation: Invocation) -> int:
     """Say on stderr what went wrong; the exit code of it."""
     if invocation.debug and not isinstance(error, typer.Exit | typer.Abort):
-        _say(redact("".join(traceback.format_exception(error))).rstrip())
+        _say(_redacted("".join(traceback.format_exception(error))).rstrip())
     match error:
         case typer.Exit():
             return error.exit_code
@@ -193,12 +202,18 @@ def _usage_error(error: typer.TyperException) -> int:
 
 def _say_lines(text: str) -> None:
     """One `error:` for each mistake."""
-    for line in redact(text).splitlines():
+    for line in _redacted(text).splitlines():
         _say(f"error: {line}")
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(redact(str(error)).split())
+    return " ".join(_redacted(str(error)).split())
+
+
+def _redacted(text: str) -> str:
+    from trading_engine.system.redaction import redact  # noqa: PLC0415 - patterns that only an error needs compiled
+
+    return redact(text)
 
 
 def _hint(invocation: Invocation) -> str:
