@@ -22,7 +22,7 @@ import llvmlite  # type: ignore[import-untyped]
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numpy as np
 
-from trading_engine.backtest import ledger, loop, matching, quiet, shocks, tables
+from trading_engine.backtest import cache, ledger, loop, matching, quiet, shocks, tables
 from trading_engine.backtest.tables import (
     TRADE_COLUMNS,
     Account,
@@ -78,8 +78,7 @@ _LOADED = _digest()
 
 def cache_folder() -> Path:
     """Where machine code is kept: a folder of this version of the sources, below the user's cache."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "trading-engine" / f"loop-{_LOADED}"
+    return cache.place(f"loop-{_LOADED}")
 
 
 def is_cached() -> bool:
@@ -94,7 +93,7 @@ def ready_loop() -> Callable[..., None]:
         return Loaded(path.read_bytes())
     code = _compile()
     with suppress(OSError):  # where nothing can be kept, the next run compiles again
-        path.parent.mkdir(parents=True, exist_ok=True)
+        cache.make(path.parent)
         draft = path.with_suffix(f".{os.getpid()}")
         draft.write_bytes(code)
         draft.replace(path)

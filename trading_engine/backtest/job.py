@@ -7,8 +7,9 @@ The configuration is the one that trades: its account, its costs and its limits 
 """
 
 import hashlib
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -30,7 +31,7 @@ from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import FundingRate
 from trading_engine.domain.time import iso
-from trading_engine.marketdata.block import CandleBlock
+from trading_engine.marketdata.block import Units
 from trading_engine.marketdata.candle_file import Gap
 from trading_engine.marketdata.candle_store.name import DEFAULT_FOLDER
 from trading_engine.runtime import configured, strategy_setup
@@ -212,9 +213,19 @@ def code_version() -> str:
     told = hashlib.sha256()
     root = Path(trading_engine.__file__).parent
     for folder in _SOURCES:
-        for path in sorted((root / folder).rglob("*.py")):
-            told.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+        for name in sorted(_sources(root, folder), key=lambda name: name.split("/")):
+            told.update(name.encode() + b"\0" + (root / name).read_bytes())
     return f"{__version__}+{told.hexdigest()[:12]}"
+
+
+def _sources(root: Path, folder: str) -> Iterator[str]:
+    """The source files in a folder and below, by their paths under the root, with slashes."""
+    with os.scandir(root / folder) as found:
+        for each in found:
+            if each.is_dir():
+                yield from _sources(root, f"{folder}/{each.name}")
+            elif each.name.endswith(".py"):
+                yield f"{folder}/{each.name}"
 
 
 class _Tried(NamedTuple):
@@ -309,7 +320,7 @@ def _interval(pasts: Mapping[str, Past]) -> int:
     return first.interval_ms
 
 
-def _part(past: Past, job: Job) -> CandleBlock:
+def _part(past: Past, job: Job) -> Units:
     """The candles that are traded: from the first one that opens in the span to the last that has closed in it."""
     block = past.block
     start, stop = block.ts.searchsorted((job.from_ms, job.to_ms - past.interval_ms + 1))
@@ -320,12 +331,12 @@ def _part(past: Past, job: Job) -> CandleBlock:
     return block.part(int(start), int(stop))
 
 
-def _within(gaps: Sequence[Gap], traded: CandleBlock) -> tuple[Gap, ...]:
+def _within(gaps: Sequence[Gap], traded: Units) -> tuple[Gap, ...]:
     first, last = int(traded.ts[0]), int(traded.ts[-1])
     return tuple(gap for gap in gaps if first < gap.from_ts < last)
 
 
-def _rates(pasts: Mapping[str, Past], traded: Mapping[str, CandleBlock]) -> tuple[FundingRate, ...]:
+def _rates(pasts: Mapping[str, Past], traded: Mapping[str, Units]) -> tuple[FundingRate, ...]:
     """The settlements within the candles of each symbol."""
     return tuple(
         rate

@@ -121,7 +121,7 @@ def speak(
     said = [
         _ask(
             strategy,
-            market.series(symbol),
+            market.series(symbol, instruments[name]),
             symbol,
             names.index(strategy.name),
             float(instruments[name].tick),
@@ -204,7 +204,7 @@ def _filtered(
     filters: Mapping[str, Sequence[Filter]],
 ) -> Spoken:
     """The same without the entries that filters refuse; what closes a position is never refused."""
-    table, past, refused = spoken.table, _Past(market), {}
+    table, past, refused = spoken.table, _Past(market, instruments), {}
     for row in np.flatnonzero(table.side).tolist():
         chosen = filters.get(spoken.strategies[int(table.strategy[row])], ())
         why = _against(spoken, row, market, instruments, chosen, past) if chosen else ()
@@ -236,15 +236,16 @@ def _against(
 class _Past:
     """Candles as filters would have seen them at an instant; each interval of a symbol is made once."""
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Market, instruments: Mapping[str, Instrument]) -> None:
         self._market = market
+        self._instruments = instruments
         self._made: dict[tuple[str, int], Series] = {}
 
     def look(self, need: Need, own: str, until_ms: int) -> Series:
         """The last candles that a filter wants of those closed by then."""
         key = need.symbol or own, need.interval_ms
         if key not in self._made:
-            series = self._market.series(self._market.symbols.index(key[0]))
+            series = self._market.series(self._market.symbols.index(key[0]), self._instruments[key[0]])
             self._made[key] = resample(series, need.interval_ms)
         whole = self._made[key]
         closed = int(np.searchsorted(whole.close_times, until_ms, side="right"))

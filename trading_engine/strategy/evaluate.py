@@ -227,7 +227,8 @@ def whole_history(strategy: Strategy, base: Series) -> Signals:
 
 def asked_rows(strategy: Strategy, base: Series, primary: Series) -> BoolArray:
     """The rows of a strategy's own candles on which the live engine asks it: warm, and seen as they closed."""
-    asked: BoolArray = base.close_times[base.close_times.searchsorted(primary.close_times)] == primary.close_times
+    closes, ends = base.close_times, primary.close_times
+    asked: BoolArray = closes[closes.searchsorted(ends)] == ends
     asked[: strategy.warm_up] = False
     return asked
 

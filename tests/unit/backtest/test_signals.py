@@ -53,7 +53,7 @@ def live(market: Market) -> Mapping[str, list[Signal]]:
 def told_live(market: Market, filters: Mapping[str, tuple[Filter, ...]]) -> list[Signal]:
     """What a brain says that is fed with the same candles one instant after the other."""
     brain = Brain(STRATEGIES, INSTRUMENTS, MINUTE_MS, filters)
-    return [signal for batch in market.source(()).batches() for signal in brain.signals(batch.candles)]
+    return [signal for batch in market.source((), INSTRUMENTS).batches() for signal in brain.signals(batch.candles)]
 
 
 def told_at_once(market: Market, filters: Mapping[str, tuple[Filter, ...]]) -> list[Signal]:
