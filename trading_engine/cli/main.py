@@ -3,6 +3,8 @@
 What belongs here: what holds for every command. What does not: any command (lazy names them).
 """
 
+import atexit
+import gc
 import io
 import os
 import re
@@ -51,10 +53,14 @@ running, 70 internal fault, 78 invalid configuration or database, 130 interrupte
 
 @dataclass(slots=True)
 class Invocation:
-    """What commands share: whether tracebacks are wanted, and the log that a fault is explained in."""
+    """What commands share: whether tracebacks are wanted, and the log that a fault is explained in.
+
+    owns_process   nobody else's objects are in this process: what its start makes need not be looked through again
+    """
 
     debug: bool
     log_file: Path | None = None
+    owns_process: bool = False
 
 
 app = typer.Typer(
@@ -97,9 +103,9 @@ def _root(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. Reads `sys.argv` where no arguments are given."""
     _write_any_letter()
-    _start_lightly()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    invocation = Invocation(debug=_DEBUG in arguments)
+    invocation = Invocation(debug=_DEBUG in arguments, owns_process=argv is None)
+    _start_lightly(invocation)
     arguments = list(_repeated(argument for argument in arguments if argument != _DEBUG))
     command = typer.main.get_command(app)
     try:
@@ -110,6 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return failure.DONE
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes an exit code
         return _explain(error, invocation)
+    finally:
+        gc.enable()
     return done if isinstance(done, int) else failure.DONE
 
 
@@ -135,13 +143,18 @@ def _stoppable(arguments: Sequence[str]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _start_lightly() -> None:
-    """Leave out what libraries would do on their import and nobody here asks for, unless the environment does.
+def _start_lightly(invocation: Invocation) -> None:
+    """Leave out what takes time at the start and at the end and is of use to nobody.
 
-    Numpy starts a thread a core for linear algebra; pydantic looks through all installed packages for plugins.
+    Numpy starts a thread a core for linear algebra, pydantic looks through all installed packages for plugins; what the
+    environment says about either goes first. Looking for garbage among what imports have made takes a tenth of a short
+    command, and as much again when the process ends.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    if invocation.owns_process:
+        gc.disable()  # until the command is loaded
+        atexit.register(gc.freeze)
 
 
 def _write_any_letter() -> None:

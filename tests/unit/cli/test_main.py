@@ -191,3 +191,13 @@ def test_a_look_does_not_pay_for_the_engine(command: str, tmp_path: Path) -> Non
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "[]" == done.stdout.strip()
+
+
+@pytest.mark.parametrize(("call", "expected"), [("main()", "True True"), ("main(sys.argv[1:])", "True False")])
+def test_only_a_process_of_its_own_is_spared_looking_for_garbage_among_its_imports(call: str, expected: str) -> None:
+    """Garbage of the work itself is looked for in any case; what others have in the process is theirs."""
+    begin = "import gc, sys; from trading_engine.cli.main import main"
+    program = f"{begin}; {call}; print(gc.isenabled(), gc.get_freeze_count() > 0)"
+    asked = [sys.executable, "-c", program, "strategy", "list"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert expected == done.stdout.splitlines()[-1]
