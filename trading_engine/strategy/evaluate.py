@@ -212,7 +212,11 @@ def whole_history(strategy: Strategy, base: Series) -> Signals:
 
     Rows in which the live engine would not have asked are silent. ValueError where the base is too coarse.
     """
-    market = {interval_ms: resample(base, interval_ms) for interval_ms in strategy.intervals}
+    return said_on(strategy, base, {interval_ms: resample(base, interval_ms) for interval_ms in strategy.intervals})
+
+
+def said_on(strategy: Strategy, base: Series, market: Mapping[int, Series]) -> Signals:
+    """`whole_history` where the candles of the strategy's intervals have been made of the base already."""
     signals = strategy.compute(market)
     may_speak = asked_rows(strategy, base, market[strategy.primary_interval_ms])
     return replace(
