@@ -83,13 +83,13 @@ def cache_folder() -> Path:
 
 def is_cached() -> bool:
     """Whether machine code of these sources is at hand, so that nothing needs to be compiled."""
-    return _object_file().exists()
+    return os.access(_object_file(), os.R_OK)  # a cache that is somebody else's is none
 
 
 def ready_loop() -> Callable[..., None]:
     """`loop.run` as machine code, compiled where there is none yet; InvariantBroken from a run that has failed."""
     path = _object_file()
-    if path.exists():
+    if is_cached():
         return Loaded(path.read_bytes())
     code = _compile()
     with suppress(OSError):  # where nothing can be kept, the next run compiles again
