@@ -21,6 +21,7 @@ HEAVY = (
     "trading_engine.domain.events",
     "trading_engine.ports",
     "trading_engine.runtime.executor",
+    "trading_engine.runtime.strategy_files",
     "trading_engine.store",
     "trading_engine.strategy.builtin.momentum",
 )
