@@ -40,6 +40,8 @@ trading-engine backtest --config configs/binance.yaml --report
 
 What lies before --from warms the strategies up. --engine both compares every
 trade of the two engines; a difference is exit code 1.
+What was read of --data is kept for the next run in ~/.cache/trading-engine,
+at most 2 GiB of it; the folder may be deleted at any time.
 """
 _FOLDER = Path("backtest")
 
