@@ -29,7 +29,7 @@ from trading_engine.core.settings import (
 from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import FundingRate
 from trading_engine.domain.orders import OrderType
-from trading_engine.marketdata.block import CandleBlock, from_units
+from trading_engine.marketdata.block import CandleBlock, Units, from_units
 from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.rules.scaling import Method
 from trading_engine.strategy.api import Signals
@@ -260,7 +260,7 @@ def vary(case: Case, seed: int) -> Case:
     return Case(market, rates, spoken.within(market), engine, case.terms)
 
 
-def _cut(rng: np.random.Generator, block: CandleBlock) -> CandleBlock:
+def _cut(rng: np.random.Generator, block: Units) -> Units:
     """Without some candles at its beginning or its end."""
     first = int(rng.choice([0, 0, block.rows // 4]))
     return block.part(first, int(rng.choice([block.rows, block.rows, block.rows * 3 // 4])))
@@ -271,5 +271,5 @@ def _later(ts_ms: int, times: int) -> int:
     return START_MS + (ts_ms - START_MS) * times
 
 
-def _stretched(block: CandleBlock, times: int) -> CandleBlock:
+def _stretched(block: Units, times: int) -> Units:
     return block._replace(ts=START_MS + (block.ts - START_MS) * times)

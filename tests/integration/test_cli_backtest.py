@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from trading_engine.backtest import cache
 from trading_engine.cli.main import main
 from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, iso
 from trading_engine.marketdata.synth import SyntheticMarket
@@ -73,6 +74,26 @@ def test_both_engines_agree_and_say_the_same_twice(capsys: pytest.CaptureFixture
     assert first["handed_over"] is None
     again = told(capsys, *arguments)
     assert {**first, "timing": None} == {**again, "timing": None}
+
+
+def test_candles_that_are_known_give_the_same_result_and_tell_of_the_same_gaps(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is read once, and again after somebody has damaged what was made of it."""
+    lines = (folder / "BTCUSDT.csv").read_text(encoding="utf-8").splitlines()
+    del lines[100:107]
+    (folder / "BTCUSDT.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    kept = cache.candle_folder()
+    assert kept is not None
+    before = set(kept.glob("*.candles"))
+    first = told(capsys, *files())
+    assert {"BTCUSDT": 7, "ETHUSDT": 0} == first["missing_candles"]
+    assert {**first, "timing": None} == {**told(capsys, *files()), "timing": None}
+    for entry in set(kept.glob("*.candles")) - before:
+        damaged = folder / entry.name  # another file: who has the old one mapped keeps it
+        damaged.write_bytes(entry.read_bytes()[:-8] + bytes(8))
+        damaged.replace(entry)
+    assert {**first, "timing": None} == {**told(capsys, *files()), "timing": None}
 
 
 @pytest.mark.usefixtures("folder")

@@ -22,7 +22,7 @@ import llvmlite  # type: ignore[import-untyped]
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numpy as np
 
-from trading_engine.backtest import ledger, loop, matching, quiet, shocks, tables
+from trading_engine.backtest import cache, ledger, loop, matching, quiet, shocks, tables
 from trading_engine.backtest.tables import (
     TRADE_COLUMNS,
     Account,
@@ -36,7 +36,6 @@ from trading_engine.backtest.tables import (
     Space,
     records,
 )
-from trading_engine.core.state import KEPT_HIGHS, KEPT_TRADES
 from trading_engine.domain.errors import InvariantBroken
 from trading_engine.domain.time import DAY_MS, HOUR_MS
 from trading_engine.rules import exits, fills, integers, limits, margin, scaling, sizing, turbulence
@@ -64,7 +63,7 @@ _INTERPRETED = frozenset({"split_partials", "tier_for", "maintenance_margin_e8"}
 def _digest() -> str:
     """Of everything that becomes machine code, and of constants that come from elsewhere."""
     # A numba goes with one llvmlite.
-    told = hashlib.sha256(repr((llvmlite.__version__, KEPT_HIGHS, KEPT_TRADES, DAY_MS, HOUR_MS)).encode())
+    told = hashlib.sha256(repr((llvmlite.__version__, DAY_MS, HOUR_MS)).encode())
     for module in (*_MODULES, tables):
         assert module.__file__ is not None  # noqa: S101 - they are files
         told.update(Path(module.__file__).read_bytes())
@@ -79,23 +78,22 @@ _LOADED = _digest()
 
 def cache_folder() -> Path:
     """Where machine code is kept: a folder of this version of the sources, below the user's cache."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "trading-engine" / f"loop-{_LOADED}"
+    return cache.place(f"loop-{_LOADED}")
 
 
 def is_cached() -> bool:
     """Whether machine code of these sources is at hand, so that nothing needs to be compiled."""
-    return _object_file().exists()
+    return os.access(_object_file(), os.R_OK)  # a cache that is somebody else's is none
 
 
 def ready_loop() -> Callable[..., None]:
     """`loop.run` as machine code, compiled where there is none yet; InvariantBroken from a run that has failed."""
     path = _object_file()
-    if path.exists():
+    if is_cached():
         return Loaded(path.read_bytes())
     code = _compile()
     with suppress(OSError):  # where nothing can be kept, the next run compiles again
-        path.parent.mkdir(parents=True, exist_ok=True)
+        cache.make(path.parent)
         draft = path.with_suffix(f".{os.getpid()}")
         draft.write_bytes(code)
         draft.replace(path)

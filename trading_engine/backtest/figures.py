@@ -10,7 +10,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
 from itertools import groupby
 from statistics import fmean, stdev
 from typing import NamedTuple
@@ -45,33 +44,34 @@ class Fall:
 def deepest_fall(curve: Sequence[Sample]) -> Fall:
     """The falls of equity; the first value of the curve is positive."""
     peak, peak_ms, has_fallen = curve[0].equity, curve[0].ts_ms, False
+    lowest = peak  # since that peak
     lost, pct, deepest_from, length, longest = ZERO, 0.0, -1, 0, 0
     for sample in curve:
-        equity = sample.equity
-        has_fallen |= equity < peak
-        if not has_fallen:
-            peak, peak_ms = equity, sample.ts_ms
-            continue
-        here = float((equity / peak - 1) * 100)
-        if here < pct:
-            pct, deepest_from = here, peak_ms
-        lost = min(lost, equity - peak)
-        longest = max(longest, sample.ts_ms - peak_ms)
-        if deepest_from == peak_ms:
-            length = sample.ts_ms - peak_ms
+        equity, ts_ms = sample.equity, sample.ts_ms
+        if equity < lowest:
+            lowest, has_fallen = equity, True
+            here = float((equity / peak - 1) * 100)
+            if here < pct:
+                pct, deepest_from = here, peak_ms
+            lost = min(lost, equity - peak)
+        if has_fallen:
+            longest = max(longest, ts_ms - peak_ms)
+            if deepest_from == peak_ms:
+                length = ts_ms - peak_ms
         if equity >= peak:
-            peak, peak_ms, has_fallen = equity, sample.ts_ms, False
+            peak = lowest = equity
+            peak_ms, has_fallen = ts_ms, False
     return Fall(lost, pct, length, longest)
 
 
 def period_returns(curve: Sequence[Sample], period: Callable[[int], str]) -> dict[str, float]:
     """The change of equity in each period, as a fraction; periods that begin with nothing left have none.
 
-    `period` names the period an instant belongs to; a value at the very boundary ends the period before it.
+    `period` names the period an instant belongs to, a UTC day or several whole ones; a value at the very boundary ends
+    the period before it. Values are in order of time.
     """
-    ends: dict[str, Decimal] = {}
-    for sample in curve[1:]:
-        ends[period(sample.ts_ms - 1)] = sample.equity
+    lasts = {(sample.ts_ms - 1) // DAY_MS: sample for sample in curve[1:]}
+    ends = {period(sample.ts_ms - 1): sample.equity for sample in lasts.values()}
     returns, before = {}, curve[0].equity
     for name, value in ends.items():
         if before > 0:
@@ -82,18 +82,12 @@ def period_returns(curve: Sequence[Sample], period: Callable[[int], str]) -> dic
 
 def day(ts_ms: int) -> str:
     """The UTC day of an instant, `2025-05-04`."""
-    return _day(ts_ms // DAY_MS)
+    return iso(ts_ms // DAY_MS * DAY_MS)[:10]
 
 
 def month(ts_ms: int) -> str:
     """The UTC month of an instant, `2025-05`."""
-    return _day(ts_ms // DAY_MS)[:7]
-
-
-@cache
-def _day(number: int) -> str:
-    """By its number since 1970: a curve has many values a day."""
-    return iso(number * DAY_MS)[:10]
+    return day(ts_ms)[:7]
 
 
 def sharpe(returns: Sequence[float]) -> float | None:

@@ -95,7 +95,17 @@ def run_full(
 ) -> Outcome:
     """Trade the whole of a market on the signals heard at each close."""
     brain, notebook = _Heard(spoken.signals(market)), _Notebook(frozenset(market.hours()))
-    return asyncio.run(_run(market.source(rates), brain, notebook, settings, terms, deposit, on_progress or _nobody))
+    return asyncio.run(
+        _run(
+            market.source(rates, settings.instruments),
+            brain,
+            notebook,
+            settings,
+            terms,
+            deposit,
+            on_progress or _nobody,
+        )
+    )
 
 
 async def _run(

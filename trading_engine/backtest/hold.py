@@ -11,7 +11,8 @@ import numpy as np
 from trading_engine.backtest.market import Market
 from trading_engine.backtest.result import Sample
 from trading_engine.domain import money
-from trading_engine.domain.money import ZERO
+from trading_engine.domain.money import MONEY_QUANTUM, ZERO
+from trading_engine.rules.integers import share_half_even
 
 
 def buy_and_hold(market: Market, deposit: Decimal, instants: Sequence[int]) -> tuple[Sample, ...]:
@@ -21,13 +22,13 @@ def buy_and_hold(market: Market, deposit: Decimal, instants: Sequence[int]) -> t
     leverage, no fees, no funding: kinder than what can be had.
     """
     parts = len(market.symbols)
-    worth = [ZERO] * len(instants)
+    worth_e8 = [0] * len(instants)
     for number, block in enumerate(market.blocks):
         share = money.share(deposit, Decimal(1), Decimal(parts))
         if number == parts - 1:  # the remainder goes to the last
             share = deposit - share * (parts - 1)
         rows = np.searchsorted(block.ts + market.interval_ms, np.asarray(instants, dtype=np.int64), side="right") - 1
-        bought = Decimal(int(block.open[0]))
-        for at, row in enumerate(rows.tolist()):
-            worth[at] += money.share(share, Decimal(int(block.close[row])), bought) if row >= 0 else share
-    return tuple(Sample(ts, value, ZERO) for ts, value in zip(instants, worth, strict=True))
+        share_e8, bought = money.exact_units(share, MONEY_QUANTUM), int(block.open[0])
+        for at, (row, close) in enumerate(zip(rows.tolist(), block.close[rows].tolist(), strict=True)):
+            worth_e8[at] += share_half_even(share_e8, close, bought) if row >= 0 else share_e8
+    return tuple(Sample(ts, money.from_e8(value), ZERO) for ts, value in zip(instants, worth_e8, strict=True))

@@ -7,8 +7,9 @@ The configuration is the one that trades: its account, its costs and its limits 
 """
 
 import hashlib
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +19,6 @@ import trading_engine
 from trading_engine import __version__
 from trading_engine.backtest import compiled
 from trading_engine.backtest.fast import NeedsFullEngine, run_fast
-from trading_engine.backtest.full import run_full
 from trading_engine.backtest.market import Market, take_market
 from trading_engine.backtest.past import Past, read_files, read_store
 from trading_engine.backtest.result import Difference, Outcome, compare
@@ -31,11 +31,11 @@ from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import FundingRate
 from trading_engine.domain.time import iso
-from trading_engine.marketdata.block import CandleBlock
+from trading_engine.marketdata.block import Units
 from trading_engine.marketdata.candle_file import Gap
 from trading_engine.marketdata.candle_store.name import DEFAULT_FOLDER
-from trading_engine.runtime import bootstrap, strategy_setup
-from trading_engine.runtime.bootstrap import RunOptions
+from trading_engine.runtime import configured, strategy_setup
+from trading_engine.runtime.configured import RunOptions
 from trading_engine.venues.embedded.account import Terms
 
 _SOURCES = ("backtest", "core", "domain", "marketdata", "rules", "strategy", "venues/embedded")
@@ -175,15 +175,15 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     """Read and check configuration, strategies and data, and ask the strategies; raises as `run_job`."""
     began = time.perf_counter()
     options = RunOptions(job.config_path, overrides={**job.overrides, "mode": "paper"})
-    config = _only(bootstrap.configuration(options, environ), job)
+    config = _only(configured.configuration(options, environ), job)
     symbols = _symbols(config, job)
-    instruments = {symbol: bootstrap.instrument_of(config, symbol, job.contracts.get(symbol)) for symbol in symbols}
+    instruments = {symbol: configured.instrument_of(config, symbol, job.contracts.get(symbol)) for symbol in symbols}
     pasts = _read(job, config, symbols, instruments)
     interval_ms = _interval(pasts)
     strategies = strategy_setup.strategies_of(config, symbols)
-    settings = bootstrap.engine_settings(config, instruments)
+    settings = configured.engine_settings(config, instruments)
     filters = strategy_setup.filters_of(config, strategies)
-    bootstrap.check_intervals(strategies, instruments, interval_ms, filters, settings.atr_periods)
+    configured.check_intervals(strategies, instruments, interval_ms, filters, settings.atr_periods)
     traded = {symbol: _part(past, job) for symbol, past in pasts.items()}
     rates = _rates(pasts, traded)
     gaps = {symbol: _within(past.gaps, traded[symbol]) for symbol, past in pasts.items()}
@@ -195,7 +195,7 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     known = market if is_whole else take_market(whole, (), interval_ms)
     spoken = speak(known, strategies, instruments, settings.atr_periods, settings.levels, filters).within(market)
     told = time.perf_counter()
-    terms = bootstrap.terms_of(config)
+    terms = configured.terms_of(config)
     return Ground(config, settings, terms, market, rates, spoken, gaps, loaded - began, told - loaded)
 
 
@@ -213,9 +213,19 @@ def code_version() -> str:
     told = hashlib.sha256()
     root = Path(trading_engine.__file__).parent
     for folder in _SOURCES:
-        for path in sorted((root / folder).rglob("*.py")):
-            told.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+        for name in sorted(_sources(root, folder), key=lambda name: name.split("/")):
+            told.update(name.encode() + b"\0" + (root / name).read_bytes())
     return f"{__version__}+{told.hexdigest()[:12]}"
+
+
+def _sources(root: Path, folder: str) -> Iterator[str]:
+    """The source files in a folder and below, by their paths under the root, with slashes."""
+    with os.scandir(root / folder) as found:
+        for each in found:
+            if each.is_dir():
+                yield from _sources(root, f"{folder}/{each.name}")
+            elif each.name.endswith(".py"):
+                yield f"{folder}/{each.name}"
 
 
 class _Tried(NamedTuple):
@@ -251,6 +261,9 @@ def _fast(ground: Ground) -> _Tried:
 
 
 def _full(ground: Ground, on_progress: OnProgress | None) -> Outcome:
+    # The whole of the live engine: a fast run that loaded it would take half as long again.
+    from trading_engine.backtest.full import run_full  # noqa: PLC0415
+
     deposit = ground.config.paper.balance
     return run_full(ground.market, ground.rates, ground.spoken, ground.settings, ground.terms, deposit, on_progress)
 
@@ -307,7 +320,7 @@ def _interval(pasts: Mapping[str, Past]) -> int:
     return first.interval_ms
 
 
-def _part(past: Past, job: Job) -> CandleBlock:
+def _part(past: Past, job: Job) -> Units:
     """The candles that are traded: from the first one that opens in the span to the last that has closed in it."""
     block = past.block
     start, stop = block.ts.searchsorted((job.from_ms, job.to_ms - past.interval_ms + 1))
@@ -318,12 +331,12 @@ def _part(past: Past, job: Job) -> CandleBlock:
     return block.part(int(start), int(stop))
 
 
-def _within(gaps: Sequence[Gap], traded: CandleBlock) -> tuple[Gap, ...]:
+def _within(gaps: Sequence[Gap], traded: Units) -> tuple[Gap, ...]:
     first, last = int(traded.ts[0]), int(traded.ts[-1])
     return tuple(gap for gap in gaps if first < gap.from_ts < last)
 
 
-def _rates(pasts: Mapping[str, Past], traded: Mapping[str, CandleBlock]) -> tuple[FundingRate, ...]:
+def _rates(pasts: Mapping[str, Past], traded: Mapping[str, Units]) -> tuple[FundingRate, ...]:
     """The settlements within the candles of each symbol."""
     return tuple(
         rate

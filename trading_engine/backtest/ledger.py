@@ -11,6 +11,8 @@ from trading_engine.backtest.tables import (
     CLOSED_SYMBOL,
     HIGH_DAY,
     HIGH_E8,
+    KEPT_HIGHS,
+    KEPT_TRADES,
     MOST_GROUPS,
     TIER_CAP_E8,
     TIER_DEDUCTION_E8,
@@ -21,7 +23,6 @@ from trading_engine.backtest.tables import (
     Settings,
     Stage,
 )
-from trading_engine.core.state import KEPT_HIGHS, KEPT_TRADES
 from trading_engine.domain.time import DAY_MS
 from trading_engine.rules import limits, margin, scaling, sizing
 from trading_engine.rules.integers import ratio_floor

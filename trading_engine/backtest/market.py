@@ -2,12 +2,15 @@
 
 What belongs here: all of a run's market in one value, its hash, and the same market as a replay. What does not:
 files (marketdata), signals.
+
+Prices are kept in ticks only: those in money are made for one symbol at a time, for whoever asks.
 """
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +19,11 @@ from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import FundingRate
 from trading_engine.domain.money import MONEY_QUANTUM, exact_units
 from trading_engine.domain.time import HOUR_MS
-from trading_engine.marketdata.block import CandleBlock
-from trading_engine.marketdata.replay import Replay
+from trading_engine.marketdata.block import CandleBlock, Units
 from trading_engine.strategy.api import Series
+
+if TYPE_CHECKING:
+    from trading_engine.marketdata.replay import Replay
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +31,7 @@ class Market:
     """Every candle and settlement of a run; symbols in order of their names."""
 
     symbols: tuple[str, ...]
-    blocks: tuple[CandleBlock, ...]
+    blocks: tuple[Units, ...]
     candles: Candles
     funding: Funding
     interval_ms: int
@@ -55,16 +60,19 @@ class Market:
             firsts.append(closes[np.flatnonzero(np.diff(hours, prepend=-1))])
         found = np.sort(np.concatenate(firsts))
         _, at = np.unique(found // HOUR_MS, return_index=True)
-        return [int(close) for close in found[at][1:]]
+        kept: list[int] = found[at][1:].tolist()
+        return kept
 
-    def source(self, rates: Sequence[FundingRate]) -> Replay:
+    def source(self, rates: Sequence[FundingRate], instruments: Mapping[str, Instrument]) -> "Replay":
         """The same candles for an engine that is fed one after the other."""
-        pairs = zip(self.symbols, self.blocks, strict=True)
-        return Replay([_Held(symbol, block, self.interval_ms) for symbol, block in pairs], rates)
+        from trading_engine.marketdata.replay import Replay  # noqa: PLC0415 - of use to the full engine only
 
-    def series(self, symbol: int) -> Series:
+        pairs = zip(self.symbols, self.blocks, strict=True)
+        return Replay([_Held(symbol, block, instruments[symbol], self.interval_ms) for symbol, block in pairs], rates)
+
+    def series(self, symbol: int, instrument: Instrument) -> Series:
         """A symbol's candles as strategies see them."""
-        block = self.blocks[symbol]
+        block = self.blocks[symbol].priced(instrument)
         return Series(
             block.ts,
             block.open_price,
@@ -90,7 +98,8 @@ class _Held:
     """One symbol's candles that are in memory, as a replay reads them."""
 
     symbol: str
-    block: CandleBlock
+    block: Units
+    instrument: Instrument
     interval_ms: int
 
     @property
@@ -104,29 +113,33 @@ class _Held:
     def blocks(self, from_ts: int = 0) -> Iterator[CandleBlock]:
         at = int(np.searchsorted(self.block.ts, from_ts))
         if at < self.block.rows:
-            yield self.block.part(at, self.block.rows)
+            yield self.block.part(at, self.block.rows).priced(self.instrument)
 
 
-def make_market(held: Mapping[str, CandleBlock], rates: Sequence[FundingRate], interval_ms: int) -> Market:
+def make_market(held: Mapping[str, Units | CandleBlock], rates: Sequence[FundingRate], interval_ms: int) -> Market:
     """The arrays of some symbols' candles, none of them empty, and of the settlements of those symbols."""
-    return take_market(dict(held), rates, interval_ms)
+    units = {symbol: Units._make(block[: len(Units._fields)]) for symbol, block in held.items()}
+    return take_market(units, rates, interval_ms)
 
 
-def take_market(held: dict[str, CandleBlock], rates: Sequence[FundingRate], interval_ms: int) -> Market:
-    """As `make_market`, and leaves `held` empty: column by column all symbols' arrays become parts of one.
+def take_market(held: dict[str, Units], rates: Sequence[FundingRate], interval_ms: int) -> Market:
+    """As `make_market`, and leaves `held` empty: symbol by symbol all arrays become parts of one.
 
-    Where nobody else holds them, nothing is in memory twice: a year of minutes of ten symbols has 46 MB each.
+    Where nobody else holds them, nothing is in memory twice: a year of one symbol's minutes has 25 MB.
     """
     symbols = tuple(sorted(held))
-    blocks = [held.pop(symbol) for symbol in symbols]
-    start = np.cumsum(np.array([0, *(block.rows for block in blocks)], dtype=np.int64))
-    spans = list(pairwise(start.tolist()))
-    columns = []
-    for name in Candles._fields[1:-1]:
-        column = np.concatenate([getattr(block, name) for block in blocks])
-        blocks = [block._replace(**{name: column[a:b]}) for block, (a, b) in zip(blocks, spans, strict=True)]
-        columns.append(column)
-    candles = Candles._make((start, *columns, interval_ms))
+    start = np.cumsum(np.array([0, *(held[symbol].rows for symbol in symbols)], dtype=np.int64))
+    if len(symbols) == 1:
+        only = held.pop(symbols[0])
+        return Market(symbols, (only,), Candles(start, *only, interval_ms), _funding(symbols, rates), interval_ms)
+    whole = Units._make(np.empty((len(Units._fields), int(start[-1])), dtype=np.int64))
+    blocks = []
+    for symbol, (begin, end) in zip(symbols, pairwise(start.tolist()), strict=True):
+        mine, taken = whole.part(begin, end), held.pop(symbol)
+        for target, column in zip(mine, taken, strict=True):
+            target[:] = column
+        blocks.append(mine)
+    candles = Candles(start, *whole, interval_ms)
     return Market(symbols, tuple(blocks), candles, _funding(symbols, rates), interval_ms)
 
 

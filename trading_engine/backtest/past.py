@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trading_engine.backtest import cache
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import FundingRate
-from trading_engine.marketdata.block import CandleBlock
-from trading_engine.marketdata.candle_file import Gap, load_candles
-from trading_engine.marketdata.candle_store.dataset import open_dataset
+from trading_engine.marketdata.block import Units
+from trading_engine.marketdata.candle_cache import read_candles
+from trading_engine.marketdata.candle_file import Gap
 from trading_engine.marketdata.candle_store.name import names_below
 from trading_engine.marketdata.funding_file import read_funding
 
@@ -28,7 +29,7 @@ class Past:
 
     symbol: str
     source: str
-    block: CandleBlock
+    block: Units
     interval_ms: int
     gaps: tuple[Gap, ...]
     rates: Callable[[int, int], Sequence[FundingRate]]
@@ -36,16 +37,18 @@ class Past:
 
 def read_files(symbol: str, path: Path, funding: Path | None, instrument: Instrument) -> Past:
     """Candles and funding rates of files; ConfigInvalid as `open_candles` and `read_funding` raise it."""
-    file, block = load_candles(symbol, path, instrument)
+    report, units = read_candles(symbol, path, instrument, cache.candle_folder())
 
     def rates(from_ms: int, to_ms: int) -> Sequence[FundingRate]:
         return () if funding is None else read_funding(symbol, funding, from_ms, to_ms)
 
-    return Past(symbol, str(path), block, file.interval_ms, file.report.gaps, rates)
+    return Past(symbol, str(path), units, report.interval_ms, report.gaps, rates)
 
 
 def read_store(root: Path, venue: str, symbol: str, instrument: Instrument) -> Past:
     """The finest candles of a symbol that are stored, and its funding rates; ConfigInvalid where there are none."""
+    from trading_engine.marketdata.candle_store.dataset import open_dataset  # noqa: PLC0415 - files need none of it
+
     stored = [name for name in names_below(root) if (name.venue, name.symbol) == (venue, symbol)]
     intervals = [name.interval_ms for name in stored if not name.is_funding]
     if not intervals:
@@ -60,4 +63,5 @@ def read_store(root: Path, venue: str, symbol: str, instrument: Instrument) -> P
 
     gaps = dataset.report(instrument).gaps
     where = f"{root} ({venue} {symbol})"
-    return Past(symbol, where, dataset.block(instrument=instrument), dataset.interval_ms, tuple(gaps), rates)
+    units = Units._make(dataset.block(instrument=instrument)[: len(Units._fields)])
+    return Past(symbol, where, units, dataset.interval_ms, tuple(gaps), rates)

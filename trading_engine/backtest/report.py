@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from trading_engine.backtest.page.render import render
 from trading_engine.backtest.run import Run, make_run
 from trading_engine.backtest.shape import result_json, result_shape, trade_shape
 from trading_engine.domain import money
@@ -45,6 +44,8 @@ def write_csv(folder: Path, run: Run) -> None:
 
 def write_report(path: Path, run: Run) -> None:
     """Write the page: one file that needs nothing else. ConfigInvalid where it cannot be written."""
+    from trading_engine.backtest.page.render import render  # noqa: PLC0415 - a run without a page draws none
+
     _write(path, render(run, result_json(run)))
 
 

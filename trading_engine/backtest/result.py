@@ -101,8 +101,7 @@ def decision_of(position: Position) -> Decision:
     return Decision(position.symbol, position.strategy, str(position.side), position.signal_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """The account at one instant: what is booked, and what open positions stand at."""
 
     ts_ms: int
@@ -112,7 +111,7 @@ class Sample:
     @property
     def equity(self) -> Decimal:
         """Balance and open PnL together."""
-        return self.balance + self.unrealized
+        return self.balance + self.unrealized if self.unrealized else self.balance
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The engine's settings as the numbers of the loop.
 
-What belongs here: one conversion, with nothing decided. What does not: reading configuration (runtime.bootstrap).
+What belongs here: one conversion, with nothing decided. What does not: reading configuration (runtime.configured).
 """
 
 from collections.abc import Sequence

@@ -8,10 +8,13 @@ cut to ten digits. How long a run took is not part of its result.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from trading_engine.backtest.result import Trade
+import numpy as np
+
+from trading_engine.backtest.result import Sample, Trade
 from trading_engine.backtest.run import Run
 from trading_engine.domain import money
 from trading_engine.domain.time import interval_name, iso
@@ -20,7 +23,7 @@ from trading_engine.venues.embedded.account import Terms
 
 def result_shape(run: Run) -> dict[str, object]:
     """The run as plain values for JSON; trades newest first, curves oldest first."""
-    market, outcome = run.market, run.outcome
+    market, outcome, curve = run.market, run.outcome, run.curve
     return {
         "dataset": {
             "hash": run.dataset_hash,
@@ -42,9 +45,26 @@ def result_shape(run: Run) -> dict[str, object]:
         "trades": [trade_shape(one, run) for one in reversed(outcome.trades)],
         "remarks": list(run.remarks),
         "ambiguous_trades": len(run.ambiguous),
-        "equity_curve": [[iso(point.ts_ms), money.text(point.equity)] for point in run.curve],
-        "buy_and_hold": [[iso(point.ts_ms), money.text(point.equity)] for point in run.held],
+        "equity_curve": _line(curve, _moments(curve)),
+        "buy_and_hold": _line(run.held, _moments(run.held)),
     }
+
+
+def _moments(points: Sequence[Sample]) -> list[str]:
+    """`iso` of many at a time."""
+    instants = np.array([point.ts_ms for point in points], dtype=np.int64).astype("datetime64[ms]")
+    return [f"{moment}Z" for moment in np.datetime_as_string(instants).tolist()]
+
+
+def _line(points: Sequence[Sample], moments: Sequence[str]) -> list[list[str]]:
+    """Equity at each instant; while nothing is open it is one value for hours, written once."""
+    line, known, told = [], None, ""
+    for point, moment in zip(points, moments, strict=True):
+        equity = point.equity
+        if equity is not known:
+            known, told = equity, money.text(equity)
+        line.append([moment, told])
+    return line
 
 
 def costs(terms: Terms) -> dict[str, str]:

@@ -16,7 +16,7 @@ from trading_engine.backtest.market import Market
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Side, Signal
 from trading_engine.strategy.api import FloatArray, Series, SideArray, Signals, Strategy
-from trading_engine.strategy.evaluate import in_mticks, whole_history
+from trading_engine.strategy.evaluate import in_mticks, said_on
 from trading_engine.strategy.filters import Entry, Filter, Need, refusals
 from trading_engine.strategy.indicators import TOLERANCE, atr
 from trading_engine.strategy.levels import NO_LEVELS, Levels, placed
@@ -118,19 +118,23 @@ def speak(
     ValueError for a distance that is not a number of ticks.
     """
     names = tuple(sorted({strategy.name for chosen in strategies.values() for strategy in chosen}))
-    said = [
-        _ask(
-            strategy,
-            market.series(symbol),
-            symbol,
-            names.index(strategy.name),
-            float(instruments[name].tick),
-            atr_periods.get(strategy.name, 0),
-            levels.get(strategy.name, NO_LEVELS),
-        )
-        for symbol, name in enumerate(market.symbols)
-        for strategy in strategies[name]
-    ]
+    said: list[_Said] = []
+    for symbol, name in enumerate(market.symbols):
+        if not strategies[name]:
+            continue
+        past = _History(market.series(symbol, instruments[name]))
+        said += [
+            _ask(
+                strategy,
+                past,
+                symbol,
+                names.index(strategy.name),
+                float(instruments[name].tick),
+                atr_periods.get(strategy.name, 0),
+                levels.get(strategy.name, NO_LEVELS),
+            )
+            for strategy in strategies[name]
+        ]
     spoken = _sorted(said, names)
     return _filtered(spoken, market, instruments, filters) if filters else spoken
 
@@ -145,12 +149,31 @@ class _Said:
     primary_ms: int
 
 
+class _History:
+    """One symbol's candles; those of each interval are made once for all strategies."""
+
+    def __init__(self, base: Series) -> None:
+        self.base = base
+        self._made: dict[int, Series] = {}
+
+    def candles(self, interval_ms: int) -> Series:
+        """The candles of an interval, to be read only."""
+        if interval_ms not in self._made:
+            self._made[interval_ms] = resample(self.base, interval_ms)
+        return self._made[interval_ms]
+
+    def asked(self, strategy: Strategy) -> Signals:
+        """What a strategy says on candles that it may do with as it likes."""
+        own = {interval_ms: self.candles(interval_ms).copy() for interval_ms in strategy.intervals}
+        return said_on(strategy, self.base, own)
+
+
 def _ask(
-    strategy: Strategy, series: Series, symbol: int, number: int, tick: float, atr_period: int, levels: Levels
+    strategy: Strategy, past: _History, symbol: int, number: int, tick: float, atr_period: int, levels: Levels
 ) -> _Said:
-    candles = resample(series, strategy.primary_interval_ms)
+    candles = past.candles(strategy.primary_interval_ms)
     ranges = atr(candles, atr_period) if atr_period else None
-    said = placed(whole_history(strategy, series), candles.close, ranges, levels)
+    said = placed(past.asked(strategy), candles.close, ranges, levels)
     if np.any((said.side != 0) & ((said.stop_distance <= 0) | (said.target_distance < 0))):
         raise ValueError(f"{strategy.name}: a stop or target on the wrong side of the close")
     rows = np.flatnonzero((said.side != 0) | (said.exit_side != 0))
@@ -204,7 +227,7 @@ def _filtered(
     filters: Mapping[str, Sequence[Filter]],
 ) -> Spoken:
     """The same without the entries that filters refuse; what closes a position is never refused."""
-    table, past, refused = spoken.table, _Past(market), {}
+    table, past, refused = spoken.table, _Past(market, instruments), {}
     for row in np.flatnonzero(table.side).tolist():
         chosen = filters.get(spoken.strategies[int(table.strategy[row])], ())
         why = _against(spoken, row, market, instruments, chosen, past) if chosen else ()
@@ -236,15 +259,16 @@ def _against(
 class _Past:
     """Candles as filters would have seen them at an instant; each interval of a symbol is made once."""
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: Market, instruments: Mapping[str, Instrument]) -> None:
         self._market = market
+        self._instruments = instruments
         self._made: dict[tuple[str, int], Series] = {}
 
     def look(self, need: Need, own: str, until_ms: int) -> Series:
         """The last candles that a filter wants of those closed by then."""
         key = need.symbol or own, need.interval_ms
         if key not in self._made:
-            series = self._market.series(self._market.symbols.index(key[0]))
+            series = self._market.series(self._market.symbols.index(key[0]), self._instruments[key[0]])
             self._made[key] = resample(series, need.interval_ms)
         whole = self._made[key]
         closed = int(np.searchsorted(whole.close_times, until_ms, side="right"))

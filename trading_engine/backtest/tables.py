@@ -14,7 +14,6 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_engine.core.state import KEPT_HIGHS, KEPT_TRADES
 from trading_engine.domain.time import HOUR_MS
 
 Ints = NDArray[np.int64]
@@ -26,6 +25,7 @@ MOST_STEPS = 8  # partial exits, and moves of a trailing stop, of one plan
 MOST_GROUPS = 8  # of symbols that a limit holds for together
 TARGET_LEG = MOST_STEPS  # the legs of a position: its partials, then its target
 LEGS = MOST_STEPS + 1
+KEPT_TRADES, KEPT_HIGHS = 200, 400  # as core.state, whose classes nothing here needs; a test compares them
 NEVER = 1 << 40  # no multiple of R, and no price in ticks, comes near it
 
 

@@ -1,33 +1,27 @@
 """`backtest`: what the configured strategies would have made of recorded candles.
 
-What belongs here: the command and what it shows. What does not: the engines and their figures (backtest).
+What belongs here: the command and its JSON. What does not: what a person is shown (backtest_view), the engines and
+their figures (backtest).
 """
 
+import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
-from rich.console import Console
 
 from trading_engine.backtest.compiled import is_cached
 from trading_engine.backtest.job import Engine, Finished, Job, run_job
 from trading_engine.backtest.report import JSON_NAME, PAGE_NAME, write_csv, write_json, write_report
-from trading_engine.backtest.result import Trade
 from trading_engine.backtest.shape import result_shape
-from trading_engine.cli import shapes, table, text
 from trading_engine.cli.arguments import ConfigOption, FundingOption, JsonOption, overrides, parse_pairs, parse_time
 from trading_engine.cli.failure import DONE, FINDINGS, usage
-from trading_engine.cli.table import Cell, Column
-from trading_engine.cli.text import DASH, count
-from trading_engine.domain import money
-from trading_engine.domain.money import ZERO
-from trading_engine.domain.time import HOUR_MS
 from trading_engine.marketdata.candle_store.name import DEFAULT_FOLDER
 
 backtest_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
@@ -46,21 +40,9 @@ trading-engine backtest --config configs/binance.yaml --report
 
 What lies before --from warms the strategies up. --engine both compares every
 trade of the two engines; a difference is exit code 1.
+What was read of --data is kept for the next run in ~/.cache/trading-engine,
+at most 2 GiB of it; the folder may be deleted at any time.
 """
-_FIGURES = (Column(""), Column("", is_number=True), Column(""))
-_GROUPS = (
-    Column("STRATEGY"),
-    Column("SYMBOL"),
-    Column("TRADES", is_number=True),
-    Column("WON", is_number=True),
-    Column("WON %", is_number=True),
-    Column("FEES", is_number=True, gives_way=1),
-    Column("FUNDING", is_number=True, gives_way=2),
-    Column("NET PNL", is_number=True),
-    Column("MEAN R", is_number=True),
-)
-_DIFFERENCES = (Column("POSITION"), Column("FIELD"), Column("FAST"), Column("FULL"))
-_SHOWN = 20
 _FOLDER = Path("backtest")
 
 
@@ -142,12 +124,19 @@ def backtest(
         typer.echo(f"note: {remark}", err=True)
     written = _write(done, output, with_page=report)
     if as_json:
-        typer.echo(shapes.dump(_shape(done)))
+        typer.echo(_indented(_shape(done)))
     else:
-        _show(done)
+        from trading_engine.cli import backtest_view  # noqa: PLC0415 - --json draws no table
+
+        backtest_view.show(done)
         if written is not None:
             typer.echo(f"written: {written}")
     return FINDINGS if done.parity and done.parity.differences else DONE
+
+
+def _indented(shape: dict[str, object]) -> str:
+    """As `shapes.dump` gives it, which takes half a second for a year: Python indents by itself, a line at a time."""
+    return msgspec.json.format(json.dumps(shape, ensure_ascii=False, allow_nan=False), indent=2)
 
 
 def _write(done: Finished, output: Path | None, *, with_page: bool) -> Path | None:
@@ -183,138 +172,16 @@ def _shape(done: Finished) -> dict[str, object]:
     return shape
 
 
-def _show(done: Finished) -> None:
-    out = table.console()
-    run = done.run
-    market, gaps = run.market, sum(gap.missing for gaps in done.gaps.values() for gap in gaps)
-    missing = f", {count(gaps, 'candle')} missing" if gaps else ""
-    table.say(
-        out,
-        f"{', '.join(market.symbols)}: {text.moment(market.first_ms)} to {text.moment(market.last_ms)} UTC,"
-        f" {count(market.rows, 'candle')}{missing}",
-    )
-    _show_figures(out, done)
-    if run.outcome.trades:
-        table.say(out, "")
-        _show_groups(out, run.outcome.trades)
-    table.say(out, "")
-    _show_parity(out, done)
-    timing = done.timing
-    table.say(
-        out,
-        f"{run.outcome.engine} engine · data {timing.load_s:.2f} s, strategies {timing.indicators_s:.2f} s,"
-        f" compiler {timing.compile_s:.2f} s, run {timing.run_s:.3f} s, figures {timing.result_s:.2f} s"
-        f" · data {run.dataset_hash[:12]}, config {run.config_hash}, code {run.code_version}",
-        table.ASIDE,
-    )
-
-
-def _show_figures(out: Console, done: Finished) -> None:
-    told = done.run.metrics
-    costs = f"gross {text.signed(told.gross_pnl)}, fees {text.amount(told.fees)}, funding {text.signed(told.funding)}"
-    longest = text.duration(int(told.longest_drawdown_hours * HOUR_MS))
-    ratios = f"Sortino {_ratio(told.sortino_ratio)}, Calmar {_ratio(told.calmar_ratio)}"
-    state = f"equity {text.amount(told.final_equity)}, {_open(told.open_positions)}"
-    rows: list[list[Cell | str]] = [
-        ["start balance", text.amount(told.initial_balance), ""],
-        ["final balance", text.amount(told.final_balance), state],
-        ["net PnL", table.pnl(told.total_pnl), costs],
-        ["return", _percent(told.return_pct), f"a year at this pace {_percent(told.cagr_pct).text}"],
-        ["buy and hold", _percent(told.buy_and_hold_pct), f"drawdown {_percent(told.buy_and_hold_drawdown_pct).text}"],
-        ["max drawdown", _percent(told.max_drawdown_pct), f"longest {longest}"],
-        ["Sharpe", _ratio(told.sharpe_ratio), ratios],
-        ["trades", text.number(Decimal(told.total_trades)), _won(done)],
-        [
-            "exposure",
-            _percent(told.exposure_pct, is_signed=False),
-            f"turnover {told.turnover:,.1f} × the start balance",
-        ],
-    ]
-    if done.run.ambiguous:
-        which = "ended in a candle with both their stop and their target; the worse was taken"
-        rows.append(["ambiguous", text.number(Decimal(len(done.run.ambiguous))), which])
-    table.show(out, _FIGURES, rows, has_heading=False)
-
-
-def _open(many: int) -> str:
-    return f"{count(many, 'position')} open" if many else "flat"
-
-
-def _percent(value: float | None, *, is_signed: bool = True) -> Cell:
-    if value is None:
-        return Cell(DASH)
-    exact = money.from_float(value)
-    told = text.percent(exact, 2)
-    if not is_signed:
-        return Cell(told)
-    return Cell(("+" if value > 0 else "") + told, table.GOOD if value > 0 else table.BAD if value < 0 else "")
-
-
-def _ratio(value: float | None) -> str:
-    return DASH if value is None else text.signed(money.from_float(value))
-
-
-def _won(done: Finished) -> str:
-    told = done.run.metrics
-    if told.win_rate is None:
-        return "none closed"
-    parts = [f"{told.winning_trades} won, {told.losing_trades} lost", f"win rate {told.win_rate:.1f} %"]
-    if told.profit_factor is not None:
-        parts.append(f"profit factor {told.profit_factor:.2f}")
-    return ", ".join(parts)
-
-
-def _show_groups(out: Console, trades: Sequence[Trade]) -> None:
-    groups: dict[tuple[str, str], list[Trade]] = {}
-    for trade in trades:
-        groups.setdefault((trade.strategy, trade.symbol), []).append(trade)
-    rows = [_group_row(*key, groups[key]) for key in sorted(groups)]
-    if len(rows) > 1:
-        rows.append(_group_row("all", "", trades))
-    table.show(out, _GROUPS, rows)
-
-
-def _group_row(strategy: str, symbol: str, trades: Sequence[Trade]) -> list[Cell | str]:
-    won = sum(trade.net_pnl > 0 for trade in trades)
-    multiples = [trade.r_multiple for trade in trades if trade.r_multiple is not None]
-    return [
-        strategy,
-        symbol,
-        text.number(Decimal(len(trades))),
-        text.number(Decimal(won)),
-        f"{won / len(trades) * 100:.1f}",
-        text.amount(sum((trade.fees for trade in trades), ZERO)),
-        text.signed(sum((trade.funding for trade in trades), ZERO)),
-        table.pnl(sum((trade.net_pnl for trade in trades), ZERO)),
-        table.pnl(money.ratio(sum(multiples, ZERO), Decimal(len(multiples))) if multiples else None),
-    ]
-
-
-def _show_parity(out: Console, done: Finished) -> None:
-    parity = done.parity
-    if parity is None:
-        return
-    if done.handed_over:
-        table.say(out, "nothing was compared: only the full engine ran", table.ATTENTION)
-    elif not parity.differences:
-        table.say(out, f"both engines agree on all of {count(parity.compared, 'trade')} and the equity", table.GOOD)
-    else:
-        rows = [[one.position or DASH, one.field, one.fast, one.full] for one in parity.differences[:_SHOWN]]
-        table.show(out, _DIFFERENCES, rows)
-        more = len(parity.differences) - len(rows)
-        told = (
-            f"{count(len(parity.differences), 'difference')} between the engines{f', {more} not shown' if more else ''}"
-        )
-        table.say(out, told, table.BAD)
-
-
 @contextmanager
 def _bar(engine: Engine) -> Iterator[Callable[[int, int], None] | None]:
     """How far the full engine is, on stderr where somebody watches."""
     if engine is Engine.FAST or not sys.stderr.isatty():
         yield None
         return
+    from rich.console import Console  # noqa: PLC0415 - as in simulate
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - as in simulate
+
+    from trading_engine.cli import text  # noqa: PLC0415
 
     columns = (SpinnerColumn(), TextColumn("full engine: {task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:

@@ -81,7 +81,12 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The real command instead of the line that stands for it in the overview."""
         name, listed, rest = super().resolve_command(ctx, args)
-        return name, listed if name is None else load(name), rest
+        if name is None:
+            return name, listed, rest
+        command = load(name)
+        if getattr(ctx.obj, "owns_process", False):
+            gc.freeze()  # what is here by now stays
+        return name, command, rest
 
 
 def load(name: str) -> Any:

@@ -3,6 +3,8 @@
 What belongs here: what holds for every command. What does not: any command (lazy names them).
 """
 
+import atexit
+import gc
 import io
 import os
 import re
@@ -24,7 +26,6 @@ from trading_engine.cli.failure import CommandFailed
 from trading_engine.cli.lazy import LazyGroup
 from trading_engine.domain.errors import ConfigInvalid, InvariantBroken, TradingEngineError
 from trading_engine.system.journald import error_prefix
-from trading_engine.system.redaction import redact
 
 NAME = "trading-engine"
 _DEBUG = "--debug"
@@ -52,10 +53,14 @@ running, 70 internal fault, 78 invalid configuration or database, 130 interrupte
 
 @dataclass(slots=True)
 class Invocation:
-    """What commands share: whether tracebacks are wanted, and the log that a fault is explained in."""
+    """What commands share: whether tracebacks are wanted, and the log that a fault is explained in.
+
+    owns_process   nobody else's objects are in this process: what its start makes need not be looked through again
+    """
 
     debug: bool
     log_file: Path | None = None
+    owns_process: bool = False
 
 
 app = typer.Typer(
@@ -99,7 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. Reads `sys.argv` where no arguments are given."""
     _write_any_letter()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    invocation = Invocation(debug=_DEBUG in arguments)
+    invocation = Invocation(debug=_DEBUG in arguments, owns_process=argv is None)
+    _start_lightly(invocation)
     arguments = list(_repeated(argument for argument in arguments if argument != _DEBUG))
     command = typer.main.get_command(app)
     try:
@@ -110,6 +116,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return failure.DONE
     except Exception as error:  # noqa: BLE001 - the one place where every error becomes an exit code
         return _explain(error, invocation)
+    finally:
+        gc.enable()
     return done if isinstance(done, int) else failure.DONE
 
 
@@ -133,6 +141,20 @@ def _stoppable(arguments: Sequence[str]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _start_lightly(invocation: Invocation) -> None:
+    """Leave out what takes time at the start and at the end and is of use to nobody.
+
+    Numpy starts a thread a core for linear algebra, pydantic looks through all installed packages for plugins; what the
+    environment says about either goes first. Looking for garbage among what imports have made takes a tenth of a short
+    command, and as much again when the process ends.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    if invocation.owns_process:
+        gc.disable()  # until the command is loaded
+        atexit.register(gc.freeze)
 
 
 def _write_any_letter() -> None:
@@ -160,7 +182,7 @@ def _repeated(arguments: Iterator[str]) -> Iterator[str]:
 def _explain(error: Exception, invocation: Invocation) -> int:
     """Say on stderr what went wrong; the exit code of it."""
     if invocation.debug and not isinstance(error, typer.Exit | typer.Abort):
-        _say(redact("".join(traceback.format_exception(error))).rstrip())
+        _say(_redacted("".join(traceback.format_exception(error))).rstrip())
     match error:
         case typer.Exit():
             return error.exit_code
@@ -193,12 +215,18 @@ def _usage_error(error: typer.TyperException) -> int:
 
 def _say_lines(text: str) -> None:
     """One `error:` for each mistake."""
-    for line in redact(text).splitlines():
+    for line in _redacted(text).splitlines():
         _say(f"error: {line}")
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(redact(str(error)).split())
+    return " ".join(_redacted(str(error)).split())
+
+
+def _redacted(text: str) -> str:
+    from trading_engine.system.redaction import redact  # noqa: PLC0415 - patterns that only an error needs compiled
+
+    return redact(text)
 
 
 def _hint(invocation: Invocation) -> str:

@@ -12,16 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING
 
-from trading_engine.core.state import ForeignHolding
 from trading_engine.domain import money
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
-from trading_engine.domain.orders import Order
-from trading_engine.domain.position import Position
 from trading_engine.domain.time import SECOND_MS, iso
-from trading_engine.ports import GateStatus, LimitStatus
 
-if TYPE_CHECKING:  # its database library costs more than everything else here
+if TYPE_CHECKING:  # a backtest has none of them, and their classes take longer to define than all of its shapes
+    from trading_engine.core.state import ForeignHolding
+    from trading_engine.domain.orders import Order
+    from trading_engine.domain.position import Position
+    from trading_engine.ports import GateStatus, LimitStatus
     from trading_engine.store.read_models import Trade
 
 Row = dict[str, object]
@@ -48,7 +48,7 @@ def time(ts_ms: int) -> str | None:
 
 
 def position(
-    item: Position, mark: Decimal | None, now_ms: int, *, stop_confirmed: bool, liquidation: Decimal | None = None
+    item: "Position", mark: Decimal | None, now_ms: int, *, stop_confirmed: bool, liquidation: Decimal | None = None
 ) -> Row:
     """One element of `positions --json`; `mark` is the last close, `now_ms` the engine's time."""
     open_pnl = unrealized(item, mark)
@@ -76,14 +76,14 @@ def position(
     }
 
 
-def unrealized(item: Position, mark: Decimal | None) -> Decimal | None:
+def unrealized(item: "Position", mark: Decimal | None) -> Decimal | None:
     """Open PnL before fees; nothing open is worth 0, something without a mark is not known."""
     if not item.quantity:
         return ZERO
     return None if mark is None else money.round_money(item.unrealized(mark))
 
 
-def r_multiple(item: Position, open_pnl: Decimal | None) -> Decimal | None:
+def r_multiple(item: "Position", open_pnl: Decimal | None) -> Decimal | None:
     """What was made so far, open and realized, in multiples of the money at risk at entry."""
     return None if open_pnl is None else item.r_multiple(money.add(item.net_pnl, open_pnl))
 
@@ -110,12 +110,12 @@ def trade(item: "Trade") -> Row:
     }
 
 
-def average_price(item: Order) -> Decimal | None:
+def average_price(item: "Order") -> Decimal | None:
     """Mean price of the applied fills, None before the first."""
     return money.ratio(item.filled_value, item.filled) if item.filled else None
 
 
-def order(item: Order) -> Row:
+def order(item: "Order") -> Row:
     """One element of `orders --json`."""
     return {
         "client_order_id": item.client_order_id,
@@ -138,7 +138,7 @@ def order(item: Order) -> Row:
     }
 
 
-def limit(item: LimitStatus) -> Row:
+def limit(item: "LimitStatus") -> Row:
     """One element of `risk --json`."""
     return {
         "limit": item.limit,
@@ -152,17 +152,17 @@ def limit(item: LimitStatus) -> Row:
     }
 
 
-def gates(items: Iterable[GateStatus]) -> list[Row]:
+def gates(items: "Iterable[GateStatus]") -> list[Row]:
     """The gates of `status --json`."""
     return [{"symbol": item.symbol, "ok": item.ok, "reasons": list(item.reasons)} for item in items]
 
 
-def foreign(holdings: Iterable[ForeignHolding], orders: Iterable[ForeignHolding]) -> list[Row]:
+def foreign(holdings: "Iterable[ForeignHolding]", orders: "Iterable[ForeignHolding]") -> list[Row]:
     """What is at the exchange and not the engine's; an order that only reduces adds a quantity of 0."""
     return [_stranger("position", item) for item in holdings] + [_stranger("order", item) for item in orders]
 
 
-def _stranger(kind: str, item: ForeignHolding) -> Row:
+def _stranger(kind: str, item: "ForeignHolding") -> Row:
     return {
         "kind": kind,
         "symbol": item.symbol,
@@ -171,7 +171,7 @@ def _stranger(kind: str, item: ForeignHolding) -> Row:
     }
 
 
-def inputs_of(limits: Sequence[LimitStatus], name: str) -> Mapping[str, str]:
+def inputs_of(limits: "Sequence[LimitStatus]", name: str) -> Mapping[str, str]:
     """What a limit was computed from; empty where it was not judged yet."""
     for item in limits:
         if item.limit == name:

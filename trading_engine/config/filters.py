@@ -63,7 +63,13 @@ _Count = Annotated[int, fields.count(2, 1_000, "candles")]
 class FilterSection(BaseModel):
     """Frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,
+        defer_build=True,  # only the outermost model validates
+    )
 
 
 class TrendFilterConfig(FilterSection):

@@ -18,7 +18,13 @@ _THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 class RemoteSection(BaseModel):
     """Frozen, unknown keys refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        hide_input_in_errors=True,
+        defer_build=True,  # only the outermost model validates
+    )
 
 
 class VenueConfig(RemoteSection):

@@ -1,7 +1,7 @@
 """A stretch of candles as arrays, and the one place where prices become ticks and volumes become steps.
 
-What belongs here: `CandleBlock`, its conversion and its cutting. What does not: where the numbers come
-from (candle_file, synth) and whether they make sense (candle_file).
+What belongs here: `CandleBlock`, its integers alone (`Units`), their conversion and their cutting. What does not:
+where the numbers come from (candle_file, synth) and whether they make sense (candle_file).
 """
 
 from collections.abc import Sequence
@@ -62,6 +62,30 @@ class CandleBlock(NamedTuple):
     def part(self, start: int, stop: int) -> "CandleBlock":
         """The candles from row `start` up to but without row `stop`, as views that copy nothing."""
         return CandleBlock._make(column[start:stop] for column in self)
+
+
+class Units(NamedTuple):
+    """The integers of a `CandleBlock`: all that is kept where there is much to keep; `from_units` gives the rest."""
+
+    ts: Int64
+    open: Int64
+    high: Int64
+    low: Int64
+    close: Int64
+    volume: Int64
+
+    @property
+    def rows(self) -> int:
+        """The number of candles."""
+        return int(self.ts.size)
+
+    def part(self, start: int, stop: int) -> "Units":
+        """The candles from row `start` up to but without row `stop`, as views that copy nothing."""
+        return Units._make(column[start:stop] for column in self)
+
+    def priced(self, grid: Grid) -> CandleBlock:
+        """With prices and volumes of their own kind, in these units."""
+        return from_units(grid, self.ts, self[1:5], self.volume)
 
 
 def to_ticks(prices: Float64, instrument: Instrument) -> Int64:

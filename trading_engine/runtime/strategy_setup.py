@@ -10,7 +10,6 @@ from trading_engine.config.filters import WEEKDAYS, FiltersConfig, interval_ms, 
 from trading_engine.config.model import Config, StrategyConfig
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.time import interval_name
-from trading_engine.runtime import strategy_files
 from trading_engine.strategy import registry
 from trading_engine.strategy.api import Strategy
 from trading_engine.strategy.evaluate import history_needed
@@ -39,6 +38,8 @@ def create(config: Config, name: str, settings: Mapping[str, object]) -> Strateg
     """One strategy, built in or of the configured folder; ConfigInvalid as above."""
     if name in registry.BUILT_IN:
         return registry.create(name, settings)
+    from trading_engine.runtime import strategy_files  # noqa: PLC0415 - those that are built in need nothing of it
+
     path = strategy_files.file_of(config.strategy_folder, name)
     if not path.is_file():
         raise ConfigInvalid(

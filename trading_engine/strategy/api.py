@@ -51,6 +51,11 @@ class Series:
         """The first `count` candles (all where there are fewer), as views; `count` ≥ 0."""
         return self._part(slice(count))
 
+    def copy(self) -> "Series":
+        """The same candles in arrays of their own, for somebody who may write into them."""
+        prices = (self.open.copy(), self.high.copy(), self.low.copy(), self.close.copy())
+        return Series(self.ts.copy(), *prices, self.volume.copy(), self.interval_ms)
+
     def _part(self, rows: slice) -> "Series":
         return Series(
             self.ts[rows],

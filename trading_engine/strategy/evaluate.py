@@ -212,7 +212,11 @@ def whole_history(strategy: Strategy, base: Series) -> Signals:
 
     Rows in which the live engine would not have asked are silent. ValueError where the base is too coarse.
     """
-    market = {interval_ms: resample(base, interval_ms) for interval_ms in strategy.intervals}
+    return said_on(strategy, base, {interval_ms: resample(base, interval_ms) for interval_ms in strategy.intervals})
+
+
+def said_on(strategy: Strategy, base: Series, market: Mapping[int, Series]) -> Signals:
+    """`whole_history` where the candles of the strategy's intervals have been made of the base already."""
     signals = strategy.compute(market)
     may_speak = asked_rows(strategy, base, market[strategy.primary_interval_ms])
     return replace(
@@ -227,7 +231,8 @@ def whole_history(strategy: Strategy, base: Series) -> Signals:
 
 def asked_rows(strategy: Strategy, base: Series, primary: Series) -> BoolArray:
     """The rows of a strategy's own candles on which the live engine asks it: warm, and seen as they closed."""
-    asked: BoolArray = base.close_times[base.close_times.searchsorted(primary.close_times)] == primary.close_times
+    closes, ends = base.close_times, primary.close_times
+    asked: BoolArray = closes[closes.searchsorted(ends)] == ends
     asked[: strategy.warm_up] = False
     return asked
 

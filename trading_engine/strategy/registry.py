@@ -4,26 +4,44 @@ What belongs here: which names exist and making a strategy from settings. What d
 single settings (settings), reading strategies from files (runtime.strategy_files), which are handed in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.strategy.api import Strategy
-from trading_engine.strategy.builtin.momentum import Momentum
-from trading_engine.strategy.builtin.multi_timeframe_long import MultiTimeframeLong
-from trading_engine.strategy.builtin.rsi_bollinger import RsiBollinger
-from trading_engine.strategy.builtin.trend_distance_short import TrendDistanceShort
-from trading_engine.strategy.builtin.trend_vwap import TrendVwap
 from trading_engine.strategy.settings import build
 
 Kinds = Mapping[str, type[Strategy]]
 
-BUILT_IN: Kinds = {
-    TrendVwap.name: TrendVwap,
-    MultiTimeframeLong.name: MultiTimeframeLong,
-    TrendDistanceShort.name: TrendDistanceShort,
-    RsiBollinger.name: RsiBollinger,
-    Momentum.name: Momentum,
+_PLACE = "trading_engine.strategy.builtin"
+_CLASSES = {
+    "trend_vwap": "TrendVwap",
+    "multi_timeframe_long": "MultiTimeframeLong",
+    "trend_distance_short": "TrendDistanceShort",
+    "rsi_bollinger": "RsiBollinger",
+    "momentum": "Momentum",
 }
+
+
+class _BuiltIn(Mapping[str, type[Strategy]]):
+    """The built-in strategies, each in the module of its name and imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> type[Strategy]:
+        kind = _CLASSES[name]
+        found: type[Strategy] = getattr(import_module(f"{_PLACE}.{name}"), kind)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in _CLASSES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_CLASSES)
+
+    def __len__(self) -> int:
+        return len(_CLASSES)
+
+
+BUILT_IN: Kinds = _BuiltIn()
 
 
 def names() -> tuple[str, ...]:

@@ -33,6 +33,13 @@ def test_sources_that_are_replaced_while_a_process_runs_keep_its_machine_code_ap
     assert not folder.name.endswith(compiled._digest())
 
 
+def test_a_cache_that_cannot_be_read_is_an_empty_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Somebody else's folder, or a file in its place, means compiling, not failing."""
+    (tmp_path / "trading-engine").write_text("", encoding="utf-8")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert not compiled.is_cached()
+
+
 @pytest.mark.slow
 def test_the_compiled_loop_does_what_the_interpreted_one_does() -> None:
     """The same function objects: a hundred markets, every field."""

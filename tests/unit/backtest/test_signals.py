@@ -1,7 +1,7 @@
 """Signals over a whole history: what the live brain says candle by candle, filters included."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -13,6 +13,8 @@ from trading_engine.marketdata.block import join
 from trading_engine.marketdata.synth import SyntheticMarket
 from trading_engine.runtime.brain import Brain
 from trading_engine.strategy import registry
+from trading_engine.strategy.api import Series, Signals
+from trading_engine.strategy.builtin.trend_vwap import TrendVwap
 from trading_engine.strategy.filters import Filter, RewardRiskFilter, SessionFilter, TrendFilter, VolumeFilter
 from trading_engine.venues.embedded.facts import known_instrument
 
@@ -53,7 +55,7 @@ def live(market: Market) -> Mapping[str, list[Signal]]:
 def told_live(market: Market, filters: Mapping[str, tuple[Filter, ...]]) -> list[Signal]:
     """What a brain says that is fed with the same candles one instant after the other."""
     brain = Brain(STRATEGIES, INSTRUMENTS, MINUTE_MS, filters)
-    return [signal for batch in market.source(()).batches() for signal in brain.signals(batch.candles)]
+    return [signal for batch in market.source((), INSTRUMENTS).batches() for signal in brain.signals(batch.candles)]
 
 
 def told_at_once(market: Market, filters: Mapping[str, tuple[Filter, ...]]) -> list[Signal]:
@@ -115,3 +117,31 @@ def test_signals_before_the_part_that_is_traded_are_left_out(market: Market) -> 
     assert 0 < len(expected) < len(whole.signals(market))
     assert expected == kept
     assert whole.within(market) is whole
+
+
+@dataclass(frozen=True)
+class Vandal(TrendVwap):
+    """Says what its parent says, and leaves its candles in ruins."""
+
+    name = "a_vandal"  # before the others
+
+    def compute(self, market: Mapping[int, Series]) -> Signals:
+        """The parent's word first."""
+        said = super().compute(market)
+        for series in market.values():
+            for column in (series.open, series.high, series.low, series.close, series.volume):
+                column[:] = 1.0
+        return said
+
+
+def test_a_strategy_that_writes_into_its_candles_disturbs_nobody(market: Market) -> None:
+    """Neither itself nor those that are asked after it, although candles are made once for all."""
+    alone = speak(market, STRATEGIES, INSTRUMENTS).signals(market)
+    ruined = {symbol: (Vandal(), *chosen) for symbol, chosen in STRATEGIES.items()}
+    together = speak(market, ruined, INSTRUMENTS).signals(market)
+    others = {at: [one for one in said if one.strategy != "a_vandal"] for at, said in together.items()}
+    assert alone == {at: said for at, said in others.items() if said}
+    vandals = [one for said in together.values() for one in said if one.strategy == "a_vandal"]
+    parents = [one for said in alone.values() for one in said if one.strategy == "trend_vwap"]
+    bare = [replace(one, explanation=()) for one in parents]  # what explains the vandal's word is in ruins as well
+    assert bare == [replace(one, strategy="trend_vwap", explanation=()) for one in vandals]

@@ -191,3 +191,22 @@ def test_a_look_does_not_pay_for_the_engine(command: str, tmp_path: Path) -> Non
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "[]" == done.stdout.strip()
+
+
+@pytest.mark.parametrize(("call", "is_spared"), [("main()", True), ("main(sys.argv[1:])", False)])
+def test_only_a_process_of_its_own_is_spared_looking_for_garbage_among_its_imports(call: str, is_spared: bool) -> None:
+    """Neither after the start nor at the end; garbage of the work itself is looked for in any case."""
+    begin = "import atexit, gc, sys; from trading_engine.cli.main import main"
+    at_exit = "atexit.register(lambda: print(len(gc.get_objects()) < 1_000))"  # after those that are registered later
+    after = "kept = [[] for _ in range(2_000)]; print(gc.isenabled(), gc.get_freeze_count() > 1_000)"
+    asked = [sys.executable, "-c", f"{begin}; {at_exit}; {call}; {after}", "strategy", "list"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert [f"True {is_spared}", f"{is_spared}"] == done.stdout.splitlines()[-2:]
+
+
+def test_garbage_is_looked_for_again_where_no_command_was_loaded() -> None:
+    """Whoever calls the entry point gets a process back as it was."""
+    program = "import gc, sys; from trading_engine.cli.main import main; main(); print(gc.isenabled())"
+    asked = [sys.executable, "-c", program, "--version"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert [f"trading-engine {__version__}", "True"] == done.stdout.splitlines()

@@ -18,7 +18,7 @@ from trading_engine.backtest.result import Trade
 from trading_engine.backtest.run import Run
 from trading_engine.domain import money
 from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, interval_name
-from trading_engine.marketdata.block import CandleBlock, Int64
+from trading_engine.marketdata.block import Int64, Units
 
 MOST_COARSE = 120_000  # candles over the whole span, all symbols together
 MOST_FINE = 120_000  # candles around entries and exits
@@ -76,7 +76,7 @@ def _told(coarse_ms: int, fine_ms: int, reach: int) -> str:
     return f"{told}; the run was traded on candles of {fine}."
 
 
-def coarse_interval(blocks: Sequence[CandleBlock], interval_ms: int, most: int = MOST_COARSE) -> int:
+def coarse_interval(blocks: Sequence[Units], interval_ms: int, most: int = MOST_COARSE) -> int:
     """The shortest interval whose candles over the whole span are few enough."""
     lengths = [int(block.ts[-1] - block.ts[0]) + interval_ms for block in blocks]
     usual = [one for one in _LADDER if one > interval_ms and one % interval_ms == 0]
@@ -86,7 +86,7 @@ def coarse_interval(blocks: Sequence[CandleBlock], interval_ms: int, most: int =
     return usual[-1] if usual else interval_ms
 
 
-def aggregate(block: CandleBlock, interval_ms: int) -> Ohlc:
+def aggregate(block: Units, interval_ms: int) -> Ohlc:
     """Candles of a longer interval, aligned to UTC; those without any candle in them are left out."""
     bucket = block.ts // interval_ms
     starts = np.flatnonzero(np.diff(bucket, prepend=bucket[0] - 1))
@@ -99,7 +99,7 @@ def aggregate(block: CandleBlock, interval_ms: int) -> Ohlc:
     )
 
 
-def around(block: CandleBlock, trades: Sequence[Trade], reach_ms: int, coarse_ms: int) -> Ohlc:
+def around(block: Units, trades: Sequence[Trade], reach_ms: int, coarse_ms: int) -> Ohlc:
     """The candles near entries and exits, in whole coarse candles; none for a reach of 0."""
     keep = np.zeros(block.rows + 1, dtype=np.int64)
     for instant in [ts for trade in trades for ts in (trade.opened_ms, trade.closed_ms)] if reach_ms else []:
@@ -112,7 +112,7 @@ def around(block: CandleBlock, trades: Sequence[Trade], reach_ms: int, coarse_ms
     return Ohlc(block.ts[rows], block.open[rows], block.high[rows], block.low[rows], block.close[rows])
 
 
-def _reach(pairs: Sequence[tuple[CandleBlock, Sequence[Trade]]], coarse_ms: int, interval_ms: int, most: int) -> int:
+def _reach(pairs: Sequence[tuple[Units, Sequence[Trade]]], coarse_ms: int, interval_ms: int, most: int) -> int:
     """The widest reach that keeps within bounds, 0 where none does."""
     for reach in REACHES:
         if sum(len(around(block, mine, reach * interval_ms, coarse_ms).ts) for block, mine in pairs) <= most:

@@ -1,13 +1,17 @@
-"""Facts of the best-known perpetuals, so that paper trading needs no instrument configuration.
+"""Facts of the embedded exchange, and of the best-known perpetuals, so that paper trading needs no configuration.
 
-What belongs here: tick, step and minimums as Binance USDⓈ-M lists them (exchangeInfo, 2025/2026; they
-change now and then, a configuration entry overrides them). What does not: live facts of a venue.
+What belongs here: what its answers are worth; tick, step and minimums as Binance USDⓈ-M lists them (exchangeInfo,
+2025/2026; they change now and then, a configuration entry overrides them). What does not: live facts of a venue.
 """
 
 from collections.abc import Mapping
 from decimal import Decimal
 
 from trading_engine.domain.instrument import Instrument, MarginTier
+
+NAME = "embedded"
+ABSENCE_IS_PROOF = True  # nothing can be under way in process
+VISIBILITY_DELAY_MS = 0
 
 DEFAULT_MAINTENANCE_RATE = Decimal("0.005")
 _UNBOUNDED = Decimal(10_000_000_000)

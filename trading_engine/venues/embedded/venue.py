@@ -17,6 +17,7 @@ from trading_engine.domain.market import Candle, FundingRate, Side
 from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState, OrderType, TimeInForce, TradeSide
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
 from trading_engine.ports import Capabilities, VenueEvent, VenueSink
+from trading_engine.venues.embedded import facts
 from trading_engine.venues.embedded.account import Account, Contract, ExchangeOrder, Kind, Progress, Status, Terms
 from trading_engine.venues.embedded.matching import POINTS, Change, Happening, IncomeRow, Kernel, TradeRow
 from trading_engine.venues.embedded.memory import AccountMemory
@@ -27,8 +28,8 @@ CAPABILITIES = Capabilities(
     has_attached_stops=False,
     can_amend_stop=False,
     separate_stop_space=False,
-    absence_is_proof=True,
-    visibility_delay_ms=0,
+    absence_is_proof=facts.ABSENCE_IS_PROOF,
+    visibility_delay_ms=facts.VISIBILITY_DELAY_MS,
     notes=("fills on closed candles: latency and queue position are not modelled",),
 )
 
@@ -47,7 +48,7 @@ class EmbeddedVenue:
     `opening_ms` dates the opening deposit of a new account; an existing memory keeps its own.
     """
 
-    name = "embedded"
+    name = facts.NAME
     capabilities = CAPABILITIES
 
     def __init__(

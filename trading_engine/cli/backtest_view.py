@@ -1,0 +1,159 @@
+"""A backtest in the terminal: figures, groups of trades, parity.
+
+What belongs here: the tables and lines below `backtest`. What does not: its JSON (backtest_command), the figures.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from rich.console import Console
+
+from trading_engine.backtest.job import Finished
+from trading_engine.backtest.result import Trade
+from trading_engine.cli import table, text
+from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.text import DASH, count
+from trading_engine.domain import money
+from trading_engine.domain.money import ZERO
+from trading_engine.domain.time import HOUR_MS
+
+_FIGURES = (Column(""), Column("", is_number=True), Column(""))
+_GROUPS = (
+    Column("STRATEGY"),
+    Column("SYMBOL"),
+    Column("TRADES", is_number=True),
+    Column("WON", is_number=True),
+    Column("WON %", is_number=True),
+    Column("FEES", is_number=True, gives_way=1),
+    Column("FUNDING", is_number=True, gives_way=2),
+    Column("NET PNL", is_number=True),
+    Column("MEAN R", is_number=True),
+)
+_DIFFERENCES = (Column("POSITION"), Column("FIELD"), Column("FAST"), Column("FULL"))
+_SHOWN = 20
+
+
+def show(done: Finished) -> None:
+    """Span and figures, trades by strategy and symbol, what the comparison of the engines says, times and hashes."""
+    out = table.console()
+    run = done.run
+    market, gaps = run.market, sum(gap.missing for gaps in done.gaps.values() for gap in gaps)
+    missing = f", {count(gaps, 'candle')} missing" if gaps else ""
+    table.say(
+        out,
+        f"{', '.join(market.symbols)}: {text.moment(market.first_ms)} to {text.moment(market.last_ms)} UTC,"
+        f" {count(market.rows, 'candle')}{missing}",
+    )
+    _show_figures(out, done)
+    if run.outcome.trades:
+        table.say(out, "")
+        _show_groups(out, run.outcome.trades)
+    table.say(out, "")
+    _show_parity(out, done)
+    timing = done.timing
+    table.say(
+        out,
+        f"{run.outcome.engine} engine · data {timing.load_s:.2f} s, strategies {timing.indicators_s:.2f} s,"
+        f" compiler {timing.compile_s:.2f} s, run {timing.run_s:.3f} s, figures {timing.result_s:.2f} s"
+        f" · data {run.dataset_hash[:12]}, config {run.config_hash}, code {run.code_version}",
+        table.ASIDE,
+    )
+
+
+def _show_figures(out: Console, done: Finished) -> None:
+    told = done.run.metrics
+    costs = f"gross {text.signed(told.gross_pnl)}, fees {text.amount(told.fees)}, funding {text.signed(told.funding)}"
+    longest = text.duration(int(told.longest_drawdown_hours * HOUR_MS))
+    ratios = f"Sortino {_ratio(told.sortino_ratio)}, Calmar {_ratio(told.calmar_ratio)}"
+    state = f"equity {text.amount(told.final_equity)}, {_open(told.open_positions)}"
+    rows: list[list[Cell | str]] = [
+        ["start balance", text.amount(told.initial_balance), ""],
+        ["final balance", text.amount(told.final_balance), state],
+        ["net PnL", table.pnl(told.total_pnl), costs],
+        ["return", _percent(told.return_pct), f"a year at this pace {_percent(told.cagr_pct).text}"],
+        ["buy and hold", _percent(told.buy_and_hold_pct), f"drawdown {_percent(told.buy_and_hold_drawdown_pct).text}"],
+        ["max drawdown", _percent(told.max_drawdown_pct), f"longest {longest}"],
+        ["Sharpe", _ratio(told.sharpe_ratio), ratios],
+        ["trades", text.number(Decimal(told.total_trades)), _won(done)],
+        [
+            "exposure",
+            _percent(told.exposure_pct, is_signed=False),
+            f"turnover {told.turnover:,.1f} × the start balance",
+        ],
+    ]
+    if done.run.ambiguous:
+        which = "ended in a candle with both their stop and their target; the worse was taken"
+        rows.append(["ambiguous", text.number(Decimal(len(done.run.ambiguous))), which])
+    table.show(out, _FIGURES, rows, has_heading=False)
+
+
+def _open(many: int) -> str:
+    return f"{count(many, 'position')} open" if many else "flat"
+
+
+def _percent(value: float | None, *, is_signed: bool = True) -> Cell:
+    if value is None:
+        return Cell(DASH)
+    exact = money.from_float(value)
+    told = text.percent(exact, 2)
+    if not is_signed:
+        return Cell(told)
+    return Cell(("+" if value > 0 else "") + told, table.GOOD if value > 0 else table.BAD if value < 0 else "")
+
+
+def _ratio(value: float | None) -> str:
+    return DASH if value is None else text.signed(money.from_float(value))
+
+
+def _won(done: Finished) -> str:
+    told = done.run.metrics
+    if told.win_rate is None:
+        return "none closed"
+    parts = [f"{told.winning_trades} won, {told.losing_trades} lost", f"win rate {told.win_rate:.1f} %"]
+    if told.profit_factor is not None:
+        parts.append(f"profit factor {told.profit_factor:.2f}")
+    return ", ".join(parts)
+
+
+def _show_groups(out: Console, trades: Sequence[Trade]) -> None:
+    groups: dict[tuple[str, str], list[Trade]] = {}
+    for trade in trades:
+        groups.setdefault((trade.strategy, trade.symbol), []).append(trade)
+    rows = [_group_row(*key, groups[key]) for key in sorted(groups)]
+    if len(rows) > 1:
+        rows.append(_group_row("all", "", trades))
+    table.show(out, _GROUPS, rows)
+
+
+def _group_row(strategy: str, symbol: str, trades: Sequence[Trade]) -> list[Cell | str]:
+    won = sum(trade.net_pnl > 0 for trade in trades)
+    multiples = [trade.r_multiple for trade in trades if trade.r_multiple is not None]
+    return [
+        strategy,
+        symbol,
+        text.number(Decimal(len(trades))),
+        text.number(Decimal(won)),
+        f"{won / len(trades) * 100:.1f}",
+        text.amount(sum((trade.fees for trade in trades), ZERO)),
+        text.signed(sum((trade.funding for trade in trades), ZERO)),
+        table.pnl(sum((trade.net_pnl for trade in trades), ZERO)),
+        table.pnl(money.ratio(sum(multiples, ZERO), Decimal(len(multiples))) if multiples else None),
+    ]
+
+
+def _show_parity(out: Console, done: Finished) -> None:
+    parity = done.parity
+    if parity is None:
+        return
+    if done.handed_over:
+        table.say(out, "nothing was compared: only the full engine ran", table.ATTENTION)
+    elif not parity.differences:
+        table.say(out, f"both engines agree on all of {count(parity.compared, 'trade')} and the equity", table.GOOD)
+    else:
+        rows = [[one.position or DASH, one.field, one.fast, one.full] for one in parity.differences[:_SHOWN]]
+        table.show(out, _DIFFERENCES, rows)
+        more = len(parity.differences) - len(rows)
+        told = (
+            f"{count(len(parity.differences), 'difference')} between the engines{f', {more} not shown' if more else ''}"
+        )
+        table.say(out, told, table.BAD)
