@@ -407,6 +407,7 @@ def _target_r(strategy: Strategy, levels: Levels) -> float | None:
     if stop or target:
         return None  # one of them in another unit, or by the strategy's own word
     for own_stop, own_target in (("stop_pct", "target_pct"), ("stop_atr", "target_atr")):
-        if hasattr(strategy, own_stop) and getattr(strategy, own_target):
-            return float(getattr(strategy, own_target)) / float(getattr(strategy, own_stop))
+        own = getattr(strategy, own_stop, None), getattr(strategy, own_target, None)
+        if all(isinstance(one, int | float) and one for one in own):
+            return float(own[1]) / float(own[0])
     return None
