@@ -4,7 +4,8 @@ What belongs here: trades, the equity curve and how they are told apart. What do
 (metrics), files (report).
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -124,6 +125,7 @@ class Outcome:
     balance        at the end, open positions not counted
     open_positions how many were still open at the end
     still_open     and what had made them
+    fates          what became of the signals for an entry, how many each, where the engine tells it
     """
 
     engine: str
@@ -134,6 +136,7 @@ class Outcome:
     unrealized: Decimal
     open_positions: int
     still_open: frozenset[Decision] = frozenset()
+    fates: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -407,7 +407,7 @@ def _target_r(strategy: Strategy, levels: Levels) -> float | None:
     if stop or target:
         return None  # one of them in another unit, or by the strategy's own word
     for own_stop, own_target in (("stop_pct", "target_pct"), ("stop_atr", "target_atr")):
-        own = getattr(strategy, own_stop, None), getattr(strategy, own_target, None)
-        if all(isinstance(one, int | float) and one for one in own):
-            return float(own[1]) / float(own[0])
+        stop, target = getattr(strategy, own_stop, 0.0), getattr(strategy, own_target, 0.0)
+        if isinstance(stop, int | float) and isinstance(target, int | float) and stop and target:
+            return target / stop
     return None
