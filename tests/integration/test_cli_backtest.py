@@ -130,6 +130,17 @@ def test_a_run_without_a_trade_says_why(folder: Path, capsys: pytest.CaptureFixt
     assert told_by == [shape["remarks"][-1] for shape in (fast, full)]
 
 
+def test_trading_that_the_drawdown_limit_ended_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the instant, on which both engines agree; no trade was opened later."""
+    (folder / "engine.yaml").write_text(CONFIG + "risk: {max_drawdown_pct: 0.1}\n", encoding="utf-8")
+    shape = told(capsys, *files(), "--engine", "both")
+    assert [] == shape["parity"]["differences"]
+    (remark,) = [one for one in shape["remarks"] if one.startswith("no entry was made after ")]
+    ended = remark.removeprefix("no entry was made after ")[:16].replace(" ", "T")
+    assert all(trade["opened_at"][:16] <= ended for trade in shape["trades"])
+    assert ended in {trade["closed_at"][:16] for trade in shape["trades"]}
+
+
 @pytest.mark.usefixtures("folder")
 def test_every_signal_has_its_fate(capsys: pytest.CaptureFixture[str]) -> None:
     """They add up to the signals; taken are those that have become positions."""

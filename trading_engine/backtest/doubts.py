@@ -6,6 +6,7 @@ data that cannot be used at all (marketdata).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from itertools import pairwise
 from statistics import median
 
@@ -83,6 +84,15 @@ def _holes(symbol: str, rates: Sequence[FundingRate], first_ms: int, last_ms: in
         yield (
             f"no funding of {symbol} is known for {days:.1f} days of the span, the longest part of it"
             f" {_moment(begin)} to {_moment(end)}: nothing is charged there"
+        )
+
+
+def ended(stopped_ms: int, most_pct: Decimal) -> Iterator[str]:
+    """Entries that the drawdown limit has ended for good: the figures go on to the end of the data without any."""
+    if stopped_ms:
+        yield (
+            f"no entry was made after {_moment(stopped_ms)}, when the drawdown limit of {most_pct} % was reached: only"
+            " an operator's `resume` ends it; a larger risk.max_drawdown_pct shows what would have followed"
         )
 
 

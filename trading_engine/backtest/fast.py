@@ -72,6 +72,7 @@ def run_fast(
         unrealized=_open_pnl(desks, settings, market),
         open_positions=int(np.count_nonzero(desks["stage"] > Stage.PENDING)),
         still_open=_still_open(desks, market, spoken),
+        stopped_ms=int(account.stopped_ms),
     )
 
 

@@ -26,7 +26,7 @@ from trading_engine.domain.events import RunBegan
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Candle, FundingRate, Signal
 from trading_engine.domain.position import CloseReason
-from trading_engine.domain.records import EquitySampled, Fate, Record, SignalSeen
+from trading_engine.domain.records import ControlChanged, EquitySampled, Fate, Record, SignalSeen
 from trading_engine.marketdata.replay import CandleSource
 from trading_engine.ports import Commit, Loaded
 from trading_engine.runtime.brain import Brain
@@ -64,6 +64,7 @@ class _Notebook:
         self.trades: list[Trade] = []
         self.samples: dict[int, Sample] = {}
         self.fates: Counter[str] = Counter()
+        self.stopped_ms = 0
         self._hours = hours
         self._book = Book(epoch="")
 
@@ -85,6 +86,8 @@ class _Notebook:
             if isinstance(record, EquitySampled) and record.ts_ms in self._hours:
                 sample = Sample(record.ts_ms, record.balance, record.unrealized)
                 self.samples.setdefault(record.ts_ms, sample)  # a position that closes at that very instant comes after
+            elif isinstance(record, ControlChanged):  # nobody but the drawdown limit moves it here
+                self.stopped_ms = self.stopped_ms or record.since_ms
             elif isinstance(record, SignalSeen) and record.signal.side is not None:
                 self.fates[_fate(record)] += 1
         self._book = prune(commit.book)
@@ -142,6 +145,7 @@ async def _run(
         unrealized=money.round_money(unrealized(book, pump.state.market.marks)),
         open_positions=len(held),
         still_open=frozenset(decision_of(one) for one in held),
+        stopped_ms=notebook.stopped_ms,
         fates={fate: many for fate, many in notebook.fates.most_common() if many},
     )
 

@@ -161,6 +161,7 @@ def run_job(job: Job, environ: Mapping[str, str], on_progress: OnProgress | None
     if job.engine is Engine.BOTH:
         parity = Parity(len(full.trades), tuple(compare(fast, full))) if fast and full else Parity(0, ())
     remarks, fates = [*remarks_of(ground, tried.handed_over), *ground.silence], full.fates if full else {}
+    remarks += doubts.ended(outcome.stopped_ms, ground.config.risk.max_drawdown_pct)
     if not outcome.trades and not outcome.open_positions:
         remarks += doubts.unheard(ground.spoken.entries, fates)
     run = make_run(

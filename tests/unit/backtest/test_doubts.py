@@ -82,6 +82,13 @@ def test_a_strategy_that_never_speaks_is_told(market: Market) -> None:
     assert [] == list(doubts.silent_beginnings(strategies, warm, market))
 
 
+def test_the_end_of_all_entries_is_told() -> None:
+    """A year whose trading ended in its first month is not a year of trading."""
+    assert [] == list(doubts.ended(0, Decimal(10)))
+    (told,) = doubts.ended(START_MS, Decimal("2.5"))
+    assert told.startswith("no entry was made after 2025-05-04 00:00, when the drawdown limit of 2.5 % was reached")
+
+
 def test_signals_that_came_to_nothing_are_told_with_their_fates() -> None:
     """Or with the way to learn them; no signal is no doubt."""
     assert [] == list(doubts.unheard(0, {}))
