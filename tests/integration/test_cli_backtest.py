@@ -253,6 +253,7 @@ def test_a_strategy_that_trades_more_than_the_candles_hold_runs_on_the_full_engi
         ([*files("BTCUSDT"), "--from", "soon"], 2, "--from soon is not a date or time"),
         (["--data", "BTCUSDT=BTCUSDT.csv", "ETHUSDT=hours.csv"], 78, "expected one interval in all files"),
         (["--data", "BTCUSDT=broken.csv"], 78, "broken.csv: row 3"),
+        (["--data", "BTCUSDT=hours.csv"], 78, "the candles are 1h: multi_timeframe_long needs candles of 1m, which"),
         ([*files(), "--leverage", "much"], 2, "--leverage much is not a number"),
         ([], 78, "data: there are no candles of BTCUSDT at binance; name files with --data BTCUSDT=FILE"),
         (["--venue", "zoomex"], 78, "there are no candles of BTCUSDT at zoomex"),

@@ -145,6 +145,7 @@ async def _run(
         unrealized=money.round_money(unrealized(book, pump.state.market.marks)),
         open_positions=len(held),
         still_open=frozenset(decision_of(one) for one in held),
+        open_since=tuple(one.opened_ms for one in held),
         stopped_ms=notebook.stopped_ms,
         fates={fate: many for fate, many in notebook.fates.most_common() if many},
     )
