@@ -19,17 +19,35 @@ from trading_engine.strategy.evaluate import history_needed
 
 _LONGEST_FUNDING_MS = 8 * HOUR_MS  # no venue settles less often
 _PERCENT_LIKE = 0.003  # a median settlement of 0.3 % is no market; 0.01 % written as 0.01 would be 1 %
+_UNEVEN_SHARE = 0.01  # of the span, from which on a later begin or an earlier end is told
 _SILENT_SHARE = 0.2  # of the span that is traded, from which on silence is told
 
 
 def moved_prices(moved: Mapping[str, int], instruments: Mapping[str, Instrument]) -> Iterator[str]:
     """Symbols of whose prices so many do not lie on their tick."""
-    for symbol, prices in moved.items():
-        if prices:
-            yield (
-                f"{prices:,} prices of {symbol} are not on its tick of {instruments[symbol].tick} and were moved to the"
-                f" nearest; paper.instruments.{symbol}.tick can name another"
-            )
+    named = [f"{many:,} of {symbol} (tick {instruments[symbol].tick})" for symbol, many in moved.items() if many]
+    if named:
+        yield (
+            f"prices that are not on the tick were moved to the nearest: {', '.join(named)};"
+            " paper.instruments.SYMBOL.tick can name another"
+        )
+
+
+def uneven_spans(market: Market) -> Iterator[str]:
+    """Symbols that have candles for a part of the span only: the others go on without them."""
+    first_ms, last_ms = market.first_ms, market.last_ms
+    slack_ms = (last_ms - first_ms) * _UNEVEN_SHARE
+    named = []
+    for symbol, block in zip(market.symbols, market.blocks, strict=True):
+        begin, end = int(block.ts[0]), int(block.ts[-1]) + market.interval_ms
+        parts = [f"from {_moment(begin)}"] if begin - first_ms > slack_ms else []
+        parts += [f"to {_moment(end)}"] if last_ms - end > slack_ms else []
+        named += [f"{symbol} {' '.join(parts)}"] if parts else []
+    if named:
+        yield (
+            f"not all symbols have candles for the whole span: {', '.join(named)} only; a position that is open where"
+            " they end stays open at the last price"
+        )
 
 
 def silent_beginnings(
@@ -58,33 +76,35 @@ def funding(rates: Sequence[FundingRate], market: Market) -> Iterator[str]:
     by_symbol: dict[str, list[FundingRate]] = {symbol: [] for symbol in market.symbols}
     for rate in rates:
         by_symbol[rate.symbol].append(rate)
+    lacking: dict[str, list[str]] = {}
     for symbol, block in zip(market.symbols, market.blocks, strict=True):
         mine = by_symbol[symbol]
         if mine:
-            yield from _holes(symbol, mine, int(block.ts[0]), int(block.ts[-1]) + market.interval_ms)
+            if hole := _hole(mine, int(block.ts[0]), int(block.ts[-1]) + market.interval_ms):
+                lacking.setdefault(hole, []).append(symbol)
             usual = float(median(abs(one.rate) for one in mine))
             if usual >= _PERCENT_LIKE:
                 yield (
                     f"funding rates of {symbol} are {usual * 100:.3g} % in the middle, which no market charges: rates"
                     " are fractions, 0.0001 is 0.01 %"
                 )
+    for hole, symbols in lacking.items():
+        yield f"no funding of {', '.join(symbols)} is known for {hole}: nothing is charged there"
     if free := [symbol for symbol, mine in by_symbol.items() if not mine]:
         yield f"no funding is charged on {', '.join(free)}: no rates are given"
 
 
-def _holes(symbol: str, rates: Sequence[FundingRate], first_ms: int, last_ms: int) -> Iterator[str]:
-    """The longest stretch without a settlement, where one must have been in it."""
+def _hole(rates: Sequence[FundingRate], first_ms: int, last_ms: int) -> str:
+    """Stretches without a settlement, where one must have been in them; empty where there is none."""
     times = sorted(one.ts_ms for one in rates)
     usual = median([later - earlier for earlier, later in pairwise(times)]) if len(times) > 1 else _LONGEST_FUNDING_MS
     longest = max(usual, _LONGEST_FUNDING_MS) + MINUTE_MS
     holes = [pair for pair in pairwise([first_ms, *times, last_ms]) if pair[1] - pair[0] > longest]
-    if holes:
-        begin, end = max(holes, key=lambda pair: pair[1] - pair[0])
-        days = sum(later - earlier for earlier, later in holes) / DAY_MS
-        yield (
-            f"no funding of {symbol} is known for {days:.1f} days of the span, the longest part of it"
-            f" {_moment(begin)} to {_moment(end)}: nothing is charged there"
-        )
+    if not holes:
+        return ""
+    begin, end = max(holes, key=lambda pair: pair[1] - pair[0])
+    days = sum(later - earlier for earlier, later in holes) / DAY_MS
+    return f"{days:.1f} days of the span, the longest part of it {_moment(begin)} to {_moment(end)}"
 
 
 def ended(stopped_ms: int, most_pct: Decimal) -> Iterator[str]:

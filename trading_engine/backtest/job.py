@@ -212,7 +212,11 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     spoken = speak(known, strategies, instruments, settings.atr_periods, settings.levels, filters).within(market)
     told = time.perf_counter()
     terms = bootstrap.terms_of(config)
-    found = (*doubts.moved_prices(moved, instruments), *doubts.funding(rates, market))
+    found = (
+        *doubts.moved_prices(moved, instruments),
+        *doubts.uneven_spans(market),
+        *doubts.funding(rates, market),
+    )
     silence = tuple(doubts.silent_beginnings(strategies, known_from, market))
     return Ground(config, settings, terms, market, rates, spoken, gaps, loaded - began, told - loaded, found, silence)
 

@@ -29,8 +29,24 @@ def rates(symbol: str, hours: range, rate: str = "0.0001") -> list[FundingRate]:
 def test_prices_off_the_tick_are_counted() -> None:
     """A wrong tick makes another market of the same file; symbols without such prices are not named."""
     instruments = {symbol: instrument(symbol) for symbol in SYMBOLS}
+    assert [] == list(doubts.moved_prices(dict.fromkeys(SYMBOLS, 0), instruments))
     (told,) = doubts.moved_prices({"AAAUSDT": 0, "BBBUSDT": 1_234}, instruments)
-    assert told.startswith("1,234 prices of BBBUSDT are not on its tick of 0.1 and were moved to the nearest")
+    assert told.startswith(
+        "prices that are not on the tick were moved to the nearest: 1,234 of BBBUSDT (tick 0.1); paper."
+    )
+
+
+def test_symbols_with_candles_for_a_part_of_the_span_are_told(market: Market) -> None:
+    """A late listing, or a file that ends early; a hundredth of the span is no matter."""
+    assert [] == list(doubts.uneven_spans(market))
+    rows = DAYS * 1440
+    early, late = walk(rows, "AAAUSDT").part(0, rows - 1_500), walk(rows, "BBBUSDT").part(57, rows)
+    uneven = make_market({"AAAUSDT": early, "BBBUSDT": late}, [], MINUTE_MS)
+    (told,) = doubts.uneven_spans(uneven)
+    assert told.startswith("not all symbols have candles for the whole span: AAAUSDT to 2025-05-06 23:00 only;")
+    later = make_market({"AAAUSDT": walk(rows, "AAAUSDT"), "BBBUSDT": late.part(3, rows - 57)}, [], MINUTE_MS)
+    (told,) = doubts.uneven_spans(later)
+    assert "span: BBBUSDT from 2025-05-04 01:00 only;" in told
 
 
 def test_funding_for_the_whole_span_is_no_doubt(market: Market) -> None:
