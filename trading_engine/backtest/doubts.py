@@ -19,13 +19,20 @@ from trading_engine.strategy.evaluate import history_needed
 
 _LONGEST_FUNDING_MS = 8 * HOUR_MS  # no venue settles less often
 _PERCENT_LIKE = 0.003  # a median settlement of 0.3 % is no market; 0.01 % written as 0.01 would be 1 %
+_PRICES, _MOVED_SHARE = 4, 0.01  # of a candle; of all of them, from which on moving some is told
 _UNEVEN_SHARE = 0.01  # of the span, from which on a later begin or an earlier end is told
 _SILENT_SHARE = 0.2  # of the span that is traded, from which on silence is told
 
 
-def moved_prices(moved: Mapping[str, int], instruments: Mapping[str, Instrument]) -> Iterator[str]:
-    """Symbols of whose prices so many do not lie on their tick."""
-    named = [f"{many:,} of {symbol} (tick {instruments[symbol].tick})" for symbol, many in moved.items() if many]
+def moved_prices(
+    moved: Mapping[str, int], rows: Mapping[str, int], instruments: Mapping[str, Instrument]
+) -> Iterator[str]:
+    """Symbols of whose prices so many do not lie on their tick, of so many candles; a few bad prints are no doubt."""
+    named = [
+        f"{many:,} of {symbol} (tick {instruments[symbol].tick})"
+        for symbol, many in moved.items()
+        if many > rows[symbol] * _PRICES * _MOVED_SHARE
+    ]
     if named:
         yield (
             f"prices that are not on the tick were moved to the nearest: {', '.join(named)};"
@@ -63,7 +70,8 @@ def silent_beginnings(
             speaks_ms = known_from[symbol] + interval_ms * count
             if speaks_ms - first < (last - first) * _SILENT_SHARE:
                 continue
-            until = f"before {_moment(speaks_ms)}" if speaks_ms < last else "at all"
+            hour_ms = -(-speaks_ms // HOUR_MS) * HOUR_MS
+            until = f"before {_moment(hour_ms)}" if speaks_ms < last else "at all"
             text = f"{strategy.name} says nothing {until}: it needs {count:,} candles of {interval_name(interval_ms)}"
             found.setdefault(text, []).append(symbol)
     for text, symbols in found.items():

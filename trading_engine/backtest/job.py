@@ -204,6 +204,7 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     is_whole = all(traded[symbol].rows == past.block.rows for symbol, past in pasts.items())
     whole = {} if is_whole else {name: past.block for name, past in pasts.items()}
     moved = {symbol: past.moved for symbol, past in pasts.items()}
+    rows = {symbol: past.block.rows for symbol, past in pasts.items()}
     known_from = {symbol: int(past.block.ts[0]) for symbol, past in pasts.items()}
     del pasts  # what is held twice is in memory twice
     market = take_market(traded, rates, interval_ms)
@@ -213,7 +214,7 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     told = time.perf_counter()
     terms = bootstrap.terms_of(config)
     found = (
-        *doubts.moved_prices(moved, instruments),
+        *doubts.moved_prices(moved, rows, instruments),
         *doubts.uneven_spans(market),
         *doubts.funding(rates, market),
     )

@@ -29,8 +29,9 @@ def rates(symbol: str, hours: range, rate: str = "0.0001") -> list[FundingRate]:
 def test_prices_off_the_tick_are_counted() -> None:
     """A wrong tick makes another market of the same file; symbols without such prices are not named."""
     instruments = {symbol: instrument(symbol) for symbol in SYMBOLS}
-    assert [] == list(doubts.moved_prices(dict.fromkeys(SYMBOLS, 0), instruments))
-    (told,) = doubts.moved_prices({"AAAUSDT": 0, "BBBUSDT": 1_234}, instruments)
+    rows = dict.fromkeys(SYMBOLS, 1_000)
+    assert [] == list(doubts.moved_prices({"AAAUSDT": 0, "BBBUSDT": 40}, rows, instruments))
+    (told,) = doubts.moved_prices({"AAAUSDT": 0, "BBBUSDT": 1_234}, rows, instruments)
     assert told.startswith(
         "prices that are not on the tick were moved to the nearest: 1,234 of BBBUSDT (tick 0.1); paper."
     )
@@ -91,7 +92,7 @@ def test_a_strategy_that_never_speaks_is_told(market: Market) -> None:
     fresh = dict.fromkeys(SYMBOLS, START_MS)
     assert [
         "momentum says nothing at all: it needs 2,965 candles of 15m first; candles that lie before --from count",
-        "trend_vwap says nothing before 2025-05-05 08:25: it needs 389 candles of 5m first (on AAAUSDT); candles that"
+        "trend_vwap says nothing before 2025-05-05 09:00: it needs 389 candles of 5m first (on AAAUSDT); candles that"
         " lie before --from count",
     ] == list(doubts.silent_beginnings(strategies, fresh, market))
     warm = dict.fromkeys(SYMBOLS, START_MS - 40 * DAY_MS)
