@@ -130,10 +130,10 @@ def settings(rng: np.random.Generator, symbols: Sequence[str]) -> EngineSettings
             exit_on_opposite=bool(rng.random() < 0.5),
         ),
         limits=LimitSettings(
-            daily_loss_ppm=int(rng.choice([0, 20_000, 50_000])),
-            daily_loss_money_e8=int(rng.choice([0, 15 * 10**8])),
+            daily_loss_ppm=int(rng.choice([0, 4_000, 20_000])),
+            daily_loss_money_e8=int(rng.choice([0, 5 * 10**8])),
             day_start_ms=int(rng.choice([0, 3_600_000])),
-            drawdown_ppm=int(rng.choice([0, 30_000, 100_000])),
+            drawdown_ppm=int(rng.choice([0, 5_000, 30_000])),
             flatten_on_drawdown=bool(rng.random() < 0.5),
             consecutive_losses=int(rng.choice([0, 2, 3])),
             streak_pause_ms=int(rng.choice([0, 60, 240])) * MINUTE_MS,
@@ -142,7 +142,7 @@ def settings(rng: np.random.Generator, symbols: Sequence[str]) -> EngineSettings
             portfolio_risk_ppm=int(rng.choice([0, 20_000, 50_000])),
             max_positions=int(rng.choice([1, 2, 3])),
             position_ppm=int(rng.choice([400_000, 900_000, 5_000_000])),
-            min_balance_ppm=int(rng.choice([0, 100_000, 960_000])),
+            min_balance_ppm=int(rng.choice([0, 100_000, 992_000])),
             max_leverage_milli=int(rng.choice([1_500, 5_000, 20_000])),
             groups=(
                 GroupLimit("first", frozenset(symbols[:2]), int(rng.choice([0, 300_000, 1_000_000]))),

@@ -41,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         block = market.history(symbol, END_MS, ROWS)
         columns = (block.ts, block.open_price, block.high_price, block.low_price, block.close_price, block.base_volume)
         write_candles(tmp_path / f"{symbol}.csv", zip(*[column.tolist() for column in columns], strict=True))
-    rates = [f"{START_MS + hour * HOUR_MS},0.0001" for hour in range(8, 64, 8)]
+    rates = [f"{START_MS + hour * HOUR_MS},0.0001" for hour in range(8, 72, 8)]
     (tmp_path / "funding.csv").write_text("\n".join(["ts,rate", *rates]) + "\n", encoding="utf-8")
     (tmp_path / "engine.yaml").write_text(CONFIG, encoding="utf-8")
     return tmp_path
@@ -127,6 +127,7 @@ def test_what_is_not_charged_is_told(capsys: pytest.CaptureFixture[str]) -> None
     """On stderr and in the result: a backtest without funding rates looks better than it is."""
     capsys.readouterr()
     arguments = ["--config", "engine.yaml", *files(), "--funding", "BTCUSDT=funding.csv", "--json"]
+    arguments += ["--from", iso(START_MS + 2 * DAY_MS)]  # what lies before is enough for every strategy
     assert 0 == main(["backtest", *arguments])
     out, err = capsys.readouterr()
     compiling = "note: the fast engine is compiled, once for this version; that takes about a minute"
@@ -134,6 +135,67 @@ def test_what_is_not_charged_is_told(capsys: pytest.CaptureFixture[str]) -> None
         line for line in err.splitlines() if line != compiling
     ]
     assert ["no funding is charged on ETHUSDT: no rates are given"] == json.loads(out)["remarks"]
+
+
+def test_a_run_without_a_trade_says_why(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Signals that the account is too small for, in the summary and the result; the full engine names the bound."""
+    (folder / "engine.yaml").write_text(CONFIG + "paper: {balance: 10}\n", encoding="utf-8")
+    fast, full = (told(capsys, *files(), "--engine", engine) for engine in ("fast", "full"))
+    assert [] == fast["trades"] == full["trades"]
+    many = fast["signals"]["entries"]
+    assert many > 10
+    assert {"entries": many, "fates": None} == fast["signals"]
+    assert {"entries": many, "fates": {"refused (below the venue's minimum)": many}} == full["signals"]
+    told_by = [f"{many} signals for an entry, and none became a position: {why}" for why in
+               ("`--engine full` tells why", f"{many} refused (below the venue's minimum)")]  # fmt: skip
+    assert told_by == [shape["remarks"][-1] for shape in (fast, full)]
+
+
+def test_trading_that_the_drawdown_limit_ended_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the instant, on which both engines agree; no trade was opened later."""
+    (folder / "engine.yaml").write_text(CONFIG + "risk: {max_drawdown_pct: 0.1}\n", encoding="utf-8")
+    shape = told(capsys, *files(), "--engine", "both")
+    assert [] == shape["parity"]["differences"]
+    (remark,) = [one for one in shape["remarks"] if one.startswith("no entry was made after ")]
+    ended = remark.removeprefix("no entry was made after ")[:16].replace(" ", "T")
+    assert all(trade["opened_at"][:16] <= ended for trade in shape["trades"])
+    assert ended in {trade["closed_at"][:16] for trade in shape["trades"]}
+
+
+@pytest.mark.usefixtures("folder")
+def test_every_signal_has_its_fate(capsys: pytest.CaptureFixture[str]) -> None:
+    """They add up to the signals; taken are those that have become positions."""
+    shape = told(capsys, *files(), "--engine", "full")
+    fates = shape["signals"]["fates"]
+    assert shape["signals"]["entries"] == sum(fates.values())
+    assert shape["metrics"]["total_trades"] + shape["metrics"]["open_positions"] == fates["taken"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_open_positions_have_booked_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """So that gross, fees and funding of closed trades add up to the net PnL with it."""
+    whole = told(capsys, *files("BTCUSDT"))
+    opened = max(np.datetime64(trade["opened_at"].rstrip("Z"), "ms") for trade in whole["trades"])
+    cut = ["--to", iso(int(opened.astype(np.int64)) + MINUTE_MS)]
+    metrics = told(capsys, *files("BTCUSDT"), *cut)["metrics"]
+    assert 1 == metrics["open_positions"]
+    assert 0 == main(["backtest", "--config", "engine.yaml", *files("BTCUSDT"), *cut])
+    row = next(line for line in capsys.readouterr().out.splitlines() if "open positions" in line)
+    booked = f"{abs(float(metrics['booked_open'])):.2f}"
+    assert f"booked so far −{booked}, open PnL" in row
+
+
+def test_a_result_that_cannot_be_written_is_shown_nevertheless(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Minutes of waiting are not lost with a wrong --output."""
+    (folder / "taken").write_text("a file\n", encoding="utf-8")
+    capsys.readouterr()
+    arguments = ["--config", "engine.yaml", *files("BTCUSDT"), "--output", "taken"]
+    assert 78 == main(["backtest", *arguments])
+    out, err = capsys.readouterr()
+    assert "final balance" in out
+    assert "taken/result.json cannot be written" in err
 
 
 @pytest.mark.usefixtures("folder")
@@ -212,6 +274,7 @@ def test_a_strategy_that_trades_more_than_the_candles_hold_runs_on_the_full_engi
         ([*files("BTCUSDT"), "--from", "soon"], 2, "--from soon is not a date or time"),
         (["--data", "BTCUSDT=BTCUSDT.csv", "ETHUSDT=hours.csv"], 78, "expected one interval in all files"),
         (["--data", "BTCUSDT=broken.csv"], 78, "broken.csv: row 3"),
+        (["--data", "BTCUSDT=hours.csv"], 78, "the candles are 1h: multi_timeframe_long needs candles of 1m, which"),
         ([*files(), "--leverage", "much"], 2, "--leverage much is not a number"),
         ([], 78, "data: there are no candles of BTCUSDT at binance; name files with --data BTCUSDT=FILE"),
         (["--venue", "zoomex"], 78, "there are no candles of BTCUSDT at zoomex"),

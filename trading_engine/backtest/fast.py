@@ -72,6 +72,8 @@ def run_fast(
         unrealized=_open_pnl(desks, settings, market),
         open_positions=int(np.count_nonzero(desks["stage"] > Stage.PENDING)),
         still_open=_still_open(desks, market, spoken),
+        open_since=tuple(int(desk.opened_ms) for desk in desks if desk.stage > Stage.PENDING),
+        stopped_ms=int(account.stopped_ms),
     )
 
 

@@ -6,6 +6,8 @@ It is the paper engine without its databases: what it trades is what paper tradi
 """
 
 import asyncio
+import re
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -24,7 +26,7 @@ from trading_engine.domain.events import RunBegan
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Candle, FundingRate, Signal
 from trading_engine.domain.position import CloseReason
-from trading_engine.domain.records import EquitySampled, Record
+from trading_engine.domain.records import ControlChanged, EquitySampled, Fate, Record, SignalSeen
 from trading_engine.marketdata.replay import CandleSource
 from trading_engine.ports import Commit, Loaded
 from trading_engine.runtime.brain import Brain
@@ -39,6 +41,7 @@ from trading_engine.venues.embedded.venue import EmbeddedVenue
 from trading_engine.venues.embedded.volatile import VolatileMemory
 
 EPOCH = "bt00"
+_UNFILLED = "never filled"
 OnProgress = Callable[[int, int], None]
 
 
@@ -60,6 +63,8 @@ class _Notebook:
     def __init__(self, hours: Collection[int]) -> None:
         self.trades: list[Trade] = []
         self.samples: dict[int, Sample] = {}
+        self.fates: Counter[str] = Counter()
+        self.stopped_ms = 0
         self._hours = hours
         self._book = Book(epoch="")
 
@@ -70,13 +75,21 @@ class _Notebook:
     def commit(self, commit: Commit) -> int:
         """Write down what has closed."""
         for position in commit.book.positions.values():
-            has_traded = position.close_reason is not CloseReason.ABANDONED
-            if position.state is PositionState.CLOSED and has_traded:
+            if position.state is not PositionState.CLOSED:
+                continue
+            if position.close_reason is CloseReason.ABANDONED:
+                self.fates[str(Fate.TAKEN)] -= 1
+                self.fates[_UNFILLED] += 1
+            else:
                 self.trades.append(trade_of(position))
         for record in commit.records:
             if isinstance(record, EquitySampled) and record.ts_ms in self._hours:
                 sample = Sample(record.ts_ms, record.balance, record.unrealized)
                 self.samples.setdefault(record.ts_ms, sample)  # a position that closes at that very instant comes after
+            elif isinstance(record, ControlChanged):  # nobody but the drawdown limit moves it here
+                self.stopped_ms = self.stopped_ms or record.since_ms
+            elif isinstance(record, SignalSeen) and record.signal.side is not None:
+                self.fates[_fate(record)] += 1
         self._book = prune(commit.book)
         return 0
 
@@ -142,7 +155,16 @@ async def _run(
         unrealized=money.round_money(unrealized(book, pump.state.market.marks)),
         open_positions=len(held),
         still_open=frozenset(decision_of(one) for one in held),
+        open_since=tuple(one.opened_ms for one in held),
+        stopped_ms=notebook.stopped_ms,
+        fates={fate: many for fate, many in notebook.fates.most_common() if many},
     )
+
+
+def _fate(seen: SignalSeen) -> str:
+    """With the head of the reason where an entry was forbidden: the limit or the bound that it met."""
+    head = re.split(r":| \(", seen.reason, maxsplit=1)[0]
+    return f"{seen.fate} ({head})" if seen.fate in (Fate.GATED, Fate.REFUSED) else str(seen.fate)
 
 
 def _no_hit(name: str) -> None:

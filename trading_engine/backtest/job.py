@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import trading_engine
 from trading_engine import __version__
-from trading_engine.backtest import compiled
+from trading_engine.backtest import compiled, doubts
 from trading_engine.backtest.fast import NeedsFullEngine, run_fast
 from trading_engine.backtest.market import Market, take_market
 from trading_engine.backtest.past import Past, read_files, read_store
@@ -108,6 +108,8 @@ class Finished:
     run          what the engine that was asked for made of it, the fast one where it was both
     handed_over  why the full engine ran in place of the fast one, empty where it did not
     gaps         missing candles among those that were traded, by symbol
+    signals      how many asked for an entry
+    fates        what became of them, where the full engine has run
     """
 
     run: Run
@@ -115,11 +117,17 @@ class Finished:
     handed_over: str
     gaps: Mapping[str, tuple[Gap, ...]]
     timing: Timing
+    signals: int
+    fates: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ground:
-    """Everything a backtest is made of, checked."""
+    """Everything a backtest is made of, checked.
+
+    doubts    what a reader must know of the data
+    silence   strategies that cannot speak for much of the span
+    """
 
     config: Config
     settings: EngineSettings
@@ -130,6 +138,8 @@ class Ground:
     gaps: Mapping[str, tuple[Gap, ...]]
     load_s: float
     indicators_s: float
+    doubts: tuple[str, ...]
+    silence: tuple[str, ...]
 
 
 def run_job(job: Job, environ: Mapping[str, str], on_progress: OnProgress | None = None) -> Finished:
@@ -150,6 +160,10 @@ def run_job(job: Job, environ: Mapping[str, str], on_progress: OnProgress | None
     parity = None
     if job.engine is Engine.BOTH:
         parity = Parity(len(full.trades), tuple(compare(fast, full))) if fast and full else Parity(0, ())
+    remarks, fates = [*remarks_of(ground, tried.handed_over), *ground.silence], full.fates if full else {}
+    remarks += doubts.ended(outcome.stopped_ms, ground.config.risk.max_drawdown_pct)
+    if not outcome.trades and not outcome.open_positions:
+        remarks += doubts.unheard(ground.spoken.entries, fates)
     run = make_run(
         outcome,
         ground.market,
@@ -158,11 +172,11 @@ def run_job(job: Job, environ: Mapping[str, str], on_progress: OnProgress | None
         ground.spoken.strategies,
         config_hash(ground.config),
         code_version(),
-        remarks_of(ground, tried.handed_over),
+        remarks,
     )
     result_s = time.perf_counter() - began - tried.compile_s - run_s
     timing = Timing(ground.load_s, ground.indicators_s, tried.compile_s, run_s, result_s)
-    return Finished(run, parity, tried.handed_over, ground.gaps, timing)
+    return Finished(run, parity, tried.handed_over, ground.gaps, timing, ground.spoken.entries, fates)
 
 
 def outcome_of(ground: Ground, engine: Engine, on_progress: OnProgress | None = None) -> tuple[Outcome, str]:
@@ -189,6 +203,9 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     gaps = {symbol: _within(past.gaps, traded[symbol]) for symbol, past in pasts.items()}
     is_whole = all(traded[symbol].rows == past.block.rows for symbol, past in pasts.items())
     whole = {} if is_whole else {name: past.block for name, past in pasts.items()}
+    moved = {symbol: past.moved for symbol, past in pasts.items()}
+    rows = {symbol: past.block.rows for symbol, past in pasts.items()}
+    known_from = {symbol: int(past.block.ts[0]) for symbol, past in pasts.items()}
     del pasts  # what is held twice is in memory twice
     market = take_market(traded, rates, interval_ms)
     loaded = time.perf_counter()
@@ -196,16 +213,19 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     spoken = speak(known, strategies, instruments, settings.atr_periods, settings.levels, filters).within(market)
     told = time.perf_counter()
     terms = configured.terms_of(config)
-    return Ground(config, settings, terms, market, rates, spoken, gaps, loaded - began, told - loaded)
+    found = (
+        *doubts.moved_prices(moved, rows, instruments),
+        *doubts.uneven_spans(market),
+        *doubts.funding(rates, market),
+    )
+    silence = tuple(doubts.silent_beginnings(strategies, known_from, market))
+    return Ground(config, settings, terms, market, rates, spoken, gaps, loaded - began, told - loaded, found, silence)
 
 
 def remarks_of(ground: Ground, handed_over: str) -> list[str]:
-    """What a reader must know before believing the figures."""
-    found = [f"the full engine ran in place of the fast one: {handed_over}"] if handed_over else []
-    funded = {rate.symbol for rate in ground.rates}
-    if free := [symbol for symbol in ground.market.symbols if symbol not in funded]:
-        found.append(f"no funding is charged on {', '.join(free)}: no rates are given")
-    return found
+    """What a reader must know of the data and the engine before believing any figure."""
+    handed = [f"the full engine ran in place of the fast one: {handed_over}"] if handed_over else []
+    return [*handed, *ground.doubts]
 
 
 def code_version() -> str:

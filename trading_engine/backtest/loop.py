@@ -288,7 +288,7 @@ def _fund(ts: Ints, rate_e8: Ints, desks: Records, account: Account, settings: S
             amount = fills.funding_e8(value, rate_e8[row], desk.sign)
             desk.funding_e8 += amount
             if book(account, settings, ts[row], amount):
-                stop_trading(desks, account, settings)
+                stop_trading(desks, account, settings, ts[row])
 
 
 def _manage_exit(desk: Desk, plans: Records, settings: Settings, closed_ms: int) -> None:

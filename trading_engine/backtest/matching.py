@@ -66,7 +66,7 @@ def walk(
             has_tripped = _sell_out(desk, account, settings, act, now_ms)
             _end_where_flat(desk, s, account, trades, reason)
         if has_tripped:
-            stop_trading(desks, account, settings)
+            stop_trading(desks, account, settings, now_ms)
     desk.last = end
 
 
@@ -365,8 +365,10 @@ def forget(desk: Desk) -> None:
         legs[leg, LEG_STEPS] = 0
 
 
-def stop_trading(desks: Records, account: Account, settings: Settings) -> None:
+def stop_trading(desks: Records, account: Account, settings: Settings, now_ms: int) -> None:
     """The drawdown limit has tripped: no entries any more, and where so configured everything is closed."""
+    if not account.is_stopped:
+        account.stopped_ms = now_ms
     account.is_stopped = 1
     for s in range(len(desks)):
         if desks[s].stage == Stage.PENDING:

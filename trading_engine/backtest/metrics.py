@@ -64,7 +64,7 @@ class Metrics:
     sharpe_error             one standard error of it, were the days independent (Lo 2002)
     sortino_ratio            the same with the downside deviation against 0 over all days (Sortino, van der Meer 1991)
     calmar_ratio             cagr_pct / −max_drawdown_pct, over the whole run (Young 1991, there over three years)
-    exposure_pct             share of the time with a trade open, symbols together counting once
+    exposure_pct             share of the time with a position open, also one that still is; symbols together count once
     turnover                 traded value of closed trades, both sides, in initial balances
 
     What its closed trades did:
@@ -168,7 +168,7 @@ def measure(outcome: Outcome, first_ms: int, last_ms: int, held: Sequence[Sample
         sharpe_error=figures.sharpe_error(returns),
         sortino_ratio=figures.sortino(returns),
         calmar_ratio=cagr / -fall.pct if cagr is not None and fall.pct < 0 else None,
-        exposure_pct=_exposed_ms(trades) / (last_ms - first_ms) * 100 if last_ms > first_ms else 0.0,
+        exposure_pct=_exposed_ms(outcome, last_ms) / (last_ms - first_ms) * 100 if last_ms > first_ms else 0.0,
         turnover=float(sum((_value(trade) for trade in trades), ZERO) / outcome.deposit),
         total_trades=len(trades),
         winning_trades=len(won),
@@ -220,12 +220,13 @@ def _value(trade: Trade) -> Decimal:
     return trade.entry_price * trade.quantity + trade.exit_value
 
 
-def _exposed_ms(trades: Sequence[Trade]) -> int:
-    """Time with at least one closed trade's position open."""
+def _exposed_ms(outcome: Outcome, last_ms: int) -> int:
+    """Time with at least one position open, those among them that are open still."""
     total, until_ms = 0, 0
-    for trade in sorted(trades, key=lambda one: one.opened_ms):
-        total += max(trade.closed_ms - max(trade.opened_ms, until_ms), 0)
-        until_ms = max(until_ms, trade.closed_ms)
+    closed = [(trade.opened_ms, trade.closed_ms) for trade in outcome.trades]
+    for begin_ms, end_ms in sorted([*closed, *((since, last_ms) for since in outcome.open_since)]):
+        total += max(end_ms - max(begin_ms, until_ms), 0)
+        until_ms = max(until_ms, end_ms)
     return total
 
 

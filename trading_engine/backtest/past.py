@@ -24,6 +24,7 @@ class Past:
     """One symbol's history.
 
     source   what an error names: a file, or a place in the store
+    moved    prices that did not lie on the tick
     rates    settlements from one instant to another, both included; none where no funding is known
     """
 
@@ -32,6 +33,7 @@ class Past:
     block: Units
     interval_ms: int
     gaps: tuple[Gap, ...]
+    moved: int
     rates: Callable[[int, int], Sequence[FundingRate]]
 
 
@@ -42,7 +44,7 @@ def read_files(symbol: str, path: Path, funding: Path | None, instrument: Instru
     def rates(from_ms: int, to_ms: int) -> Sequence[FundingRate]:
         return () if funding is None else read_funding(symbol, funding, from_ms, to_ms)
 
-    return Past(symbol, str(path), units, report.interval_ms, report.gaps, rates)
+    return Past(symbol, str(path), units, report.interval_ms, report.gaps, report.off_tick, rates)
 
 
 def read_store(root: Path, venue: str, symbol: str, instrument: Instrument) -> Past:
@@ -61,7 +63,7 @@ def read_store(root: Path, venue: str, symbol: str, instrument: Instrument) -> P
     def rates(from_ms: int, to_ms: int) -> Sequence[FundingRate]:
         return () if dataset.funding_manifest is None else dataset.funding(from_ms, to_ms)
 
-    gaps = dataset.report(instrument).gaps
+    report = dataset.report(instrument)
     where = f"{root} ({venue} {symbol})"
     units = Units._make(dataset.block(instrument=instrument)[: len(Units._fields)])
-    return Past(symbol, where, units, dataset.interval_ms, tuple(gaps), rates)
+    return Past(symbol, where, units, dataset.interval_ms, tuple(report.gaps), report.off_tick, rates)

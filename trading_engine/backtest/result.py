@@ -4,7 +4,8 @@ What belongs here: trades, the equity curve and how they are told apart. What do
 (metrics), files (report).
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -123,6 +124,9 @@ class Outcome:
     balance        at the end, open positions not counted
     open_positions how many were still open at the end
     still_open     and what had made them
+    open_since     and when they were opened
+    stopped_ms     when the drawdown limit ended all entries, 0 where it did not
+    fates          what became of the signals for an entry, how many each, where the engine tells it
     """
 
     engine: str
@@ -133,6 +137,9 @@ class Outcome:
     unrealized: Decimal
     open_positions: int
     still_open: frozenset[Decision] = frozenset()
+    open_since: tuple[int, ...] = ()
+    stopped_ms: int = 0
+    fates: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +176,10 @@ def compare(fast: Outcome, full: Outcome) -> list[Difference]:
         )
     if fast.open_positions != full.open_positions:
         found.append(Difference("", "open_positions", str(fast.open_positions), str(full.open_positions)))
+    if sorted(fast.open_since) != sorted(full.open_since):
+        found.append(Difference("", "open since", str(fast.open_since), str(full.open_since)))
+    if fast.stopped_ms != full.stopped_ms:
+        found.append(Difference("", "end of entries", *(iso(one.stopped_ms) for one in (fast, full))))
     found += [Difference("", "still open", str(one), "") for one in sorted(fast.still_open - full.still_open)]
     found += [Difference("", "still open", "", str(one)) for one in sorted(full.still_open - fast.still_open)]
     return found

@@ -45,6 +45,11 @@ class Spoken:
         numbers, first = np.unique(self.table.strategy, return_index=True)
         return {number: self.primaries[row] for number, row in zip(numbers.tolist(), first.tolist(), strict=True)}
 
+    @property
+    def entries(self) -> int:
+        """Signals that ask for an entry, those that a filter has refused among them."""
+        return int(np.count_nonzero(self.table.side)) + len(self.refused)
+
     def within(self, market: Market) -> "Spoken":
         """What was said on candles of this part of the market; the rest has warmed the strategies up."""
         table = self.table

@@ -150,6 +150,7 @@ class Plan(Protocol):
 class Account(Protocol):
     """The account: `peak_e8` is of what trading has made, without the deposit; `closed` the trades limits look at.
 
+    stopped_ms   when the drawdown limit ended all entries, where is_stopped
     highs   (day, most that trading had made on it), only days above all later ones, oldest first; highs_count of them
     """
 
@@ -158,6 +159,7 @@ class Account(Protocol):
     day: int
     day_realized_e8: int
     is_stopped: int
+    stopped_ms: int
     next_number: int
     closed_count: int
     handover: int

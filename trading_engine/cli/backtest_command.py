@@ -118,19 +118,19 @@ def backtest(
     job = Job(config, files, rates, store, venue, strategy, *_span(from_time, to_time), engine, changes)
     if engine is not Engine.FULL and not is_cached():
         typer.echo("note: the fast engine is compiled, once for this version; that takes about a minute", err=True)
-    with _bar(engine) as progress:
+    with _bar() as progress:
         done = run_job(job, os.environ, progress)
     for remark in done.run.remarks:
         typer.echo(f"note: {remark}", err=True)
-    written = _write(done, output, with_page=report)
     if as_json:
         typer.echo(_indented(_shape(done)))
     else:
         from trading_engine.cli import backtest_view  # noqa: PLC0415 - --json draws no table
 
         backtest_view.show(done)
-        if written is not None:
-            typer.echo(f"written: {written}")
+    written = _write(done, output, with_page=report)  # last: a full disk takes nothing of what was waited for
+    if written is not None and not as_json:
+        typer.echo(f"written: {written}")
     return FINDINGS if done.parity and done.parity.differences else DONE
 
 
@@ -164,6 +164,7 @@ def _shape(done: Finished) -> dict[str, object]:
     shape = result_shape(done.run) | {
         "missing_candles": {symbol: sum(gap.missing for gap in gaps) for symbol, gaps in done.gaps.items()},
         "handed_over": done.handed_over or None,
+        "signals": {"entries": done.signals, "fates": dict(done.fates) or None},
         "timing": {name: round(seconds, 6) for name, seconds in asdict(done.timing).items()},
     }
     if done.parity is not None:
@@ -173,9 +174,9 @@ def _shape(done: Finished) -> dict[str, object]:
 
 
 @contextmanager
-def _bar(engine: Engine) -> Iterator[Callable[[int, int], None] | None]:
-    """How far the full engine is, on stderr where somebody watches."""
-    if engine is Engine.FAST or not sys.stderr.isatty():
+def _bar() -> Iterator[Callable[[int, int], None] | None]:
+    """How far the full engine is, on stderr where somebody watches; nothing unless it runs, also in another's place."""
+    if not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console  # noqa: PLC0415 - as in simulate
@@ -184,10 +185,15 @@ def _bar(engine: Engine) -> Iterator[Callable[[int, int], None] | None]:
     from trading_engine.cli import text  # noqa: PLC0415
 
     columns = (SpinnerColumn(), TextColumn("full engine: {task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
-        task = bar.add_task("…", total=None)
+    bar = Progress(*columns, console=Console(file=sys.stderr), transient=True)
 
-        def show(done: int, now_ms: int) -> None:
-            bar.update(task, description=f"{done:,} candles, {text.moment(now_ms)}")
+    def show(done: int, now_ms: int) -> None:
+        if not bar.tasks:
+            bar.add_task("…", total=None)
+            bar.start()
+        bar.update(bar.tasks[0].id, description=f"{done:,} candles, {text.moment(now_ms)}")
 
+    try:
         yield show
+    finally:
+        bar.stop()

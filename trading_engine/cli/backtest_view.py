@@ -81,10 +81,22 @@ def _show_figures(out: Console, done: Finished) -> None:
             f"turnover {told.turnover:,.1f} × the start balance",
         ],
     ]
+    if told.open_positions:
+        booked = f"booked so far {text.signed(told.booked_open)}, open PnL {text.signed(told.unrealized_pnl)}"
+        rows.insert(3, ["open positions", text.number(Decimal(told.open_positions)), booked])
+    rows.insert(-1, ["signals", text.number(Decimal(done.signals)), _fates(done)])
     if done.run.ambiguous:
         which = "ended in a candle with both their stop and their target; the worse was taken"
         rows.append(["ambiguous", text.number(Decimal(len(done.run.ambiguous))), which])
     table.show(out, _FIGURES, rows, has_heading=False)
+
+
+def _fates(done: Finished) -> str:
+    """What became of the signals for an entry: told by the full engine, or as many as have become positions."""
+    if done.fates:
+        return ", ".join(f"{many:,} {fate}" for fate, many in done.fates.items())
+    made = done.run.metrics.total_trades + done.run.metrics.open_positions
+    return f"for an entry; {made:,} became positions" if done.signals else ""
 
 
 def _open(many: int) -> str:

@@ -282,6 +282,7 @@ def _target_r(strategy: Strategy, levels: Levels) -> float | None:
     if stop or target:
         return None  # one of them in another unit, or by the strategy's own word
     for own_stop, own_target in (("stop_pct", "target_pct"), ("stop_atr", "target_atr")):
-        if hasattr(strategy, own_stop) and getattr(strategy, own_target):
-            return float(getattr(strategy, own_target)) / float(getattr(strategy, own_stop))
+        stop, target = getattr(strategy, own_stop, 0.0), getattr(strategy, own_target, 0.0)
+        if isinstance(stop, int | float) and isinstance(target, int | float) and stop and target:
+            return target / stop
     return None

@@ -107,6 +107,15 @@ def check_intervals(
     atr_periods: Mapping[str, int],
 ) -> None:
     """ConfigInvalid where a strategy or a filter needs finer candles than these."""
+    for strategy in {each.name: each for group in strategies.values() for each in group}.values():
+        for needed_ms in sorted(strategy.intervals):
+            if needed_ms % interval_ms:
+                needed = interval_name(needed_ms)
+                raise ConfigInvalid(
+                    f"the candles are {interval_name(interval_ms)}: {strategy.name} needs candles of {needed}, which"
+                    f" cannot be built from them; give candles of {needed} or finer (1m is best: exits are judged on"
+                    " each candle that is given)"
+                )
     try:
         Brain(strategies, instruments, interval_ms, filters, atr_periods)
     except ValueError as error:

@@ -30,9 +30,14 @@ _SYNTHETIC_DAYS = 30  # beyond what the strategy's windows need
 _REHEARSAL_DAYS = 2
 
 _REMEDIES: Mapping[Fault, str] = {
+    Fault.CHANGES_ITS_MIND: "it remembers something between two calls, or asks chance or the clock",
     Fault.LOOKS_AHEAD: "it depends on candles that come later",
     Fault.WINDOW_TOO_SHORT: "`intervals` declares too few candles, or what it computes never forgets",
     Fault.SILENT_BY_MISTAKE: "`is_silent` is true although there is a signal",
+}
+_COMPARED: Mapping[Fault, tuple[str, str]] = {
+    Fault.CHANGES_ITS_MIND: ("when it is asked", "when it is asked again"),
+    Fault.LOOKS_AHEAD: ("with the whole history", "without later candles"),
 }
 
 
@@ -136,8 +141,8 @@ def _finding(symbol: str, strategy: Strategy, found: Checked) -> Finding:
 
 
 def _explain(difference: Difference) -> str:
-    without = "without later candles" if difference.fault is Fault.LOOKS_AHEAD else "from its window"
+    first, then = _COMPARED.get(difference.fault, ("with the whole history", "from its window"))
     return (
         f"{difference.fault}: on the candle of {iso(difference.ts)} {difference.field} is {difference.whole:.10g}"
-        f" with the whole history and {difference.other:.10g} {without}; {_REMEDIES[difference.fault]}"
+        f" {first} and {difference.other:.10g} {then}; {_REMEDIES[difference.fault]}"
     )

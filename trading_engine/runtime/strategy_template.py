@@ -21,9 +21,10 @@ function is run once over a whole history and live over the last candles, so it 
 
 - look ahead: row i may depend on rows up to i only,
 - remember anything between two calls,
+- write to the arrays that it is given,
 - ask the clock, the network, the disk or a random number.
 
-`trading-engine strategy check NAME` proves the first two on data. Run it after every change.
+`trading-engine strategy check NAME` looks for all of it on data. Run it after every change.
 """
 
 from collections.abc import Mapping

@@ -7,6 +7,7 @@ over all of it. What does not: reading the history, showing what was found (cli)
   is compared, so a look a few candles ahead shows at any prefix.
 - Windows: the last row of the declared trailing window, which is all that the live engine has, must be the row of
   the whole history. Where it is not, a prefix that ends there tells a look ahead from a window too short.
+- Twice: the same candles must get the same answer, or no other comparison means anything.
 - A cheap look (`is_silent`) must never be silent about a row that speaks.
 
 Prefixes end at candles with signals, where a look ahead shows, and at others spread evenly; windows likewise.
@@ -31,6 +32,7 @@ WINDOWS = 2_000
 class Fault(StrEnum):
     """What is wrong with a strategy."""
 
+    CHANGES_ITS_MIND = "changes its mind"
     LOOKS_AHEAD = "looks ahead"
     WINDOW_TOO_SHORT = "window too short"
     SILENT_BY_MISTAKE = "silent by mistake"
@@ -44,7 +46,7 @@ class Difference:
     ts      open time of the candle, ms
     field   side, exit_side, confidence, stop_distance, target_distance, or the name of an explaining value
     whole   what the whole history says
-    other   what it says without later candles, or from its window
+    other   what it says without later candles, from its window, or when it is asked again
     """
 
     fault: Fault
@@ -92,7 +94,7 @@ def shape_mistake(signals: Signals, rows: int) -> str:
 
 
 def check(strategy: Strategy, base: Series, prefixes: int = PREFIXES, windows: int = WINDOWS) -> Checked:
-    """Run all three proofs on a history of base candles.
+    """Run all proofs on a history of base candles.
 
     prefixes   most prefixes that are run, each over all candles up to its end
     windows    most candles whose trailing window is run
@@ -117,6 +119,9 @@ class _Check:
         whole = self._whole
         may = np.flatnonzero(self._asked)
         signals = np.flatnonzero(self._asked & ((whole.side != 0) | (whole.exit_side != 0)))
+        changed = self._first_difference(Fault.CHANGES_ITS_MIND, self._strategy.compute(self._market), slice(None))
+        if changed is not None:
+            return Checked(len(may), len(signals), 0, 0, changed)
         cuts, ends = _choose(may, signals, prefixes), _choose(may, signals, windows)
         found = chain(self._on_prefixes(cuts), self._on_windows(ends))
         first = min(found, key=lambda item: item.ts, default=None)

@@ -1,5 +1,6 @@
 """Figures of runs that were worked out by hand."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -50,6 +51,12 @@ def test_turnover_counts_both_sides_and_exposure_counts_time_once() -> None:
     assert pytest.approx(0.42) == metrics.turnover
     assert pytest.approx(90 / 1440 * 100) == metrics.exposure_pct
     assert 1.0 == metrics.avg_trade_hours
+
+
+def test_a_position_that_is_still_open_counts_as_exposure() -> None:
+    """Opened at noon and held to the end: half of the day, and the half hour of a trade before it."""
+    made = replace(outcome([trade(1, "1", 0, 30)]), open_positions=1, open_since=(START_MS + 720 * 60_000,))
+    assert pytest.approx((30 + 720) / 1440 * 100) == measured(made).exposure_pct
 
 
 def test_fees_and_funding_come_off_the_gross_result() -> None:

@@ -11,6 +11,7 @@ from trading_engine.store.migrate import upgrade
 from trading_engine.store.read_models import Reader
 from trading_engine.store.schema_version import HEAD
 from trading_engine.store.sql_store import SqlStore
+from trading_engine.strategy import registry
 from trading_engine.system.single_instance import InstanceLock
 from trading_engine.system.state_dir import StateDir
 
@@ -172,6 +173,14 @@ def test_validate_knows_where_a_target_was_put(folder: Path, capsys: pytest.Capt
         (folder / "paper.yaml").write_text(text + ladder)
         assert 0 == main(["validate", "--config", "paper.yaml"])
         assert is_told is ("never reached: the target is 2 R" in capsys.readouterr().out)
+
+
+def test_validate_takes_every_built_in_strategy(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also one whose target is not a setting: nothing is said of its multiple then."""
+    for name in registry.names():
+        (folder / "paper.yaml").write_text(CONFIG.replace("- name: trend_vwap", f"- name: {name}"))
+        assert 0 == main(["validate", "--config", "paper.yaml"])
+        assert " ok " in capsys.readouterr().out
 
 
 def test_validate_refuses_an_unknown_key(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

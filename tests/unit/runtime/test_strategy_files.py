@@ -147,6 +147,18 @@ def test_an_error_at_work_is_told_with_its_line(tmp_path: Path, old: str, new: s
     assert _complaint(path).startswith(f"{path}:{_line(path, new)}: {error}")
 
 
+def test_candles_cannot_be_written_to(tmp_path: Path) -> None:
+    """Others look at the same arrays: a strategy that changes them is told its line, and they stay as they are."""
+    path = _template(tmp_path, ("        enters = (\n", "        candles.close[-1] = 0.0\n        enters = (\n"))
+    series = _series()
+    before = series.close.copy()
+    with pytest.raises(ConfigInvalid, match="read-only") as caught:
+        create(path, {}).compute({FIVE: series})
+    assert str(caught.value).startswith(f"{path}:{_line(path, 'candles.close[-1] = 0.0')}: ")
+    assert before.tolist() == series.close.tolist()
+    assert series.close.flags.writeable
+
+
 def test_a_file_that_is_not_there_or_bears_a_taken_name_is_told(tmp_path: Path) -> None:
     """A built-in strategy is never replaced by a file."""
     with pytest.raises(ConfigInvalid, match=r"mine\.py: cannot be read"):

@@ -1,7 +1,7 @@
 """Every built-in strategy passes its check on a synthetic market, and cheats of each kind are caught."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -109,6 +109,19 @@ class Scaled(Rises):
 
 
 @dataclass(frozen=True)
+class Counting(Rises):
+    """Speaks every second time that it is asked."""
+
+    asked: list[int] = field(default_factory=list)
+
+    def compute(self, market: Mapping[int, Series]) -> Signals:
+        """What it remembers is all that is wrong."""
+        self.asked.append(1)
+        signals = super().compute(market)
+        return signals if len(self.asked) % 2 else replace(signals, side=np.zeros_like(signals.side))
+
+
+@dataclass(frozen=True)
 class Forgetful(Rises):
     """Smooths exponentially, and declares a window as if it did not."""
 
@@ -139,6 +152,14 @@ def test_a_value_that_knows_the_future_is_caught_without_a_signal_of_it() -> Non
     found = check.check(Scaled(), _market("BTCUSDT", 4_000)).difference
     assert found is not None
     assert (Fault.LOOKS_AHEAD, "scaled") == (found.fault, found.field)
+
+
+def test_what_changes_its_mind_is_not_called_a_look_ahead() -> None:
+    """One that counts how often it was asked; nothing else is compared then."""
+    checked = check.check(Counting(), _market("BTCUSDT", 4_000))
+    assert checked.difference is not None
+    assert (Fault.CHANGES_ITS_MIND, "side") == (checked.difference.fault, checked.difference.field)
+    assert (0, 0) == (checked.prefixes, checked.windows)
 
 
 def test_a_window_too_short_is_caught() -> None:

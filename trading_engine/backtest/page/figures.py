@@ -62,7 +62,7 @@ _ROWS = (
     Figure("cagr_pct", "CAGR", words.percent, "yearly growth that would lead to the same end", is_result=True),
     Figure("sortino_ratio", "Sortino", words.ratio, "as Sharpe, with falls alone as the risk"),
     Figure("calmar_ratio", "Calmar", words.ratio, "CAGR / max drawdown"),
-    Figure("exposure_pct", "Exposure", words.share, "share of the time with a closed trade's position open"),
+    Figure("exposure_pct", "Exposure", words.share, "share of the time with a position open"),
     Figure("initial_balance", "Initial balance", words.amount, "the deposit"),
     Figure("final_balance", "Final balance", words.amount, "what is booked at the end, open positions not counted"),
     Figure("unrealized_pnl", "Open PnL", words.signed, "of positions still open, at the last close", is_result=True),
