@@ -109,8 +109,8 @@ def _show(found: dict[str, Any]) -> None:
     about = [f"process {found['pid']}"] if "pid" in found else []
     if "memory_mb" in found:
         about += [f"{found['memory_mb']} MB", f"{found['open_files']} open files"]
-    head = [Cell(state, _STYLES.get(state, table.BAD)), *([" · ".join(about)] if about else [])]
-    table.say(out, table.line(*head))
+    shown = Cell(state, _STYLES.get(state, table.BAD))
+    table.say(out, table.line(shown, " · ".join(about)) if about else table.line(shown))
     for check in found["checks"]:
         verdict = Cell("ok    ", table.GOOD) if check["ok"] else Cell("NOT OK", table.BAD)
         table.say(
