@@ -13,7 +13,9 @@ states=("$@")
 [[ ${#states[@]} -gt 0 ]] || mapfile -t states < <(all_states)
 failed=0
 for state in "${states[@]}"; do
-    if ! "$here/../bin/trading-engine" db backup --state "$state" --thin-out; then
+    if is_on_server "$state"; then
+        say "$state is on a PostgreSQL server: it is backed up there (pg_dump), not here"
+    elif ! "$here/../bin/trading-engine" db backup --state "$state" --thin-out; then
         say "<3>backup of $state failed"
         failed=1
     fi

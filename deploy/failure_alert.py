@@ -5,9 +5,9 @@ the engine: what has broken it must not break this.
 
     failure_alert.py UNIT
 
-Receivers: the values of ALERT_URL and ALERT_URL_CRITICAL, from files of $CREDENTIALS_DIRECTORY or the environment. A
-unit that fails again within fifteen minutes is counted and told with the next message. Exit code 1 where a receiver did
-not take the message; its URL holds secrets and is never printed.
+Receivers: the values of ALERT_URL and ALERT_URL_CRITICAL, from files of $CREDENTIALS_DIRECTORY (of an instance, its own
+as well) or the environment. A unit that fails again within fifteen minutes is counted and told with the next message.
+Exit code 1 where a receiver did not take the message; its URL holds secrets and is never printed.
 """
 
 import json
@@ -21,7 +21,7 @@ from pathlib import Path
 
 QUIET_S = 15 * 60
 _NAMES = ("ALERT_URL_CRITICAL", "ALERT_URL")
-_PREFIX = "venue_"
+_PREFIXES = ("", "venue_", "instance_")  # those of every engine, and of the instance that has failed
 
 
 def main(arguments: list[str]) -> int:
@@ -51,12 +51,11 @@ def receivers() -> list[str]:
     found = []
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     for name in _NAMES:
-        value = os.environ.get(name, "")
-        for file in (Path(folder) / name, Path(folder) / f"{_PREFIX}{name}") if folder else ():
-            if file.is_file():
-                value = file.read_text(encoding="utf-8-sig").strip()
-        if value and value not in found:
-            found.append(value)
+        files = [Path(folder) / f"{prefix}{name}" for prefix in _PREFIXES] if folder else []
+        values = [file.read_text(encoding="utf-8-sig").strip() for file in files if file.is_file()]
+        for value in values or [os.environ.get(name, "")]:
+            if value and value not in found:
+                found.append(value)
     return found
 
 

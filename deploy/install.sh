@@ -42,6 +42,7 @@ run install -D -m 0644 "$source_dir/deploy/trading-engine.sysusers.conf" "$prefi
 on_system systemd-sysusers trading-engine.conf
 
 run install -d -m 0755 "$opt" "$opt/releases" "$etc"
+alone
 run install -d -m 0700 "$etc/credentials"
 run install -d -m 0700 "$var"
 for name in "${instances[@]}"; do

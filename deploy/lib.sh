@@ -30,8 +30,17 @@ run() {
 # On the running system only.
 on_system() { [[ -n "$prefix" ]] || run "$@"; }
 
+# For what changes the installation.
 require_root() {
     [[ -n "$dry_run" || -n "$prefix" || $EUID -eq 0 ]] || die "must be run as root (or with --dry-run)"
+    umask 022 # what is installed is read by the service's user; states, keys and copies have modes of their own
+}
+
+# One installation, upgrade or way back at a time.
+alone() {
+    [[ -z "$dry_run" && -d "$opt" ]] || return 0
+    exec {lock}>"$opt/.lock"
+    flock --nonblock "$lock" || die "another installation, upgrade or rollback runs; nothing was done"
 }
 
 as_account() {
@@ -60,7 +69,32 @@ credentials_of() { echo "$(dirname "$(config_of "$1")")/credentials"; }
 
 newest_backup() { find "$1/backups" -maxdepth 1 -name 'engine-*.db' 2>/dev/null | sort | tail -n 1; }
 
-is_up() { [[ -z "$prefix" ]] && systemctl is-active --quiet "$1"; }
+# Whether the database of a state is one of a PostgreSQL server, which is backed up by its own means.
+is_on_server() { [[ "$(head -c 10 "$1/engine.db" 2>/dev/null)" == postgresql ]]; }
+
+# Whether a unit runs, or tries to: one that waits for its venue, or is about to be started again, counts.
+is_up() {
+    [[ -z "$prefix" ]] || return 1
+    case "$(systemctl is-active "$1" 2>/dev/null)" in active | reloading | activating) return 0 ;; *) return 1 ;; esac
+}
+
+# start_all STATE ...: their units, all at once, so that one that does not start keeps no other one down.
+start_all() {
+    local state names=()
+    for state in "$@"; do names+=("$(unit_of "$state")"); done
+    [[ ${#names[@]} -gt 0 ]] || return 0
+    say "starting ${names[*]} …"
+    systemctl reset-failed "${names[@]}" 2>/dev/null || true
+    systemctl start "${names[@]}"
+}
+
+stop_all() {
+    local state names=()
+    for state in "$@"; do names+=("$(unit_of "$state")"); done
+    [[ ${#names[@]} -gt 0 ]] || return 0
+    say "stopping ${names[*]} …"
+    systemctl stop "${names[@]}"
+}
 
 current_release() { [[ -e "$opt/current" ]] && readlink -f "$opt/current"; }
 
@@ -146,7 +180,8 @@ point() {
     run mv -T "$link.new" "$link"
 }
 
-# Keeps the releases that current and previous lead to, and the newest; removes other ones but three.
+# Keeps the releases that current and previous lead to, and the newest; removes other ones but three, and the
+# dependencies that no release uses any more.
 prune_releases() {
     local keep release count=0
     keep="$(readlink -f "$opt/current") $(readlink -f "$opt/previous" 2>/dev/null || true)"
@@ -155,15 +190,27 @@ prune_releases() {
         count=$((count + 1))
         [[ $count -le 3 ]] || run rm -rf "$release"
     done < <(find "$opt/releases" -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p\n' | sort -rn | cut -d' ' -f2)
+    local venv used
+    used="$(readlink -f "$opt"/releases/*/.venv || true)"
+    while read -r venv; do
+        grep -qxF "$venv" <<<"$used" || run rm -rf "$venv"
+    done < <(find "$(readlink -f "$opt")/venvs" -mindepth 1 -maxdepth 1 -type d 2>/dev/null)
 }
 
 # ── units ───────────────────────────────────────────────────────────────────
 
 install_units() {
-    local release="$1" file
+    local release="$1" file folder name
     run install -d -m 0755 "$units" "$prefix/usr/local/sbin"
     for file in "$release"/trading-engine.service "$release"/deploy/*.service "$release"/deploy/*.timer; do
         run install -m 0644 "$file" "$units/$(basename "$file")"
+    done
+    # Of a failed instance its own receivers are told as well.
+    for folder in "$etc"/*/credentials; do
+        name="$(basename "$(dirname "$folder")")"
+        [[ -d "$folder" ]] || continue
+        run install -D -m 0644 /dev/stdin "$units/trading-engine-alert@trading-engine@$name.service.service.d/receivers.conf" \
+            <<<"[Service]"$'\n'"LoadCredential=instance:/etc/trading-engine/$name/credentials/"
     done
     run ln -sfn /opt/trading-engine/current/deploy/trading-engine-ctl "$prefix/usr/local/sbin/trading-engine-ctl"
     on_system systemctl daemon-reload

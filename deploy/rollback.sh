@@ -6,6 +6,7 @@
 # Where that release knows the schema, engines go on with their databases as they are. Where the upgrade has changed the
 # schema, the backup that it made is restored: what was recorded since is read from the venue again, no order id is used
 # twice, and the engine makes no entries until `trading-engine-ctl resume`. Flat, it does not start before that.
+# What ran is started again, and what ran before the upgrade and has failed since.
 set -euo pipefail
 here="$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 # shellcheck source=deploy/lib.sh
@@ -22,44 +23,74 @@ while [[ $# -gt 0 ]]; do
 done
 
 require_root
+alone
 now="$(current_release)" || die "nothing is installed"
 [[ -e "$opt/previous" ]] || die "there is no release to go back to"
 before="$(readlink -f "$opt/previous")"
 [[ "$now" != "$before" ]] || die "$(basename "$now") runs already; there is no other release to go back to"
 
+log="$opt/last-upgrade"
+# of STATE FIELD: what the upgrade wrote down about a state: 2 the copy, 3 whether its engine ran.
+of() { awk -F '\t' -v state="$1" -v field="$2" '$1 == state { print $field }' "$log" 2>/dev/null || true; }
+checked() { as_account "$1/bin/trading-engine" db check --state "$2"; }
+
 mapfile -t states < <(all_states)
 running=() older=()
 for state in "${states[@]}"; do
-    is_up "$(unit_of "$state")" && running+=("$state")
-    as_account "$before/bin/trading-engine" db check --state "$state" >/dev/null 2>&1 || older+=("$state")
+    unit="$(unit_of "$state")"
+    if is_up "$unit" || { [[ "$(of "$state" 3)" == up ]] && systemctl is-failed --quiet "$unit"; }; then
+        running+=("$state")
+    fi
+    if ! why="$(checked "$before" "$state" 2>&1)"; then
+        checked "$now" "$state" >/dev/null 2>&1 ||
+            die "$state: its database is not well, which going back does not mend; nothing was done: $why"
+        older+=("$state")
+    fi
 done
 say "from $(basename "$now") back to $(basename "$before"); running: ${running[*]:-none}"
 for state in "${older[@]}"; do
-    copy="$(sed -n "s|^$state\t||p" "$opt/last-upgrade" 2>/dev/null || true)"
+    copy="$(of "$state" 2)"
     [[ -n "$copy" && -e "$copy" ]] || die "$state is of a newer schema, and the backup of before the upgrade is gone"
     say "$state is of a newer schema: $copy would be restored"
 done
 [[ -z "$dry_run" ]] || exit 0
+for state in "${running[@]}"; do
+    config="$(config_of "$state")"
+    in_service "$state" "$before" validate --config "$config" || die "the old release refuses $config; nothing was stopped"
+    in_service "$state" "$before" arm --show --config "$config" ||
+        die "arm it for the old release first: trading-engine-ctl --release $before arm --config $config; nothing was stopped"
+done
 if [[ -z "$yes" ]]; then
     read -r -p "go back? [y/N] " answer
     [[ "$answer" == [yY]* ]] || die "nothing was done"
 fi
 
-for state in "${states[@]}"; do
-    systemctl stop "$(unit_of "$state")"
-done
+# Whatever goes wrong before the switch, the release of now goes on where its database is still its own.
+is_stopped='' is_switched=''
+go_on() {
+    trap - EXIT INT TERM HUP
+    set +e # also where nobody reads any more what is said
+    [[ -n "$is_stopped" && -z "$is_switched" ]] || return 0
+    start_all "${running[@]}" || say "not every engine has started again: systemctl --failed"
+    say "$(basename "$now") goes on; run this again once the cause is gone"
+}
+trap go_on EXIT
+trap 'exit 130' INT TERM HUP
+
+is_stopped=1
+stop_all "${states[@]}"
 for state in "${older[@]}"; do
-    copy="$(sed -n "s|^$state\t||p" "$opt/last-upgrade")"
     as_account "$now/bin/trading-engine" db backup --state "$state" || true # for whoever wants to look at it later
-    as_account "$before/bin/trading-engine" db restore "$copy" --state "$state" --force
+    as_account "$before/bin/trading-engine" db restore "$(of "$state" 2)" --state "$state" --force ||
+        die "$state: its backup cannot be restored"
 done
 point "$opt/current" "$before"
+is_switched=1
 run rm -f "$opt/previous"
 install_units "$before"
-for state in "${running[@]}"; do
+start_all "${running[@]}" || for state in "${running[@]}"; do
     unit="$(unit_of "$state")"
-    systemctl reset-failed "$unit" 2>/dev/null || true
-    systemctl start "$unit" || say "$unit does not start: $(journalctl -u "$unit" -n 1 -o cat)"
+    is_up "$unit" || say "$unit does not start: $(journalctl -u "$unit" -n 1 -o cat)"
 done
 [[ ${#older[@]} -eq 0 ]] ||
     say "restored: compare (trading-engine-ctl reconcile --plan --config …), then trading-engine-ctl resume"

@@ -14,6 +14,10 @@ trap 'rm -rf "$scratch"' EXIT
 
 verify() {
     local state="$1" newest into="$scratch/state"
+    if is_on_server "$state"; then
+        say "$state is on a PostgreSQL server: its backups are there"
+        return 0
+    fi
     newest="$(newest_backup "$state")"
     if [[ -z "$newest" ]]; then
         say "<3>$state: there is no backup"

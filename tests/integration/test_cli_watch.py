@@ -70,6 +70,8 @@ def test_health_without_an_engine_says_how_the_last_run_ended(state: Path, capsy
     assert 1 == main(["health", "--state", str(state)])
     text = capsys.readouterr().out
     assert "last run:" in text
+    assert "no engine runs ·" in text
+    assert "all is well" not in text
     assert re.search(r"call\.submit +3 +20\.50 ms +40\.00 ms +41\.00 ms", text)
 
 

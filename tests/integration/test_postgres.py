@@ -114,6 +114,31 @@ def test_the_address_is_kept_for_the_owner_alone_and_never_shown(
         backup.verify(state / "engine.db")
 
 
+def test_a_server_that_was_restored_is_locked_with_a_new_epoch(
+    pointer: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`db restore --server` does what follows a restore; a file never takes the place of a server's address."""
+    state = ["--state", str(pointer.parent)]
+    with SqlStore.open(pointer) as store:
+        for commit in Story(7).commits(5):
+            store.commit(commit)
+        before = store.load().book.control
+    assert 2 == main(["db", "restore", *state])
+    assert 0 == main(["db", "restore", "--server", *state])
+    assert "goes on in the new epoch" in capsys.readouterr().out
+    with Reader.open(pointer) as reader:
+        view = reader.control()
+    assert ("LOCKED", backup.RESTORED) == (view.control.level, view.control.reason)
+    assert before.level != view.control.level
+    assert 0 == main(["db", "check", *state])
+    assert "names a PostgreSQL server" in capsys.readouterr().out
+    file, _ = told_in_a_file(tmp_path_factory.mktemp("file"), commits=5)
+    assert 78 == main(["db", "restore", str(backup.backup(file, file.parent / "copies", 1)), "--force", *state])
+    assert "`db restore --server`" in capsys.readouterr().err
+    assert postgres.is_pointer(pointer)
+    assert 78 == main(["db", "restore", "--server", "--state", str(file.parent)])
+
+
 def test_a_database_of_another_program_is_left_alone(server: str, tmp_path: Path) -> None:
     """Nothing is made in it."""
     url = postgres_server.new_database(server)

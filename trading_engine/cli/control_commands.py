@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from trading_engine.cli.arguments import StateOption, ask, state_of, user
-from trading_engine.cli.failure import NOT_RUNNING, REFUSED, CommandFailed
+from trading_engine.cli.failure import NOT_RUNNING, REFUSED, CommandFailed, usage
+from trading_engine.domain.control import pause_key
 from trading_engine.system.single_instance import holder
 from trading_engine.system.state_dir import StateDir
 from trading_engine.system.stop_file import StopFile
@@ -33,29 +34,29 @@ ActorOption = Annotated[
 ]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 _NameArgument = Annotated[
-    str,
+    str | None,
     typer.Argument(metavar="[SYMBOL|STRATEGY]", help="Only this symbol, or this strategy.", show_default=False),
 ]
 
 
 @pause_app.command()
-def pause(name: _NameArgument = "", *, state: StateOption = None, actor: ActorOption = None) -> None:
+def pause(name: _NameArgument = None, *, state: StateOption = None, actor: ActorOption = None) -> None:
     """Make no entries until `resume`: on any symbol, on one, or by one strategy.
 
     Entries that have not filled are cancelled; positions are managed as ever, and
     keep their stops. A pause survives restarts, and its end counts no limit anew.
     Works while the engine is down.
     """
-    directory, who = state_of(state), actor or user()
+    named, directory, who = _given(name), state_of(state), actor or user()
     if holder(directory.lock) is not None:
-        typer.echo(ask_engine(directory, {"command": "pause", "name": name, "actor": who}))
+        typer.echo(ask_engine(directory, {"command": "pause", "name": named, "actor": who}))
     else:
-        typer.echo(_while_down(directory, name, who, is_paused=True))
+        typer.echo(_while_down(directory, named, who, is_paused=True))
 
 
 @resume_app.command()
 def resume(
-    name: _NameArgument = "",
+    name: _NameArgument = None,
     *,
     state: StateOption = None,
     actor: ActorOption = None,
@@ -75,12 +76,12 @@ def resume(
     cooldown) also lets peak and streak count anew; the end of a pause does not.
     Works while the engine is down. Refused (exit 3) as long as the STOP file is there.
     """
-    directory, who = state_of(state), actor or user()
+    named, directory, who = _given(name), state_of(state), actor or user()
     if holder(directory.lock) is not None:
-        typer.echo(ask_engine(directory, {"command": "resume", "name": name, "actor": who}))
+        typer.echo(ask_engine(directory, {"command": "resume", "name": named, "actor": who}))
         return
-    if name:
-        typer.echo(_while_down(directory, name, who, is_paused=False))
+    if named:
+        typer.echo(_while_down(directory, named, who, is_paused=False))
         return
     _refuse_if_stopped(config)
     from trading_engine.runtime import offline  # noqa: PLC0415 - a running engine needs none of it
@@ -162,13 +163,42 @@ def _running(state: Path | None) -> StateDir:
     return directory
 
 
+def _given(name: str | None) -> str:
+    """The name, empty where none was given. An empty one, as a script's variable may be, does not mean everything."""
+    if name is not None and not name.strip():
+        raise usage("the name is empty; without any it would be everything: leave it away if that is meant")
+    return name or ""
+
+
 def _while_down(directory: StateDir, name: str, actor: str, *, is_paused: bool) -> str:
-    """Capitals are a symbol, anything else a strategy: without the engine nobody knows which there are."""
+    """Capitals are a symbol, anything else a strategy."""
     from trading_engine.runtime import offline  # noqa: PLC0415 - a running engine needs none of it
 
-    if not name or _SYMBOL.fullmatch(name):
+    is_symbol = not name or _SYMBOL.fullmatch(name) is not None
+    if name:
+        _require_known(directory, name, is_symbol=is_symbol)
+    if is_symbol:
         return offline.pause(directory.root, name, is_paused=is_paused, actor=actor)
     return offline.switch(directory.root, name, is_enabled=not is_paused, actor=actor)
+
+
+def _require_known(directory: StateDir, name: str, *, is_symbol: bool) -> None:
+    """CommandFailed (exit 3) for a name that means nothing here: as if it were paused, and it is not."""
+    from trading_engine.cli.strategy_command import strategy_names  # noqa: PLC0415 - loads the strategies
+    from trading_engine.store.read_models import Reader  # noqa: PLC0415 - as above
+
+    if not directory.database.exists():
+        return  # said by whoever opens it
+    with Reader.open(directory.database) as reader:
+        view = reader.control()
+    seen = view.checkpoint
+    symbols = {*(item.symbol for item in seen.gates), *(symbol for symbol, _ in seen.marks)} if seen else set()
+    strategies = strategy_names()
+    is_off = (pause_key(name) if is_symbol else name) in view.disabled
+    if is_off or name in (symbols or {name} if is_symbol else strategies):
+        return
+    known = ", ".join([*sorted(symbols), *strategies])
+    raise CommandFailed(f"{name} is no symbol and no strategy of this state; it has {known}", REFUSED)
 
 
 def _refuse_if_stopped(config: Path | None) -> None:

@@ -26,6 +26,9 @@ db_app = typer.Typer(
 )
 
 
+_LOCKED = "LOCKED: compare with `trading-engine reconcile --plan`, then `trading-engine resume`"
+
+
 @db_app.callback(invoke_without_command=True)
 def _db(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
@@ -80,13 +83,17 @@ def check(state: StateOption = None) -> None:
     """Check pages, keys and schema of the databases; `audit` checks what they say.
 
     Looks at engine.db and, where there is a paper account, at paper.db. Exits
-    with 78 where one is damaged or of another schema.
+    with 78 where one is damaged or of another schema. The pages of a PostgreSQL
+    server are its own business.
     """
     directory = state_of(state)
     path, paper = directory.database, directory.paper_database
     Reader.open(path).close()
-    backups.verify(path)
-    typer.echo(f"{path} is sound, schema {schema_version.HEAD}")
+    if postgres.is_pointer(path):
+        typer.echo(f"{path} names a PostgreSQL server, whose database has schema {schema_version.HEAD}")
+    else:
+        backups.verify(path)
+        typer.echo(f"{path} is sound, schema {schema_version.HEAD}")
     if paper.exists():
         _check_paper(paper)
         typer.echo(f"{paper} is sound, schema {MEMORY_SCHEMA}")
@@ -134,16 +141,36 @@ def backup(
 @db_app.command()
 def restore(
     *,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A copy made by `db backup`.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A copy made by `db backup`.", show_default=False)
+    ] = None,
     state: StateOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a database that is there; it is kept aside.")] = False,
+    server: Annotated[
+        bool,
+        typer.Option(
+            "--server", help="Without FILE: a PostgreSQL server's database was brought back by its own means."
+        ),
+    ] = False,
 ) -> None:
     """Bring a backup back. The engine is LOCKED until `resume`.
 
     The paper account of the same moment comes back with it, where `db backup` has
     left it beside FILE. Compare with `reconcile --plan` before you resume. Refused
     (exit 3) while an engine runs on the state directory.
+
+    With --server only what follows a restore is done: the lock, and a new epoch, so
+    that no order id is used twice.
     """
+    if server is (file is not None):
+        raise usage("db restore needs FILE, or --server")
+    if file is None:
+        directory = state_of(state)
+        with InstanceLock(directory.lock):
+            epoch = backups.lock_server(directory.database, SystemClock().now_ms())
+        typer.echo(f"{directory.database}: the server's database goes on in the new epoch {epoch}")
+        typer.echo(_LOCKED)
+        return
     if not file.is_file():
         raise usage(f"{file}: no such file; `db backup` makes copies, by default in backups/ of the state")
     backups.verify(file)
@@ -158,4 +185,4 @@ def restore(
         typer.echo(f"{directory.paper_database} restored from {beside}")
     elif directory.paper_database.exists():
         typer.echo(f"{directory.paper_database} stays as it is: there is no copy of it beside {file}")
-    typer.echo("LOCKED: compare with `trading-engine reconcile --plan`, then `trading-engine resume`")
+    typer.echo(_LOCKED)

@@ -47,7 +47,7 @@ def health(*, state: StateOption = None, as_json: JsonOption = False) -> int:
     """Show how the engine's process stands: checks, parts with their restart budget, latency, memory.
 
     Without a running engine: how the last run ended, and what it measured last.
-    Exits with 0 where all is well, otherwise with 1.
+    Exits with 0 where it runs and all is well, otherwise with 1.
     """
     directory = state_of(state)
     with reading(directory) as reader:
@@ -109,7 +109,8 @@ def _show(found: dict[str, Any]) -> None:
     about = [f"process {found['pid']}"] if "pid" in found else []
     if "memory_mb" in found:
         about += [f"{found['memory_mb']} MB", f"{found['open_files']} open files"]
-    table.say(out, table.line(Cell(state, _STYLES.get(state, table.BAD)), " · ".join(about)))
+    shown = Cell(state, _STYLES.get(state, table.BAD))
+    table.say(out, table.line(shown, " · ".join(about)) if about else table.line(shown))
     for check in found["checks"]:
         verdict = Cell("ok    ", table.GOOD) if check["ok"] else Cell("NOT OK", table.BAD)
         table.say(
@@ -122,7 +123,8 @@ def _show(found: dict[str, Any]) -> None:
     waiting = found["unsent_alerts"]
     told = Cell(f"{text.count(waiting, 'alert')} waiting", table.ATTENTION if waiting else "")
     bad = sum(not check["ok"] for check in found["checks"])
-    table.say(out, table.line(Cell(f"{text.count(bad, 'check')} not ok" if bad else "all is well"), "·", told))
+    well = "all is well" if state == "ok" else "no engine runs" if state == "stopped" else "not ready yet"
+    table.say(out, table.line(Cell(f"{text.count(bad, 'check')} not ok" if bad else well), "·", told))
 
 
 def _part(item: dict[str, Any]) -> list[Cell | str]:

@@ -69,7 +69,7 @@ def strategy() -> None:
 @strategy_app.command(name="list")
 def list_strategies(*, folder: _FolderOption = _FOLDER, as_json: JsonOption = False) -> int:
     """List the built-in strategies and those in the folder; exit 1 where a file cannot be used."""
-    known = [_known(name, folder) for name in _names(folder)]
+    known = [_known(name, folder) for name in strategy_names(folder)]
     if as_json:
         typer.echo(shapes.dump({"strategies": [_as_json(item) for item in known]}))
     else:
@@ -91,8 +91,10 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show the rules of a strategy, its settings and the candles it needs."""
-    if name not in _names(folder):
-        raise ConfigInvalid(f"strategy {name!r} does not exist; there are {', '.join(_names(folder))}", exit_code=2)
+    if name not in strategy_names(folder):
+        raise ConfigInvalid(
+            f"strategy {name!r} does not exist; there are {', '.join(strategy_names(folder))}", exit_code=2
+        )
     item = _known(name, folder)
     if item.kind is None or item.strategy is None:
         raise ConfigInvalid(item.wrong)
@@ -195,14 +197,17 @@ def _switch(name: str, state: Path | None, actor: str | None, folder: Path, *, i
     directory, who = state_of(state), actor or user()
     if holder(directory.lock) is not None:
         return ask_engine(directory, {"command": "strategy", "name": name, "enabled": is_enabled, "actor": who})
-    if name not in _names(folder):
-        raise ConfigInvalid(f"strategy {name!r} does not exist; there are {', '.join(_names(folder))}", exit_code=2)
+    if name not in strategy_names(folder):
+        raise ConfigInvalid(
+            f"strategy {name!r} does not exist; there are {', '.join(strategy_names(folder))}", exit_code=2
+        )
     from trading_engine.runtime import offline  # noqa: PLC0415 - a running engine needs none of it
 
     return offline.switch(directory.root, name, is_enabled=is_enabled, actor=who)
 
 
-def _names(folder: Path) -> list[str]:
+def strategy_names(folder: Path = _FOLDER) -> list[str]:
+    """Those built in, and those of the folder."""
     return list(dict.fromkeys((*sorted(BUILT_IN), *strategy_files.names_in(folder))))
 
 

@@ -107,8 +107,8 @@ def substitute(text: str, environ: Mapping[str, str]) -> str:
         if value is None:
             raise ReferenceInvalid(
                 f"needs the environment variable {match['name']}, which is not set or empty "
-                "(set it, write it into .env, or hand it over as a credential; what is no secret may have a default: "
-                f"${{{match['name']}:-…}})"
+                "(set it, write it into .env, or hand it over as a credential; what is no secret may have a default "
+                "behind its name, as ${NAME:-default})"
             )
         return value
 

@@ -31,10 +31,12 @@ class VenueConfig(RemoteSection):
     """One venue: only what is not derived from its name."""
 
     rest_url: Annotated[
-        str | None, Field(description="Another REST address, for a local server or a proxy: https://… or http://….")
+        str | None,
+        Field(description="Another REST address: http://127.0.0.1:PORT (a local server), or https://… of the venue."),
     ] = None
     ws_url: Annotated[
-        str | None, Field(description="The same for websockets: wss://… or ws://…; needs rest_url beside it.")
+        str | None,
+        Field(description="The same for websockets: ws://127.0.0.1:PORT or wss://…; needs rest_url beside it."),
     ] = None
     position_mode: Annotated[
         Literal["one_way", "hedge"], Field(description="One net position a symbol, or long and short apart.")
@@ -59,13 +61,21 @@ class VenueConfig(RemoteSection):
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname or parts.query or parts.username:
             raise mistake("is not an address (SCHEME://HOST[:PORT][/PATH], without a query or a user)")
+        if parts.scheme in ("http", "ws") and parts.hostname not in _THIS_MACHINE:
+            raise mistake(f"is open to everybody on the way; on another machine it must be {parts.scheme}s://")
         return value.rstrip("/")
 
     @model_validator(mode="after")
     def _addresses_come_together(self) -> "VenueConfig":
         if (self.rest_url is None) != (self.ws_url is None):
             raise mistake("needs both rest_url and ws_url, or neither: an account must not be split over two hosts")
+        if self.rest_url is not None and len({urlsplit(url).hostname in _THIS_MACHINE for url in self._urls}) > 1:
+            raise mistake("has one of rest_url and ws_url on this machine, which is play money, and one elsewhere")
         return self
+
+    @property
+    def _urls(self) -> tuple[str, str]:
+        return self.rest_url or "", self.ws_url or ""
 
 
 class VenuesConfig(RemoteSection):

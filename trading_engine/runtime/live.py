@@ -104,7 +104,8 @@ class LiveRun(Process):
             loaded = store.load()
             require(startup.other_money(store.modes(), config.mode))
             require(startup.switched_off(loaded.book, self._stop_file))
-            require(startup.written_in_the_future(loaded))
+            if not remote.hosts_of(config).is_local:
+                require(startup.written_in_the_future(loaded))
             remedy = startup.remedy_of(self._options, config)
             require(startup.left_behind(loaded.book, None, config.symbols, remedy))
             self._configure_logging()
@@ -127,6 +128,7 @@ class LiveRun(Process):
         if self._must_stop.is_set():
             return EXIT_DONE
         if clock is not None:
+            require(startup.written_in_the_future(loaded, clock.told_ms))
             self._pace = clock.pace
         self._clock = clock or SteadyClock(not_before_ms=loaded.last_ts_ms)
         venue = remote.make_venue(config, self._clock)

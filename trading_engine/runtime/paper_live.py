@@ -151,7 +151,8 @@ class LivePaperRun(PaperRun):
 
     async def _stand(self, loaded: Loaded, paper: Paper | None) -> Ground | None:
         config = self._config
-        require(startup.written_in_the_future(loaded))
+        if not remote.hosts_of(config).is_local:
+            require(startup.written_in_the_future(loaded))
         for text in (
             remote.address_note(config),
             *bootstrap.simplified(config),
@@ -162,6 +163,8 @@ class LivePaperRun(PaperRun):
         clock = await self._wait_for(lambda: remote.adopt_clock(config, loaded.last_ts_ms))
         if self._must_stop.is_set():
             return None
+        if clock is not None:
+            require(startup.written_in_the_future(loaded, clock.told_ms))
         self._present = clock or SteadyClock(not_before_ms=loaded.last_ts_ms)
         self._pace = clock.pace if clock is not None else 1.0
         strategies = strategies_of(config, config.symbols)

@@ -24,6 +24,7 @@ from trading_engine.domain.reports import Outcome, Rejected, Unknown
 from trading_engine.domain.streams import MarketSink
 from trading_engine.marketdata.feed import MarketStream
 from trading_engine.ports import AccountFacts, Clock, MarginMode, PositionMode, PublicMarket, RemoteVenue
+from trading_engine.system import core_dumps
 from trading_engine.system.clock import AdoptedClock
 from trading_engine.system.redaction import register_secret
 from trading_engine.venues.binance import facts as binance
@@ -101,8 +102,11 @@ def hosts_of(config: Config) -> Hosts:
 
 def address_note(config: Config) -> str:
     """What a person should know about the addresses of this run, empty where there is nothing."""
-    hosts = hosts_of(config)
-    return f"the venue is a server on this machine ({hosts.rest_url})" if hosts.is_local else ""
+    hosts, known = hosts_of(config), _KNOWN[config.venue]
+    if hosts.is_local:
+        return f"the venue is a server on this machine ({hosts.rest_url})"
+    own = known.testnet if config.mode == "testnet" else known.live
+    return "" if hosts.rest_url == own.rest_url else f"{hosts.rest_url} is not {config.venue}'s own {own.rest_url}"
 
 
 def settings_of(config: Config, mode: PositionMode | None = None) -> AccountSettings:
@@ -254,6 +258,7 @@ class _LocalClock(msgspec.Struct):
 def _credentials(given: CredentialsConfig | None) -> Credentials:
     assert given is not None  # noqa: S101 - the configuration demands them in these modes
     key, secret = given.key.get_secret_value(), given.secret.get_secret_value()
+    core_dumps.forbid()  # of the commands that ask a venue as well as of a run
     register_secret(key)
     register_secret(secret)
     return Credentials(key, secret)

@@ -187,11 +187,19 @@ def other_money(modes: Collection[str], mode: str) -> str:
     )
 
 
-def written_in_the_future(loaded: Loaded) -> str:
-    """Why a clock must be put right first, empty where it is."""
-    ahead_ms = loaded.last_ts_ms - SteadyClock().now_ms()
+def written_in_the_future(loaded: Loaded, server_ms: int | None = None) -> str:
+    """Why a clock must be put right first, empty where it is.
+
+    server_ms   the time of a venue server on this machine, which counts instead of the machine's: it may run faster
+    """
+    ahead_ms = loaded.last_ts_ms - (SteadyClock().now_ms() if server_ms is None else server_ms)
     if ahead_ms <= MOST_AHEAD_MS:
         return ""
+    if server_ms is not None:
+        return (
+            f"the last record was written {ahead_ms // MINUTE_MS} minutes after the time of the venue server on this"
+            " machine, which has begun anew: name a new state (--state DIR)"
+        )
     return (
         f"the last record was written {ahead_ms // MINUTE_MS} minutes in the future: the machine's clock is behind, or"
         " was ahead; set it right (timedatectl), or restore a backup"

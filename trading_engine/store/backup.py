@@ -21,7 +21,7 @@ from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.ids import EPOCH_LENGTH, base36
 from trading_engine.domain.records import ControlChanged, Record, RunEnded, RunStarted
 from trading_engine.ports import Commit
-from trading_engine.store import engine
+from trading_engine.store import engine, postgres
 from trading_engine.store.read_models import Reader
 from trading_engine.store.sql_store import SqlStore
 
@@ -43,7 +43,10 @@ def backup(path: Path, target_dir: Path, now_ms: int, companion: Path | None = N
     the source is not ours or a copy is not sound.
     """
     engine.check_file(path)
-    target_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        target_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigInvalid(f"{target_dir}: copies cannot be put there ({error.strerror})") from None
     target = target_dir / f"{path.stem}-{_stamp(now_ms)}.db"
     copies = [(path, target, verify)]
     if companion is not None and companion.exists():
@@ -86,6 +89,11 @@ def restore(
     beside = None if companion is None else copy_beside(backup_path, path, companion)
     if companion is not None and beside is not None:
         pairs.append((beside, companion))
+    if postgres.is_pointer(path):
+        raise ConfigInvalid(
+            f"{path}: names a PostgreSQL server: restore there (pg_restore), then `db restore --server`; a file is"
+            " restored to another --state"
+        )
     for _, replaced in pairs:
         if replaced.exists() and not force:
             raise ConfigInvalid(f"{replaced}: exists; use --force to replace it (the old file is kept)")
@@ -237,8 +245,30 @@ def _bring_up_to_date(draft: Path, now_ms: int) -> None:
         migrate.upgrade(draft, now_ms)
 
 
+def lock_server(path: Path, now_ms: int) -> str:
+    """As `restore` ends, for a PostgreSQL server's database that was brought back by its own means; the new epoch.
+
+    ConfigInvalid where `path` names no server, or nothing has run on its database.
+    """
+    if not postgres.is_pointer(path):
+        raise ConfigInvalid(f"{path}: names no PostgreSQL server; a file is restored from a copy made by `db backup`")
+    epoch = base36(secrets.randbelow(36**EPOCH_LENGTH), EPOCH_LENGTH)
+    _journal_lock(path, path, epoch, now_ms)
+    return epoch
+
+
 def _lock(draft: Path, origin: Path, new_epoch: str, now_ms: int) -> None:
-    """Journal the new epoch and the lock, as a run of its own that begins and ends here."""
+    """Journal the new epoch and the lock in a file that is about to be renamed."""
+    _journal_lock(draft, origin, new_epoch, now_ms)
+    connection = engine.open_raw(draft, "rw")
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE")  # fold everything into the one file that is renamed
+    finally:
+        connection.close()
+
+
+def _journal_lock(draft: Path, origin: Path, new_epoch: str, now_ms: int) -> None:
+    """As a run of its own that begins and ends here."""
     with Reader.open(draft) as reader:
         last = reader.last_run()
     with SqlStore.open(draft) as store:
@@ -256,11 +286,6 @@ def _lock(draft: Path, origin: Path, new_epoch: str, now_ms: int) -> None:
         for record in records:
             book = apply(book, record)
         store.commit(Commit(now_ms, run_id, records, book, checkpoint))
-    connection = engine.open_raw(draft, "rw")
-    try:
-        connection.execute("PRAGMA journal_mode = DELETE")  # fold everything into the one file that is renamed
-    finally:
-        connection.close()
 
 
 def _discard(draft: Path) -> None:

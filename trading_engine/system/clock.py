@@ -65,12 +65,12 @@ class SteadyClock:
 class AdoptedClock:
     """The clock of a server on this machine, which may run faster than the machine's.
 
-    now_ms, pace   what the server showed, and how many of its seconds pass in one of ours
+    now_ms, pace   what the server showed (`told_ms`), and how many of its seconds pass in one of ours
     shown_ns       when it showed that, by the machine's steady clock; None for this moment
     """
 
     def __init__(self, now_ms: int, pace: float, not_before_ms: int = 0, shown_ns: int | None = None) -> None:
-        self._begun_ms = now_ms
+        self.told_ms = self._begun_ms = now_ms
         self._begun_ns = time.monotonic_ns() if shown_ns is None else shown_ns
         self._not_before_ms = not_before_ms
         self.pace = pace

@@ -59,6 +59,24 @@ def test_pauses_are_kept_while_the_engine_is_down_and_shown(state: StateDir, cap
     assert main(["audit"]) == 0
 
 
+def test_a_name_that_means_nothing_is_refused_while_the_engine_is_down(state: StateDir, capsys: Capture) -> None:
+    """As by a running one: an operator who has misspelled it would believe in a pause that there is not."""
+    for verb in ("pause", "resume"):
+        for name in ("btcusdt", "NOPE", "momentun"):
+            refused = said(capsys, verb, name, code=3)
+            assert f"{name} is no symbol and no strategy of this state; it has SOLUSDT, momentum" in refused
+    shown = json.loads(said(capsys, "status", "--json"))
+    assert ([], []) == (shown["paused"], shown["disabled_strategies"])
+    assert state.database.exists()
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_an_empty_name_is_not_everything(state: StateDir, capsys: Capture, verb: str) -> None:
+    """A script's empty variable must not release a kill switch."""
+    Path("STOP").touch()
+    assert "the name is empty" in said(capsys, verb, "", "--state", str(state.root), code=2)
+
+
 def test_a_paused_engine_starts_flat(state: StateDir, capsys: Capture) -> None:
     """A pause is no locked engine: it survives the start, which is not refused."""
     said(capsys, "pause")

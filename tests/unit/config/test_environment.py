@@ -61,7 +61,7 @@ def test_a_missing_variable_is_named_with_its_key(tmp_path: Path) -> None:
     assert (
         f"{tmp_path}/engine.yaml: alerts.channels[0].url needs the environment variable ALERT_URL, which is "
         "not set or empty (set it, write it into .env, or hand it over as a credential; what is no secret may have a"
-        " default: ${ALERT_URL:-…})"
+        " default behind its name, as ${NAME:-default})"
     ) == str(caught.value)
 
 

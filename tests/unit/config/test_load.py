@@ -162,6 +162,15 @@ CASES = {
         "venues.bingx.rest_url = example.org is not an address (SCHEME://HOST[:PORT][/PATH], without a query or a"
         " user)",
     ),
+    "an address that everybody on the way can listen to": (
+        "venues: {bingx: {rest_url: 'http://example.org', ws_url: 'wss://example.org'}}",
+        "venues.bingx.rest_url = http://example.org is open to everybody on the way; on another machine it must be"
+        " https://",
+    ),
+    "play money and real money in one venue": (
+        "venues: {bingx: {rest_url: 'http://127.0.0.1:9001', ws_url: 'wss://example.org'}}",
+        "venues.bingx has one of rest_url and ws_url on this machine, which is play money, and one elsewhere",
+    ),
     "half a position": (
         "risk: {max_positions: 2.5}",
         "risk.max_positions = 2.5 is not a whole number of positions from 1 to 1000",

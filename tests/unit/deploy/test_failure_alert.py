@@ -111,3 +111,16 @@ def test_nothing_of_the_engine_is_imported(tmp_path: Path) -> None:
         [sys.executable, "-I", str(SCRIPT)], capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert (2, "usage: failure_alert.py UNIT\n") == (done.returncode, done.stderr)
+
+
+def test_the_receivers_of_an_instance_are_told_as_well(tmp_path: Path, receiver: Receiver) -> None:
+    """Its credentials are handed over beside those of every engine; one that both have is told once."""
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "instance_ALERT_URL").write_text(f"{receiver.url}/its-own\n")
+    code, said = fail(tmp_path)
+    assert (0, 1) == (code, len(receiver.messages)), said
+    (tmp_path / "state" / f"{UNIT}.json").unlink()
+    (credentials / "instance_ALERT_URL").write_text(f"{receiver.url}\n")
+    code, said = fail(tmp_path, receiver.url)
+    assert (0, 2) == (code, len(receiver.messages)), said

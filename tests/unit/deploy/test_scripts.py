@@ -58,6 +58,42 @@ def test_a_dry_run_of_an_installation_touches_nothing(tmp_path: Path) -> None:
     assert "systemctl" not in said.split("next:")[0]  # another root is no running system
 
 
+def test_an_instance_has_its_own_receivers_for_its_failure(tmp_path: Path) -> None:
+    """A drop-in of the alert's unit, where systemd looks for it; engines without a name need none."""
+    (tmp_path / "etc/trading-engine/two/credentials").mkdir(parents=True)
+    (tmp_path / "etc/trading-engine/credentials").mkdir(parents=True)
+    command = f". {ROOT}/deploy/lib.sh; set_root {tmp_path}; install_units {ROOT}"
+    subprocess.run(["bash", "-euc", command], check=True)
+    units = tmp_path / "etc/systemd/system"
+    unit = "trading-engine-alert@trading-engine@two.service.service"
+    made = units / f"{unit}.d/receivers.conf"
+    assert "[Service]\nLoadCredential=instance:/etc/trading-engine/two/credentials/\n" == made.read_text()
+    assert [made.parent] == list(units.glob("*.d"))
+
+
+@pytest.mark.parametrize("mask", ["022", "077"])
+def test_what_is_installed_can_be_read_by_the_service_whatever_roots_umask_is(tmp_path: Path, mask: str) -> None:
+    """A hardened machine makes files for root alone."""
+    command = f"umask {mask}; . {ROOT}/deploy/lib.sh; set_root {tmp_path}; require_root; mkdir -p {tmp_path}/a/venvs"
+    subprocess.run(["bash", "-euc", command], check=True)
+    assert 0o755 == (tmp_path / "a/venvs").stat().st_mode & 0o777
+
+
+def test_dependencies_that_no_release_uses_are_removed(tmp_path: Path) -> None:
+    """Those of the releases that are kept stay."""
+    opt = tmp_path / "opt/trading-engine"
+    for number in range(7):
+        (opt / f"venvs/{number}").mkdir(parents=True)
+        (opt / f"releases/{number}").mkdir(parents=True)
+        (opt / f"releases/{number}/.venv").symlink_to(f"../../venvs/{number}")
+        os.utime(opt / f"releases/{number}", (number, number))
+    (opt / "current").symlink_to("releases/1")
+    (opt / "previous").symlink_to("releases/0")
+    subprocess.run(["bash", "-euc", f". {ROOT}/deploy/lib.sh; set_root {tmp_path}; prune_releases"], check=True)
+    for kind in ("releases", "venvs"):
+        assert ["0", "1", "4", "5", "6"] == sorted(item.name for item in (opt / kind).iterdir())
+
+
 @pytest.mark.parametrize("name", ["install.sh", "upgrade.sh", "rollback.sh"])
 def test_an_unknown_option_shows_what_there_is(name: str) -> None:
     """Exit 2, with the head of the script."""

@@ -8,10 +8,13 @@ from typing import cast
 import pytest
 
 from trading_engine.config.model import Config
+from trading_engine.core.state import Book
 from trading_engine.domain.errors import VenueUnavailable
-from trading_engine.ports import RemoteVenue
+from trading_engine.ports import Loaded, RemoteVenue
+from trading_engine.runtime import startup
 from trading_engine.runtime.bootstrap import RunOptions
 from trading_engine.runtime.live import LiveRun, clock_finding
+from trading_engine.system.clock import SteadyClock
 from trading_engine.system.state_dir import StateDir
 
 CONFIG = Config.model_validate({"mode": "paper", "symbols": ["BTCUSDT"], "strategies": [{"name": "trend_vwap"}]})
@@ -71,3 +74,23 @@ def test_a_rehearsal_judges_the_clock_as_a_run_does(off_ms: int, level: str, tol
     found = clock_finding(CONFIG, "reached", off_ms)
     assert level == found.level
     assert found.text.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "server_ms", "text"),
+    [
+        (0, None, ""),
+        (7_200_000, None, "minutes in the future: the machine's clock is behind"),
+        (7_200_000, 7_100_000, ""),
+        (7_200_000, 0, "120 minutes after the time of the venue server on this machine, which has begun anew"),
+    ],
+)
+def test_a_fast_server_on_this_machine_is_asked_for_the_time_instead_of_the_machine(
+    ahead_ms: int, server_ms: int | None, text: str
+) -> None:
+    """Its state lies in the machine's future, and goes on all the same unless the server has begun anew."""
+    now_ms = SteadyClock().now_ms()
+    loaded = Loaded(Book("test"), None, 1, now_ms + ahead_ms)
+    found = startup.written_in_the_future(loaded, None if server_ms is None else now_ms + server_ms)
+    assert text in found
+    assert bool(text) == bool(found)

@@ -1,4 +1,4 @@
-"""Putting an account into the modes that the configuration wants."""
+"""Which hosts a mode reaches, and putting an account into the modes that the configuration wants."""
 
 import asyncio
 from decimal import Decimal
@@ -84,3 +84,35 @@ def test_a_mode_that_the_venue_refuses_ends_the_start(config: Config) -> None:
     with pytest.raises(ConfigInvalid, match="the venue refuses margin_mode isolated on BTCUSDT") as told:
         arrange(config, Rejected("101", "positions are open"))
     assert 3 == told.value.exit_code
+
+
+def at(mode: str, rest_url: str, ws_url: str) -> Config:
+    """A configuration with addresses of its own."""
+    return Config.model_validate(
+        {
+            "mode": mode,
+            "venue": "bingx",
+            "symbols": ["BTCUSDT"],
+            "strategies": [{"name": "trend_vwap"}],
+            "credentials": {"key": "test-key", "secret": "test-secret"},
+            "venues": {"bingx": {"rest_url": rest_url, "ws_url": ws_url}},
+        }
+    )
+
+
+def test_a_mode_reaches_the_venues_own_hosts_over_tls(config: Config) -> None:
+    """Nothing is said about them."""
+    hosts = remote.hosts_of(config)
+    assert hosts.rest_url.startswith("https://")
+    assert hosts.public_ws_url.startswith("wss://")
+    assert hosts.private_ws_url.startswith("wss://")
+    assert "" == remote.address_note(config)
+
+
+def test_another_host_than_the_venues_own_is_told() -> None:
+    """The key goes there; on a testnet there is no other one."""
+    note = remote.address_note(at("live", "https://relay.example", "wss://relay.example"))
+    assert note.startswith("https://relay.example is not bingx's own https://")
+    with pytest.raises(ConfigInvalid, match="mode = testnet reaches"):
+        remote.address_note(at("testnet", "https://relay.example", "wss://relay.example"))
+    assert "a server on this machine" in remote.address_note(at("live", "http://127.0.0.1:1", "ws://127.0.0.1:1"))

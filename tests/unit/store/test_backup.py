@@ -45,6 +45,14 @@ def test_a_backup_overwrites_nothing(tmp_path: Path) -> None:
         backups.backup(path, tmp_path / "backups", NOW_MS)
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """One line, no fault."""
+    path = fresh(tmp_path)
+    (tmp_path / "taken").touch()
+    with pytest.raises(ConfigInvalid, match=r"taken: copies cannot be put there \(File exists\)"):
+        backups.backup(path, tmp_path / "taken", NOW_MS)
+
+
 def test_a_damaged_database_is_not_backed_up(tmp_path: Path) -> None:
     """A copy that is not sound does not get a name."""
     path, _ = told(tmp_path)

@@ -1,0 +1,220 @@
+"""upgrade.sh and rollback.sh, with stand-ins for systemd and for the releases: no engine that ran is left down."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+# What the scripts call. A unit's state is a file; an engine is a file that names its schema.
+SYSTEMCTL = """#!/bin/bash
+verb="$1"; shift
+names=(); for word in "$@"; do [[ "$word" == -* ]] || names+=("$word"); done
+code=0
+for unit in "${names[@]}"; do
+    file="$WORLD/units/$unit"; mkdir -p "$WORLD/units"; now="$(cat "$file" 2>/dev/null || echo inactive)"
+    case "$verb" in
+        is-active) echo "$now"; [[ "$now" == active ]] || exit 3 ;;
+        is-failed) [[ "$now" == failed ]] || exit 1 ;;
+        stop) echo inactive >"$file" ;;
+        start)
+            if [[ -e "$WORLD/ill/$(basename "$(readlink -f "$OPT/current")")/$unit" ]]; then
+                echo failed >"$file"; code=1
+            else
+                echo active >"$file"
+            fi ;;
+    esac
+done
+exit $code
+"""
+ENGINE = """#!/bin/bash
+# Knows the schemas that its release names; a state in which `stuck` lies cannot be migrated, nor be backed up.
+knows="$(cat "$(dirname "$0")/../schema")"
+while [[ $# -gt 0 ]]; do
+    case "$1" in --state) state="$2"; shift ;; --force | --yes) ;; *) words+=("$1") ;; esac; shift
+done
+case "${words[0]} ${words[1]:-}" in
+    "db check") [[ "$(cat "$state/engine.db")" == "$knows" ]] || { echo "error: not of schema $knows"; exit 78; } ;;
+    "db backup")
+        [[ ! -e "$state/full" ]] || exit 78
+        mkdir -p "$state/backups"; n="$(ls "$state/backups" | wc -l)"
+        cp "$state/engine.db" "$state/backups/engine-$n.db" ;;
+    "db migrate")
+        [[ ! -e "$state/stuck" ]] || exit 78
+        echo "$knows" >"$state/engine.db" ;;
+    "db restore") [[ ! -e "$state/stuck" ]] || exit 78; cp "${words[2]}" "$state/engine.db" ;;
+    "arm "*) [[ ! -e "$WORLD/disarmed" ]] || exit 3 ;;
+esac
+"""
+# Everything that would touch the machine is replaced in the copy of the library.
+OVERRIDES = """
+set_root "$WORLD"; prefix=''
+as_account() { "$@"; }
+in_service() { local release="$2"; shift 2; "$release/bin/trading-engine" "$@"; }
+require_root() { umask 022; }
+build_release() { echo "$opt/releases/new"; }
+install_units() { :; }
+"""
+
+
+class World:
+    """A machine with the releases `old` (schema 1) and `new`, and the states of two instances."""
+
+    def __init__(self, folder: Path, *, new_schema: str = "2") -> None:
+        self.folder = folder
+        self.opt = folder / "opt/trading-engine"
+        for name, schema in (("old", "1"), ("new", new_schema)):
+            release = self.opt / "releases" / name
+            (release / "bin").mkdir(parents=True)
+            (release / "schema").write_text(f"{schema}\n")
+            program(release / "bin/trading-engine", ENGINE)
+            (release / ".venv").mkdir()
+        (self.opt / "current").symlink_to("releases/old")
+        for name in ("systemctl", "systemd-analyze", "journalctl"):
+            program(folder / "bin" / name, SYSTEMCTL if name == "systemctl" else "#!/bin/sh\necho why\n")
+        shutil.copytree(ROOT / "deploy", folder / "deploy")
+        with (folder / "deploy/lib.sh").open("a") as library:
+            library.write(OVERRIDES)
+        for name in ("one", "two"):
+            self.state(name).mkdir(parents=True)
+            (self.state(name) / "engine.db").write_text("1\n")
+            self.set_unit(name, "active")
+
+    def state(self, name: str) -> Path:
+        """Its folder."""
+        return self.folder / "var/lib/trading-engine/instances" / name
+
+    def set_unit(self, name: str, state: str) -> None:
+        """As systemd sees it."""
+        file = self.folder / f"units/trading-engine@{name}.service"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"{state}\n")
+
+    def ill(self, release: str, name: str) -> None:
+        """An engine that does not start with a release."""
+        file = self.folder / f"ill/{release}/trading-engine@{name}.service"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+
+    def seen(self) -> tuple[str, dict[str, str], dict[str, str]]:
+        """The release in use, how the units stand, and the schema of each database."""
+        units = {name: (self.folder / f"units/trading-engine@{name}.service").read_text().strip() for name in NAMES}
+        schemas = {name: (self.state(name) / "engine.db").read_text().strip() for name in NAMES}
+        return (self.opt / "current").resolve().name, units, schemas
+
+    def call(self, script: str) -> tuple[int, str]:
+        """A script without questions: exit code and all that it says."""
+        environ = {"WORLD": str(self.folder), "OPT": str(self.opt), "PATH": f"{self.folder}/bin:{os.environ['PATH']}"}
+        words = ["bash", str(self.folder / "deploy" / script), "--yes"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, env=environ)
+        return done.returncode, done.stdout + done.stderr
+
+
+NAMES = ("one", "two")
+BOTH_UP = {"one": "active", "two": "active"}
+
+
+def program(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Two engines on the old release."""
+    return World(tmp_path)
+
+
+def test_an_upgrade_and_the_way_back_with_two_engines(world: World) -> None:
+    """Both are migrated and run; going back restores both copies."""
+    code, said = world.call("upgrade.sh")
+    assert (0, ("new", BOTH_UP, {"one": "2", "two": "2"})) == (code, world.seen()), said
+    code, said = world.call("rollback.sh")
+    assert (0, ("old", BOTH_UP, {"one": "1", "two": "1"})) == (code, world.seen()), said
+
+
+@pytest.mark.parametrize("obstacle", ["stuck", "full"])
+def test_the_old_release_goes_on_with_the_databases_of_before(world: World, obstacle: str) -> None:
+    """Where the second of two states cannot be migrated, or be backed up, the first one is as it was, too."""
+    (world.state("two") / obstacle).touch()
+    code, said = world.call("upgrade.sh")
+    assert (1, ("old", BOTH_UP, {"one": "1", "two": "1"})) == (code, world.seen()), said
+    assert "the old release goes on: old" in said
+
+
+def test_an_engine_that_waits_for_its_venue_is_upgraded_as_one_that_runs(world: World) -> None:
+    """It holds its database, and would keep it from being migrated."""
+    world.set_unit("one", "activating")
+    code, said = world.call("upgrade.sh")
+    assert (0, ("new", BOTH_UP)) == (code, world.seen()[:2]), said
+
+
+def test_one_engine_that_does_not_start_keeps_no_other_one_down(world: World) -> None:
+    """After an upgrade; and the way back starts the one that has failed as well."""
+    world.ill("new", "one")
+    code, said = world.call("upgrade.sh")
+    assert (1, {"one": "failed", "two": "active"}) == (code, world.seen()[1]), said
+    assert "deploy/rollback.sh goes back" in said
+    code, said = world.call("rollback.sh")
+    assert (0, ("old", BOTH_UP)) == (code, world.seen()[:2]), said
+
+
+def test_an_engine_that_was_stopped_by_hand_stays_down(world: World) -> None:
+    """Over an upgrade and the way back."""
+    world.set_unit("two", "inactive")
+    for script in ("upgrade.sh", "rollback.sh"):
+        code, said = world.call(script)
+        assert (0, {"one": "active", "two": "inactive"}) == (code, world.seen()[1]), said
+
+
+def test_a_damaged_database_is_not_taken_for_one_of_a_newer_schema(world: World) -> None:
+    """Going back would replace what could be saved by what was before the upgrade."""
+    world.call("upgrade.sh")
+    (world.state("one") / "engine.db").write_text("damaged\n")
+    code, said = world.call("rollback.sh")
+    assert (1, ("new", BOTH_UP, {"one": "damaged", "two": "2"})) == (code, world.seen()), said
+    assert "its database is not well, which going back does not mend" in said
+
+
+def test_a_way_back_that_fails_starts_the_engines_again(world: World) -> None:
+    """With the release that is there."""
+    world.call("upgrade.sh")
+    (world.state("two") / "stuck").touch()
+    code, said = world.call("rollback.sh")
+    assert (1, "new", BOTH_UP) == (code, *world.seen()[:2]), said
+    assert "its backup cannot be restored" in said
+
+
+def test_the_way_back_asks_whether_the_old_release_may_start(world: World) -> None:
+    """Before it stops anything: a configuration that was armed for the new one is refused by the old one."""
+    world.call("upgrade.sh")
+    (world.folder / "disarmed").touch()
+    code, said = world.call("rollback.sh")
+    assert (1, ("new", BOTH_UP)) == (code, world.seen()[:2]), said
+    assert "arm it for the old release first" in said
+    assert "nothing was stopped" in said
+
+
+def test_a_database_on_a_server_is_migrated_without_a_copy(world: World) -> None:
+    """It is backed up where it is."""
+    (world.state("one") / "engine.db").write_text("postgresql://engine@db/engine\n")
+    (world.state("one") / "full").touch()  # a copy would be refused
+    code, said = world.call("upgrade.sh")
+    assert (0, "new") == (code, world.seen()[0]), said
+    assert "backed up there (pg_dump)" in said
+
+
+def test_two_at_once_are_refused(world: World) -> None:
+    """The second one says so, and does nothing."""
+    lock = world.opt / ".lock"
+    with subprocess.Popen(["flock", str(lock), "sleep", "30"]) as holder:
+        while subprocess.run(["flock", "-n", str(lock), "true"], check=False).returncode == 0:
+            pass
+        code, said = world.call("upgrade.sh")
+        holder.terminate()
+    assert (1, ("old", BOTH_UP)) == (code, world.seen()[:2]), said
+    assert "another installation, upgrade or rollback runs" in said
