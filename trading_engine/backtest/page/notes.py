@@ -78,6 +78,6 @@ def _assumptions(run: Run) -> Iterator[str]:
         yield "No taker fee was charged."
     if not run.terms.slippage_ppm:
         yield "No slippage was assumed."
-    if not len(run.market.funding.ts):
+    if not len(run.market.funding.ts) and not any("no funding is charged" in remark for remark in run.remarks):
         yield "No funding was charged, as no settlements were given."
     yield "Equity is known at every full hour: a deeper fall within an hour is not seen."
