@@ -137,6 +137,14 @@ def test_what_is_not_charged_is_told(capsys: pytest.CaptureFixture[str]) -> None
     assert ["no funding is charged on ETHUSDT: no rates are given"] == json.loads(out)["remarks"]
 
 
+def test_a_tick_and_step_too_fine_for_money_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With both, since neither is wrong alone."""
+    facts = "paper: {instruments: {BTCUSDT: {tick: 0.000001, step: 0.001}}}\n"
+    (folder / "engine.yaml").write_text(CONFIG + facts, encoding="utf-8")
+    assert 78 == main(["backtest", "--config", "engine.yaml", *files()])
+    assert "BTCUSDT: 1E-9 is not a multiple of 1E-8 (tick 0.000001, step 0.001)" in capsys.readouterr().err
+
+
 def test_a_run_without_a_trade_says_why(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Signals that the account is too small for, in the summary and the result; the full engine names the bound."""
     (folder / "engine.yaml").write_text(CONFIG + "paper: {balance: 10}\n", encoding="utf-8")

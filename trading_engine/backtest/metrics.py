@@ -19,7 +19,7 @@ from trading_engine.backtest.figures import Bucket
 from trading_engine.backtest.result import Outcome, Sample, Trade
 from trading_engine.domain import money
 from trading_engine.domain.money import ZERO
-from trading_engine.domain.time import HOUR_MS, iso
+from trading_engine.domain.time import DAY_MS, HOUR_MS, iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +198,20 @@ def measure(outcome: Outcome, first_ms: int, last_ms: int, held: Sequence[Sample
 
 
 def curve(outcome: Outcome, first_ms: int, last_ms: int) -> list[Sample]:
-    """The account at its beginning, at every full hour, and at the end."""
+    """The account at its beginning, at every full hour, and at the end; where candles are missing, at every midnight.
+
+    A day without candles is a day on which nothing changed, not one that was never lived.
+    """
     begin = Sample(first_ms, outcome.deposit, ZERO)
     inside = [sample for sample in outcome.samples if first_ms < sample.ts_ms < last_ms]
-    return [begin, *inside, Sample(last_ms, outcome.balance, outcome.unrealized)]
+    points = [begin]
+    for sample in (*inside, Sample(last_ms, outcome.balance, outcome.unrealized)):
+        before = points[-1]
+        if sample.ts_ms - before.ts_ms > HOUR_MS:
+            midnights = range((before.ts_ms // DAY_MS + 1) * DAY_MS, sample.ts_ms, DAY_MS)
+            points += [Sample(midnight, before.balance, before.unrealized) for midnight in midnights]
+        points.append(sample)
+    return points
 
 
 def _growth_pct(initial: Decimal, final: Decimal) -> float:

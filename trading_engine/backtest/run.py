@@ -53,7 +53,7 @@ class Run:
 
     @property
     def curve(self) -> list[Sample]:
-        """The account at its beginning, at every full hour, and at the end."""
+        """The account over time, as `metrics.curve` gives it."""
         return curve(self.outcome, self.market.first_ms, self.market.last_ms)
 
     @property

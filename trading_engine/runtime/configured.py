@@ -93,7 +93,10 @@ def instrument_of(config: Config, symbol: str, told: Instrument | None = None) -
     try:
         Contract.of(instrument)
     except ValueError as error:
-        raise ConfigInvalid(f"paper.instruments.{symbol}: {error}; money would not add up exactly") from error
+        raise ConfigInvalid(
+            f"paper.instruments.{symbol}: {error} (tick {instrument.tick}, step {instrument.step}); money is counted in"
+            " 1e-8, so tick × step and the smallest notional must be multiples of that, and quantities of the step"
+        ) from error
     if config.leverage > leverage:
         raise ConfigInvalid(f"leverage = {config.leverage} is above {symbol}'s maximum of {leverage}")
     return instrument

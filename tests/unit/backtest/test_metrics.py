@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from statistics import fmean, stdev
 
 import pytest
 from fakes.backtest_bench import MINUTE_MS, START_MS
@@ -51,6 +52,18 @@ def test_turnover_counts_both_sides_and_exposure_counts_time_once() -> None:
     assert pytest.approx(0.42) == metrics.turnover
     assert pytest.approx(90 / 1440 * 100) == metrics.exposure_pct
     assert 1.0 == metrics.avg_trade_hours
+
+
+def test_days_without_candles_are_days_of_no_change() -> None:
+    """+1 % on the first of ten days, then a hole, +1 % in the last hour: ten returns, two of them not 0."""
+    late = START_MS + 10 * DAY_MS - HOUR_MS
+    samples = (Sample(START_MS + HOUR_MS, Decimal(1_010), Decimal(0)), Sample(late, Decimal(1_010), Decimal(0)))
+    made = replace(outcome(()), samples=samples, balance=Decimal("1020.1"))
+    returns = [0.01, *[0.0] * 8, 0.01]
+    assert pytest.approx(fmean(returns) / stdev(returns) * 365**0.5) == measured(made, 10).sharpe_ratio
+    points = curve(made, START_MS, START_MS + 10 * DAY_MS)
+    assert list(range(START_MS + DAY_MS, late, DAY_MS)) == [point.ts_ms for point in points[2:-2]]
+    assert {Decimal(1_010)} == {point.equity for point in points[1:-1]}
 
 
 def test_a_position_that_is_still_open_counts_as_exposure() -> None:

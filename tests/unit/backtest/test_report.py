@@ -296,6 +296,13 @@ def test_the_page_says_what_speaks_against_its_figures(
         assert expected not in " ".join(notes(run_of(quiet, FLAT)))
 
 
+def test_what_a_liquidation_would_really_cost_is_said() -> None:
+    """The rest of the margin, which the built-in exchange gives back."""
+    made = outcome([trade(0, "-5", close_reason=CloseReason.LIQUIDATION), trade(1, "5", 60)])
+    assert "1 trade ended in liquidation, filled at the liquidation price" in " ".join(notes(run_of(made, FLAT)))
+    assert "liquidation" not in " ".join(notes(run_of(outcome([trade(0, "-5")]), FLAT)))
+
+
 def test_what_is_always_doubtful_is_always_said() -> None:
     """A short run without settlements: growth is stretched, funding is missing, hours hide what is in them."""
     told = " ".join(notes(run_of(outcome([trade(at, "1", at * 10) for at in range(40)]), FLAT)))

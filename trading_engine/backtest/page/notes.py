@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from trading_engine.backtest.page import words
 from trading_engine.backtest.run import Run
+from trading_engine.domain.position import CloseReason
 
 FEW_TRADES = 30
 FEW_DAYS = 90
@@ -74,10 +75,16 @@ def _assumptions(run: Run) -> Iterator[str]:
     if run.ambiguous:
         number = words.count(len(run.ambiguous), "trade")
         yield f"In {number} one candle held both stop and target; the worse, the stop, was assumed."
+    liquidated = sum(one.close_reason is CloseReason.LIQUIDATION for one in run.outcome.trades)
+    if liquidated:
+        yield (
+            f"{words.count(liquidated, 'trade')} ended in liquidation, filled at the liquidation price for the taker "
+            "fee; a venue keeps what is left of the margin as well."
+        )
     if not run.terms.taker_fee_e8:
         yield "No taker fee was charged."
     if not run.terms.slippage_ppm:
         yield "No slippage was assumed."
-    if not len(run.market.funding.ts):
+    if not len(run.market.funding.ts) and not any("no funding is charged" in remark for remark in run.remarks):
         yield "No funding was charged, as no settlements were given."
     yield "Equity is known at every full hour: a deeper fall within an hour is not seen."
