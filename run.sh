@@ -46,6 +46,7 @@ if [[ "${1:-}" == test ]]; then
     shift
     install "$root/requirements-test.lock"
     cd "$root"
+    unset PYTHONDONTWRITEBYTECODE  # hundreds of starts: each would compile every module anew
     if [[ $# -eq 0 ]]; then
         # The tests of the pure core also prove that every branch of it is tested; measuring that beside the others
         # would slow them down to no use.

@@ -55,8 +55,9 @@ def test_the_monitor_reads_and_writes_nothing(state: Path, capsys: pytest.Captur
     before = (state / "engine.db").read_bytes()
     assert 0 == main(["monitor", "--once", "--state", str(state)])
     assert before == (state / "engine.db").read_bytes()
-    assert 2 == main(["monitor", "--every", "0.1", "--state", str(state)])
-    assert "is below 0.5 s" in capsys.readouterr().err
+    for every in ("0.1", "nan", "inf"):
+        assert 2 == main(["monitor", "--every", every, "--state", str(state)])
+        assert f"--every {every} is not from 0.5 s" in capsys.readouterr().err
 
 
 def test_health_without_an_engine_says_how_the_last_run_ended(state: Path, capsys: pytest.CaptureFixture[str]) -> None:

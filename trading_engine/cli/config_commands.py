@@ -65,9 +65,9 @@ def schema() -> None:
 def validate(*, config: ConfigOption, replay: ReplayOption = None, funding: FundingOption = None) -> int:
     """Check configuration, strategies and data files; nothing is written.
 
-    Exits with 0 where it would run, with 78 where it would not or its alerts would
-    reach nobody. Warnings say what is odd but allowed: gaps, prices off the tick,
-    levels beyond the target.
+    Exits with 0 where it would run, with 78 where it would not or its alerts
+    would reach nobody. Warnings say what is odd but allowed: gaps, prices off
+    the tick, levels beyond the target.
     """
     from trading_engine.cli.findings import has_errors, print_findings  # noqa: PLC0415 - `config` does without
     from trading_engine.runtime.bootstrap import RunOptions, check, configuration  # noqa: PLC0415 - as above

@@ -72,9 +72,10 @@ def resume(
 ) -> None:
     """Release the kill switch or a pause. Or, with a name, the pause of a symbol or strategy.
 
-    A released kill switch, frozen symbol or running limit (drawdown, losing streak,
-    cooldown) also lets peak and streak count anew; the end of a pause does not.
-    Works while the engine is down. Refused (exit 3) as long as the STOP file is there.
+    A released kill switch, frozen symbol or running limit (drawdown, losing
+    streak, cooldown) also lets peak and streak count anew; the end of a pause
+    does not. Works while the engine is down. Refused (exit 3) as long as the
+    STOP file is there.
     """
     named, directory, who = _given(name), state_of(state), actor or user()
     if holder(directory.lock) is not None:
@@ -99,8 +100,8 @@ def close(
 ) -> None:
     """Close the position on a symbol at the market; its stop stays until it is flat.
 
-    An entry that has not filled is cancelled instead. A strategy may enter again with
-    its next signal: `pause SYMBOL` before, where it shall not.
+    An entry that has not filled is cancelled instead. A strategy may enter
+    again with its next signal: `pause SYMBOL` before, where it shall not.
     """
     directory = _running(state)
     ask(f"close the position on {symbol} at the market?", yes=yes)
@@ -117,8 +118,9 @@ def cancel(
 ) -> None:
     """Cancel an entry, a partial or a target.
 
-    Stops and exits are refused: a position is never without its stop. A target that
-    is cancelled is not placed again; the stop, the strategy and you are left.
+    Stops and exits are refused: a position is never without its stop. A target
+    that is cancelled is not placed again; the stop, the strategy and you are
+    left.
     """
     directory = _running(state)
     ask(f"cancel the order {order}?", yes=yes)
@@ -129,10 +131,10 @@ def cancel(
 def reload(*, state: StateOption = None, actor: ActorOption = None) -> None:
     """Go on with the configuration as its file is now (the same as SIGHUP).
 
-    It is checked as a whole first: a mistake changes nothing. risk, sizing, exits,
-    execution and reconciliation may change; whatever else differs is named and
-    refused (exit 3), for it needs a restart. With mode = live the changed
-    configuration must have been armed.
+    It is checked as a whole first: a mistake changes nothing. risk, sizing,
+    exits, execution and reconciliation may change; whatever else differs is
+    named and refused (exit 3), for it needs a restart. With mode = live the
+    changed configuration must have been armed.
     """
     typer.echo(ask_engine(_running(state), {"command": "reload", "actor": actor or user()}))
 

@@ -65,9 +65,10 @@ def attach(
 ) -> None:
     """Keep the state's database on a PostgreSQL server: make the schema there, and note the address here.
 
-    The URL (postgresql://USER:PASSWORD@HOST/NAME) comes from the environment, because
-    arguments can be read by everybody on the machine. It is kept in engine.db, readable
-    by you alone; from then on every command works as with a file. Only for a new --state.
+    The URL (postgresql://USER:PASSWORD@HOST/NAME) comes from the environment,
+    because arguments can be read by everybody on the machine. It is kept in
+    engine.db, readable by you alone; from then on every command works as with a
+    file. Only for a new --state.
     """
     url = os.environ.get(variable, "")
     if not url:
@@ -155,12 +156,12 @@ def restore(
 ) -> None:
     """Bring a backup back. The engine is LOCKED until `resume`.
 
-    The paper account of the same moment comes back with it, where `db backup` has
-    left it beside FILE. Compare with `reconcile --plan` before you resume. Refused
-    (exit 3) while an engine runs on the state directory.
+    The paper account of the same moment comes back with it, where `db backup`
+    has left it beside FILE. Compare with `reconcile --plan` before you resume.
+    Refused (exit 3) while an engine runs on the state directory.
 
-    With --server only what follows a restore is done: the lock, and a new epoch, so
-    that no order id is used twice.
+    With --server only what follows a restore is done: the lock, and a new
+    epoch, so that no order id is used twice.
     """
     if server is (file is not None):
         raise usage("db restore needs FILE, or --server")

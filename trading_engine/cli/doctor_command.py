@@ -36,8 +36,8 @@ def doctor(
     """Look for whatever could keep an engine from running for months, and say what to do about it.
 
     Python, packages, SQLite, clock, disk and its flushes, permissions, lock,
-    database, STOP file, keys, the venue, alerts, systemd. Nothing is changed and no
-    order is sent. Exits with 1 where an error was found.
+    database, STOP file, keys, the venue, alerts, systemd. Nothing is changed
+    and no order is sent. Exits with 1 where an error was found.
 
     Examples: trading-engine doctor; trading-engine doctor --config live.yaml
     """

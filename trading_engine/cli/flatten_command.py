@@ -32,12 +32,12 @@ def flatten(
 ) -> int:
     """Close every position and make no entries until `resume`.
 
-    Without --direct the running engine does it: entries are cancelled, positions
-    go at the market, stops stay until they are flat. The kill switch is at FLATTEN
-    then, over restarts. The same as `echo flatten > STOP`.
+    Without --direct the running engine does it: entries are cancelled,
+    positions go at the market, stops stay until they are flat. The kill switch
+    is at FLATTEN then, over restarts. The same as `echo flatten > STOP`.
 
-    With --direct it is done here and now, for an emergency: engine.db is not opened,
-    it may be damaged. Refused (exit 3) while an engine runs.
+    With --direct it is done here and now, for an emergency: engine.db is not
+    opened, it may be damaged. Refused (exit 3) while an engine runs.
 
     At a venue entries are cancelled first, positions are closed at the market by
     orders that only reduce, and stops go when their position is gone. It goes on
@@ -46,9 +46,10 @@ def flatten(
     script names the account it means with --acknowledge.
 
     The paper exchange trades with the next candle, so a closing order is placed
-    here, and the next start fills it and books an external close; until then the
-    stops stay. To keep that start from entering anew, `touch STOP` first. Exits with 0 when the exchange is
-    flat or every position has its closing order, with 70 otherwise.
+    here, and the next start fills it and books an external close; until then
+    the stops stay. To keep that start from entering anew, `touch STOP` first.
+    Exits with 0 when the exchange is flat or every position has its closing
+    order, with 70 otherwise.
     """
     directory = state_of(state)
     if not direct:

@@ -33,7 +33,7 @@ def _entry(module: str, attribute: str, panel: str, summary: str) -> Entry:
 
 
 COMMANDS: dict[str, Entry] = {
-    "run": _entry("run_command", "run_app", RUN, "Run the engine: paper trading on recorded or synthetic markets."),
+    "run": _entry("run_command", "run_app", RUN, "Run the engine: on paper, on a testnet, with real money."),
     "validate": _entry("config_commands", "validate_app", RUN, "Check configuration, strategies and data files."),
     "status": _entry("read_commands", "status_app", LOOK, "Is it running, what is it worth, may it trade?"),
     "positions": _entry("read_commands", "positions_app", LOOK, "Open positions with stop, target, PnL and R."),

@@ -33,6 +33,7 @@ _TRADES = 8
 _LOG_LINES = 30
 _TAIL_BYTES = 64_000
 _SHORTEST_S = 0.5
+_LONGEST_S = 86_400.0
 
 
 @monitor_app.command()
@@ -44,12 +45,13 @@ def monitor(
 ) -> None:
     """Show positions, orders, limits, gates, the last signals and the log, live. Ctrl-C ends it.
 
-    Reads only; the engine is not asked and does not notice. Works while it is down.
+    Reads only; the engine is not asked and does not notice. Works while it is
+    down.
 
     Examples: trading-engine monitor; trading-engine monitor --once
     """
-    if every < _SHORTEST_S:
-        raise usage(f"--every {every:g} is below {_SHORTEST_S:g} s: nothing changes so fast")
+    if not _SHORTEST_S <= every <= _LONGEST_S:
+        raise usage(f"--every {every:g} is not from {_SHORTEST_S:g} s (nothing changes so fast) to {_LONGEST_S:g} s")
     directory = state_of(state)
     picture = take(directory)  # a state that cannot be read is told before the screen is cleared
     if once or not Console().is_terminal:

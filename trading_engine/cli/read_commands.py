@@ -23,7 +23,8 @@ SymbolFilter = Annotated[
     str | None, typer.Option("--symbol", metavar="S", help="Only this symbol.", show_default=False)
 ]
 LimitOption = Annotated[
-    int | None, typer.Option("--limit", metavar="N", min=1, help="At most the newest N.", show_default=False)
+    int | None,
+    typer.Option("--limit", metavar="N", min=1, max=1_000_000_000, help="At most the newest N.", show_default=False),
 ]
 
 

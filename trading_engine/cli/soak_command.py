@@ -46,11 +46,13 @@ def run_soak(
 ) -> int:
     """Run real engine processes through weeks of a market and look at what they take.
 
-    Ended by SIGKILL and SIGTERM in turn they go on where they were; then one trades at a
-    local venue whose connections keep breaking. Memory, handles, database, log rotation
-    and the audit are judged; exits with 1 where something is not well. Takes minutes.
+    Ended by SIGKILL and SIGTERM in turn they go on where they were; then one
+    trades at a local venue whose connections keep breaking. Memory, handles,
+    database, log rotation and the audit are judged; exits with 1 where
+    something is not well. Takes minutes.
 
-    Examples: trading-engine soak; trading-engine soak --days 3 --symbols 2 --restarts 4 --wire-minutes 0
+    Examples: trading-engine soak; trading-engine soak --days 3 --symbols 2
+    --restarts 4 --wire-minutes 0
     """
     with tempfile.TemporaryDirectory(prefix="trading-engine-soak.") as scratch:
         chosen = folder if folder is not None else Path(scratch) / "soak"

@@ -149,8 +149,8 @@ def check(
     """Prove that a strategy does not look ahead and says the same live as over the whole history.
 
     Runs it on prefixes of the data, which must give the same rows, and on the
-    windows that a live engine has, whose last row must be the same. Names the first
-    candle that differs and exits with 1.
+    windows that a live engine has, whose last row must be the same. Names the
+    first candle that differs and exits with 1.
     """
     options = strategy_check.CheckOptions(name, folder, config, parse_pairs("--data", data), most)
     found = strategy_check.run(options, os.environ)

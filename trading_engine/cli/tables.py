@@ -204,7 +204,8 @@ def _position_row(view: PositionView, overview: Overview) -> list[Cell | str]:
 def _protection(view: PositionView, overview: Overview) -> Cell:
     item = view.position
     if item.state is PositionState.OPEN and view.is_stop_confirmed and not overview.is_seen:
-        seen_ms = overview.checkpoint.reconciled_ms if overview.checkpoint else 0
+        compared_ms = overview.checkpoint.reconciled_ms if overview.checkpoint else 0
+        seen_ms = max(compared_ms, item.opened_ms)  # a stop is confirmed after the fill, whenever the account was read
         return Cell(f"stop last seen {text.moment(seen_ms)}", table.ATTENTION)
     if item.state is PositionState.OPEN:
         return Cell("stop confirmed") if view.is_stop_confirmed else Cell("STOP NOT CONFIRMED", table.BAD)

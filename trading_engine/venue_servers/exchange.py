@@ -200,6 +200,9 @@ class LocalExchange:
         for point in range(points_passed(self.now_ms() - open_ms), POINTS):
             self.play(open_ms, candles, settlements, point)
             await self.clock.sleep_until(open_ms + point * MINUTE_MS // POINTS)
+        # Half a minute would be silent now; clients take that for a stream that has died.
+        shown = [self.markets[candle.symbol].building for candle in candles]
+        self._tell([Ticked(candle, is_closed=False) for candle in shown if candle is not None])
         await self.clock.sleep_until(open_ms + MINUTE_MS)
         self.play(open_ms, candles, settlements)
 

@@ -1,5 +1,6 @@
 """The entry point: help, arguments, and every error as an exit code."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from trading_engine import __version__
+from trading_engine import __version__, cli
 from trading_engine.cli import main as entry
 from trading_engine.cli.failure import CommandFailed
 from trading_engine.cli.lazy import COMMANDS, load
@@ -101,6 +102,7 @@ def test_a_secret_in_a_message_is_masked(capsys: pytest.CaptureFixture[str]) -> 
         (["reconcile"], 2, "reconcile needs --plan"),
         (["trades", "--since", "soon"], 2, "--since soon"),
         (["trades", "--limit", "0"], 2, "--limit"),
+        (["trades", "--limit", "99999999999999999999"], 2, "--limit"),
         (["status"], 78, "error: no database at"),
         (["db", "check"], 78, "error: no database at"),
         (["db", "backup"], 78, "error: no database at"),
@@ -210,3 +212,13 @@ def test_garbage_is_looked_for_again_where_no_command_was_loaded() -> None:
     asked = [sys.executable, "-c", program, "--version"]
     done = subprocess.run(asked, capture_output=True, text=True, check=True)
     assert [f"trading-engine {__version__}", "True"] == done.stdout.splitlines()
+
+
+def test_help_texts_fit_eighty_columns_as_they_are_written() -> None:
+    """Lines of a paragraph are kept as they are; a longer one would be broken a second time, in the middle."""
+    folder = Path(cli.__file__).parent
+    for path in folder.glob("*_command*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and any("command" in ast.dump(item) for item in node.decorator_list):
+                _, *rest = (ast.get_docstring(node) or "").split("\n\n")
+                assert [] == [line for part in rest for line in part.splitlines() if len(line) > 78], node.name

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from builders import BTC, T0, make_instrument
 
 from trading_engine.domain.market import Candle
 from trading_engine.venue_servers.clock import MovedClock
-from trading_engine.venue_servers.exchange import LocalExchange, points_passed
+from trading_engine.venue_servers.exchange import LocalExchange, Ticked, points_passed
 from trading_engine.venue_servers.serve import ServeOptions, VenueServer
 from trading_engine.venues.embedded.account import Kind, Terms
 from trading_engine.venues.embedded.memory import Memory
@@ -67,6 +68,27 @@ def test_a_minute_that_is_matched_again_after_a_restart_does_not_go_back(tmp_pat
     exchange.close()
     assert found is not None
     assert found.status.is_open
+
+
+class JumpingClock(MovedClock):
+    """Whoever waits is there at once."""
+
+    async def sleep_until(self, at_ms: int) -> None:
+        """Move on to the instant."""
+        self.move(max(at_ms - self.now_ms(), 0))
+
+
+def test_a_minute_that_is_played_never_falls_silent(tmp_path: Path) -> None:
+    """A client takes twenty seconds without a price for a stream that has died, as at a real venue."""
+    clock, heard = JumpingClock(T0), [T0]
+    exchange = opened(tmp_path / "venue.db", clock)
+    exchange.subscribe(lambda happening: heard.append(clock.now_ms()) if isinstance(happening, Ticked) else None)
+    passing = candle(T0, 1_000, 1_050, 900, 1_040)
+    for minute in range(2):
+        at_ms = T0 + minute * MINUTE
+        asyncio.run(exchange.live(at_ms, [passing._replace(open_time_ms=at_ms)], []))
+    exchange.close()
+    assert 15_000 == max(later - earlier for earlier, later in pairwise(heard))
 
 
 @pytest.mark.parametrize(("passed_ms", "points"), [(-5, 1), (0, 1), (14_999, 1), (15_000, 2), (45_000, 3), (59_999, 3)])
