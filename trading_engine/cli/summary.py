@@ -22,6 +22,7 @@ from trading_engine.core.state import Ledger
 from trading_engine.domain import money
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
+from trading_engine.domain.records import Fate
 from trading_engine.store.read_models import EquityPoint, PositionView, SignalView, Trade
 from trading_engine.system.state_dir import StateDir, resolve
 
@@ -179,3 +180,9 @@ def _show_signals(out: Console, signals: Sequence[SignalView]) -> None:
     fates = Counter(item.fate for item in signals).most_common()
     told = ": " + ", ".join(f"{many:,} {fate}" for fate, many in fates) if fates else ""
     table.say(out, f"{count(len(signals), 'signal')}{told}")
+    withheld = Counter(f"{item.strategy} {item.symbol}" for item in signals if item.fate == Fate.WITHHELD)
+    if withheld:
+        whose = " · ".join(f"{who} {many:,}" for who, many in sorted(withheld.items()))
+        entries = count(withheld.total(), "entry", "entries")
+        table.say(out, f"signals only: {entries} would have been made, nothing was sent: {whose}", table.ATTENTION)
+        table.say(out, "`signals --fate withheld` shows side, quantity, entry, stop and target of each")

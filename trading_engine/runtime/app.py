@@ -86,7 +86,8 @@ def _run_at_venue(options: RunOptions, config: Config, manager: ServiceManager) 
         require(startup.lost_engine(state))
     if config.mode == "paper":
         return _locked(state, manager, lambda prepared: paper_live.LivePaperRun(options, config, prepared))
-    acknowledge_run(config, state, options.config_path)
+    if not options.signals_only:  # what sends nothing costs nothing
+        acknowledge_run(config, state, options.config_path)
     state_dir.require_private(state_dir.prepare(state))
     return _locked(state, manager, lambda prepared: live.LiveRun(options, config, prepared))
 

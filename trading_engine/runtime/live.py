@@ -16,6 +16,7 @@ from trading_engine.config.show import config_hash
 from trading_engine.core.settings import EngineSettings, ExecutionSettings
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.events import IncomeSeen
+from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.time import MINUTE_MS, floor_to
 from trading_engine.ports import Loaded, RemoteVenue
 from trading_engine.runtime import bootstrap, remote, startup, warm_up
@@ -50,7 +51,7 @@ def rehearse(config: Config) -> list[Finding]:
 
 async def _rehearse(config: Config) -> list[Finding]:
     clock = await remote.adopt_clock(config, 0) or SteadyClock()
-    venue = remote.make_venue(config, clock)
+    venue = remote.make_reader(config, clock)
     host = remote.hosts_of(config).rest_url
     try:
         await remote.open_venue(venue)
@@ -104,6 +105,8 @@ class LiveRun(Process):
             loaded = store.load()
             require(startup.other_money(store.modes(), config.mode))
             require(startup.switched_off(loaded.book, self._stop_file))
+            if self._options.signals_only:
+                require(startup.unprotected(startup.still_open(loaded.book, None)))
             if not remote.hosts_of(config).is_local:
                 require(startup.written_in_the_future(loaded))
             remedy = startup.remedy_of(self._options, config)
@@ -131,7 +134,8 @@ class LiveRun(Process):
             require(startup.written_in_the_future(loaded, clock.told_ms))
             self._pace = clock.pace
         self._clock = clock or SteadyClock(not_before_ms=loaded.last_ts_ms)
-        venue = remote.make_venue(config, self._clock)
+        make = remote.make_reader if self._options.signals_only else remote.make_venue
+        venue = make(config, self._clock)
         try:
             return await self._on(venue, store, loaded)
         finally:
@@ -184,11 +188,8 @@ class LiveRun(Process):
         if not self._is_open:  # what follows may have to be asked again; the stream stands
             await remote.open_venue(venue)
             self._is_open = True
-        for text in await remote.check_account(venue, config):
-            self._warn(text)
-        instruments = {one.symbol: one for one in await venue.instruments()}
-        await remote.arrange_account(venue, config, config.symbols)
-        settings = bootstrap.engine_settings(config, instruments, venue.capabilities)
+        instruments = await self._arrange(venue)
+        settings = self._settings(config, instruments, venue.capabilities)
         strategies = strategies_of(config, config.symbols)
         filters = filters_of(config, strategies)
         brain = Brain(strategies, instruments, MINUTE_MS, filters, settings.atr_periods, settings.levels)
@@ -201,6 +202,21 @@ class LiveRun(Process):
             raise
         past.teach(brain, instruments, base)
         return settings, brain, feeding
+
+    async def _arrange(self, venue: RemoteVenue) -> dict[str, Instrument]:
+        """Check the account and set it up, or look at it only where nothing is sent; the facts of what is traded."""
+        config = self._config
+        if self._options.signals_only:
+            await remote.require_flat(venue, config)
+            warnings = remote.check_readable(await venue.account_facts(), config)
+        else:
+            warnings = await remote.check_account(venue, config)
+        for text in warnings:
+            self._warn(text)
+        instruments = {one.symbol: one for one in await venue.instruments()}
+        if not self._options.signals_only:
+            await remote.arrange_account(venue, config, config.symbols)
+        return instruments
 
     def _wire(
         self,
@@ -229,7 +245,7 @@ class LiveRun(Process):
         self._pump, self._session = pump, session
         self._silence = Silence(self._pace)
         instruments, capabilities = settings.instruments, venue.capabilities
-        self._settings_of = lambda changed: bootstrap.engine_settings(changed, instruments, capabilities)
+        self._settings_of = lambda changed: self._settings(changed, instruments, capabilities)
         if self._stopping:
             session.stop(self._stopping)
         return pump, session
