@@ -103,9 +103,10 @@ def rehearse(options: RunOptions) -> list[bootstrap.Finding]:
         return found
     from trading_engine.runtime import live, paper_live  # noqa: PLC0415 - recorded candles do without a network
 
-    ask = paper_live.rehearse if config.mode == "paper" else live.rehearse
     try:
-        return [*found, *ask(config)]
+        if config.mode == "paper":
+            return [*found, *paper_live.rehearse(config)]
+        return [*found, *live.rehearse(config, signals_only=options.signals_only)]
     except VenueUnavailable as error:
         return [*found, bootstrap.Finding("error", config.venue, f"cannot be asked: {error}")]
 

@@ -41,15 +41,15 @@ CLOCK_PERIOD_S = 3_600.0
 CLOCK_RETRY_S = 60.0
 
 
-def rehearse(config: Config) -> list[Finding]:
-    """Ask the venue everything a start asks, change nothing, send no order; what was found.
+def rehearse(config: Config, *, signals_only: bool = False) -> list[Finding]:
+    """Ask the venue everything a start of this kind asks, change nothing, send no order; what was found.
 
     Raises ConfigInvalid for what would be refused, VenueUnavailable where the venue does not answer.
     """
-    return asyncio.run(_rehearse(config))
+    return asyncio.run(_rehearse(config, signals_only=signals_only))
 
 
-async def _rehearse(config: Config) -> list[Finding]:
+async def _rehearse(config: Config, *, signals_only: bool) -> list[Finding]:
     clock = await remote.adopt_clock(config, 0) or SteadyClock()
     venue = remote.make_reader(config, clock)
     host = remote.hosts_of(config).rest_url
@@ -57,7 +57,8 @@ async def _rehearse(config: Config) -> list[Finding]:
         await remote.open_venue(venue)
         off_ms = await venue.measure_clock()
         found = [clock_finding(config, f"reached at {host}", off_ms)]
-        found += [Finding("warning", config.venue, text) for text in await remote.check_account(venue, config)]
+        look = _look if signals_only else remote.check_account
+        found += [Finding("warning", config.venue, text) for text in await look(venue, config)]
         balance = await venue.balance()
         wallet = f"{balance.wallet.normalize():f} {balance.asset}, {balance.available.normalize():f} available"
         found.append(Finding("ok" if balance.wallet > 0 else "error", "wallet", wallet))
@@ -74,6 +75,12 @@ async def _rehearse(config: Config) -> list[Finding]:
         return found
     finally:
         await venue.close()
+
+
+async def _look(venue: RemoteVenue, config: Config) -> list[str]:
+    """As `remote.check_account`, for a run that sends nothing: it need not trade, and nothing of ours may be open."""
+    await remote.require_flat(venue, config)
+    return remote.check_readable(await venue.account_facts(), config)
 
 
 def clock_finding(config: Config, reached: str, off_ms: int) -> Finding:
@@ -206,12 +213,8 @@ class LiveRun(Process):
     async def _arrange(self, venue: RemoteVenue) -> dict[str, Instrument]:
         """Check the account and set it up, or look at it only where nothing is sent; the facts of what is traded."""
         config = self._config
-        if self._options.signals_only:
-            await remote.require_flat(venue, config)
-            warnings = remote.check_readable(await venue.account_facts(), config)
-        else:
-            warnings = await remote.check_account(venue, config)
-        for text in warnings:
+        look = _look if self._options.signals_only else remote.check_account
+        for text in await look(venue, config):
             self._warn(text)
         instruments = {one.symbol: one for one in await venue.instruments()}
         if not self._options.signals_only:
