@@ -19,6 +19,10 @@ from typing import Any
 import pytest
 import yaml
 
+from trading_engine.cli.main import main
+from trading_engine.runtime import bootstrap
+from trading_engine.runtime.process import Process
+
 ROOT = Path(__file__).parents[2]
 ENGINE = [sys.executable, "-m", "trading_engine"]
 SPEED = 20  # a minute in three seconds; a receive window of five is a quarter of a second
@@ -185,6 +189,41 @@ def test_a_run_that_sends_nothing_writes_down_what_it_would_have_ordered(tmp_pat
     assert f"{len(signals)} entr{'y' if len(signals) == 1 else 'ies'} would have been made, nothing was sent" in text
     assert [(0,)] == rows(venue_db, "SELECT count(*) FROM orders")
     assert [(0,)] == rows(database, "SELECT count(*) FROM orders")
+    assert all(check["ok"] for check in told(["audit"], state)["checks"])
+
+
+def test_a_run_that_sends_nothing_sends_nothing_either_with_its_gate_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The core believes that it trades: the guard of the run refuses the entry, and the venue never hears of it."""
+    port, state, venue_db = free_port(), tmp_path / "state", tmp_path / "venue.db"
+    candles(tmp_path / "btc.csv")
+    configuration(tmp_path / "engine.yaml", "binance", port)
+    serve = ["exchange", "serve", "--venue", "binance", "--port", str(port), "--speed", str(SPEED)]
+    serve += ["--replay", f"BTCUSDT={tmp_path / 'btc.csv'}", "--db", str(venue_db)]
+    database = state / "engine.db"
+    monkeypatch.setattr(Process, "_settings", lambda _, *facts: bootstrap.engine_settings(*facts))  # the break
+
+    def stop_after_the_entry() -> None:
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until and not rows(database, "SELECT 1 FROM orders WHERE state = 'REJECTED'"):
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with process(serve, tmp_path / "server.log"):
+        wait_until(lambda: answers(port), tmp_path / "server.log", "the server does not listen")
+        watcher = threading.Thread(target=stop_after_the_entry)
+        watcher.start()
+        try:
+            code = main(["run", "--config", str(tmp_path / "engine.yaml"), "--state", str(state), "--signals-only"])
+        finally:
+            watcher.join()
+    assert 0 == code
+    refused = rows(database, "SELECT purpose, reason FROM orders")
+    assert refused
+    assert all(purpose == "entry" and reason.startswith("signals_only: ") for purpose, reason in refused)
+    assert {("CLOSED",)} == set(rows(database, "SELECT DISTINCT state FROM positions"))
+    assert [(0,)] == rows(venue_db, "SELECT count(*) FROM orders")
     assert all(check["ok"] for check in told(["audit"], state)["checks"])
 
 

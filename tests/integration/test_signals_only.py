@@ -5,25 +5,45 @@ the core's gate taken out, so that the guard in front of the venue has to hold a
 """
 
 import asyncio
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.fault_rig import BTC, VenueRig, lived
+from fakes.replay_rig import Rig, Tape, long_signal
 
+from trading_engine.cli.main import main
 from trading_engine.domain.errors import InvariantBroken
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.orders import OrderState
+from trading_engine.domain.records import Fate
 from trading_engine.domain.reports import Rejected
 from trading_engine.ports import MarginMode, PositionMode
-from trading_engine.runtime.read_only import ReadOnlyRemote
+from trading_engine.runtime import bootstrap
+from trading_engine.runtime.read_only import ReadOnlyRemote, ReadOnlyVenue
 
 VENUES = ("binance", "bingx", "zoomex")
 # What is asked for with another verb than GET and changes nothing: the key to the stream of the account.
 LISTENING = {"/fapi/v1/listenKey", "/openApi/user/auth/userDataStream"}
+
+DEMO = """\
+mode: paper
+symbols: [BTCUSDT]
+strategies: [{name: multi_timeframe_long}]
+demo: {seed: 7, candles: 1500}
+logging: {level: ERROR, file: false}
+"""
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working directory of one's own."""
+    monkeypatch.chdir(tmp_path)
 
 
 def changing(visits: Counter[str]) -> list[str]:
@@ -84,6 +104,30 @@ def test_an_engine_whose_gate_is_gone_is_held_by_the_guard(tmp_path: Path, venue
     ]
     assert any(key.startswith("rejected:") for key in rig.alerts)
     assert [] == rig.audit_failures
+
+
+def test_on_the_embedded_exchange_the_guard_holds_as_well(tmp_path: Path) -> None:
+    """A paper run whose gate is gone: the exchange never sees the order, and nothing is left of it."""
+    rig = Rig(tmp_path, Tape([(1_000, 1_000, 1_000, 1_000)] * 4), {1: long_signal(1)})
+    rig.executor._venue = guard = ReadOnlyVenue(rig.venue)
+    rig.run()
+    assert [Fate.TAKEN] == rig.fates
+    assert 1 == len(guard.attempts)
+    assert ([], {}, {}) == (list(rig.fills), dict(rig.pump.state.book.positions), dict(rig.pump.state.book.orders))
+
+
+@pytest.mark.usefixtures("inside")
+def test_a_paper_run_stands_behind_the_guard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As a person starts it, with the core made to believe that it trades: every entry is refused, none is filled."""
+    Path("demo.yaml").write_text(DEMO, encoding="utf-8")
+    monkeypatch.setattr(bootstrap, "replace", lambda settings, **_: settings)  # the break
+    assert 0 == main(["run", "--config", "demo.yaml", "--signals-only", "--seed", "7", "--state", "state"])
+    with closing(sqlite3.connect(tmp_path / "state" / "engine.db")) as database:
+        orders = database.execute("SELECT purpose, state, reason FROM orders").fetchall()
+        assert [(0,)] == database.execute("SELECT count(*) FROM fills").fetchall()
+    assert orders
+    assert {("entry", "REJECTED")} == {(purpose, state) for purpose, state, _ in orders}
+    assert all(reason.startswith("signals_only: ") for _, _, reason in orders)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ What belongs here: filters and the table. What does not: the fates (domain.recor
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import islice
 from typing import Annotated
 
@@ -77,11 +78,12 @@ def _show(found: Sequence[SignalView]) -> None:
     rows: list[Sequence[Cell | str]] = []
     for item in found:
         inputs = dict(item.inputs)
-        order = [inputs.get(name) or text.DASH for name in ("quantity", "entry", "stop", "target")]
+        told = [inputs.get(name) for name in ("quantity", "entry", "stop", "target")]
+        order = [text.number(Decimal(value)) if value else text.DASH for value in told]
         is_good = item.fate in (Fate.TAKEN, Fate.ADDED)
         style = table.GOOD if is_good else table.ATTENTION if item.fate == Fate.WITHHELD else ""
         side = item.side or f"exit {item.exit_side or ''}".strip()
-        why = item.reason.rpartition("; ")[2] if item.fate == Fate.WITHHELD else item.reason  # the rest has columns
+        why = item.reason.partition("; ")[2] if item.fate == Fate.WITHHELD else item.reason  # the rest has columns
         rows.append(
             [text.moment(item.candle_ms), item.symbol, side, item.strategy, Cell(item.fate, style), *order, why]
         )

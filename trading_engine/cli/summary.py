@@ -47,6 +47,7 @@ _OPEN = (
     Column("PNL", is_number=True),
     Column(""),
 )
+_WITHHELD = (Column("STRATEGY"), Column("SYMBOL"), Column("SIDE"), Column("WITHHELD", is_number=True))
 
 
 def print_summary(state_dir: Path) -> None:
@@ -180,9 +181,16 @@ def _show_signals(out: Console, signals: Sequence[SignalView]) -> None:
     fates = Counter(item.fate for item in signals).most_common()
     told = ": " + ", ".join(f"{many:,} {fate}" for fate, many in fates) if fates else ""
     table.say(out, f"{count(len(signals), 'signal')}{told}")
-    withheld = Counter(f"{item.strategy} {item.symbol}" for item in signals if item.fate == Fate.WITHHELD)
-    if withheld:
-        whose = " · ".join(f"{who} {many:,}" for who, many in sorted(withheld.items()))
-        entries = count(withheld.total(), "entry", "entries")
-        table.say(out, f"signals only: {entries} would have been made, nothing was sent: {whose}", table.ATTENTION)
-        table.say(out, "`signals --fate withheld` shows side, quantity, entry, stop and target of each")
+    _show_withheld(out, [item for item in signals if item.fate == Fate.WITHHELD])
+
+
+def _show_withheld(out: Console, withheld: Sequence[SignalView]) -> None:
+    """What a run that sends nothing would have entered on."""
+    if not withheld:
+        return
+    entries = count(len(withheld), "entry", "entries")
+    told = Cell(f"{entries} would have been made, nothing was sent", table.ATTENTION)
+    table.say(out, table.line("signals only:", told, "(`signals --fate withheld` shows each)"))
+    whose = Counter((item.strategy, item.symbol, item.side or "") for item in withheld)
+    rows: list[list[Cell | str]] = [[*who, text.number(Decimal(many))] for who, many in sorted(whose.items())]
+    table.show(out, _WITHHELD, rows)
