@@ -146,6 +146,7 @@ def test_an_engine_killed_with_a_position_finds_it_again_and_leaves_it_behind_it
             time.sleep(2)
             engine.send_signal(signal.SIGTERM)
             assert 0 == engine.wait(30), log.read_text(encoding="utf-8")[-3_000:]
+        _is_not_watched(run, tmp_path)
     assert all(check["ok"] for check in told(["audit"], state)["checks"])
     assert [("OPEN",)] == rows(database, "SELECT state FROM positions")
     assert [(1,)] == rows(database, "SELECT count(*) FROM orders WHERE purpose = 'entry'")
@@ -155,6 +156,16 @@ def test_an_engine_killed_with_a_position_finds_it_again_and_leaves_it_behind_it
     ((progress,),) = rows(venue_db, "SELECT body FROM progress")
     ledger = sum(Decimal(amount) for (amount,) in rows(database, "SELECT amount FROM pnl"))
     assert Decimal(json.loads(progress)["wallet_e8"]).scaleb(-8) == ledger
+
+
+def _is_not_watched(run: list[str], folder: Path) -> None:
+    """A run that sends nothing is refused beside what is open at the venue, also where its state knows of nothing."""
+    log = folder / "watching.log"
+    with process([*run[:-1], str(folder / "another"), "--signals-only"], log) as engine:
+        assert 3 == engine.wait(PATIENCE_S), log.read_text(encoding="utf-8")[-3_000:]
+    told_last = log.read_text(encoding="utf-8").splitlines()[-1]
+    assert told_last.startswith("error: BTCUSDT has a")
+    assert "which a run that sends nothing cannot protect; run without --signals-only on the state" in told_last
 
 
 def _is_reconciled(state: Path) -> bool:
