@@ -87,6 +87,7 @@ class Checkpoint:
     liquidations  position id and estimated liquidation price, as text, where there is one
     turbulence    symbol and how wild its market is, where that is measured
     foreign       what somebody else holds at the venue; `foreign_orders` their open orders, each with its key
+    signals_only  the run that has written this sends nothing to the venue
     """
 
     cursor_ms: int
@@ -100,6 +101,7 @@ class Checkpoint:
     foreign: tuple[ForeignHolding, ...] = ()
     foreign_orders: tuple[tuple[str, ForeignHolding], ...] = ()
     turbulence: tuple[tuple[str, Turbulence], ...] = ()
+    signals_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

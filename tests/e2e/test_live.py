@@ -19,6 +19,10 @@ from typing import Any
 import pytest
 import yaml
 
+from trading_engine.cli.main import main
+from trading_engine.runtime import bootstrap
+from trading_engine.runtime.process import Process
+
 ROOT = Path(__file__).parents[2]
 ENGINE = [sys.executable, "-m", "trading_engine"]
 SPEED = 20  # a minute in three seconds; a receive window of five is a quarter of a second
@@ -142,6 +146,7 @@ def test_an_engine_killed_with_a_position_finds_it_again_and_leaves_it_behind_it
             time.sleep(2)
             engine.send_signal(signal.SIGTERM)
             assert 0 == engine.wait(30), log.read_text(encoding="utf-8")[-3_000:]
+        _is_not_watched(run, tmp_path)
     assert all(check["ok"] for check in told(["audit"], state)["checks"])
     assert [("OPEN",)] == rows(database, "SELECT state FROM positions")
     assert [(1,)] == rows(database, "SELECT count(*) FROM orders WHERE purpose = 'entry'")
@@ -153,11 +158,105 @@ def test_an_engine_killed_with_a_position_finds_it_again_and_leaves_it_behind_it
     assert Decimal(json.loads(progress)["wallet_e8"]).scaleb(-8) == ledger
 
 
+def _is_not_watched(run: list[str], folder: Path) -> None:
+    """A run that sends nothing is refused beside what is open at the venue, also where its state knows of nothing."""
+    log = folder / "watching.log"
+    with process([*run[:-1], str(folder / "another"), "--signals-only"], log) as engine:
+        assert 3 == engine.wait(PATIENCE_S), log.read_text(encoding="utf-8")[-3_000:]
+    told_last = log.read_text(encoding="utf-8").splitlines()[-1]
+    assert told_last.startswith("error: BTCUSDT has a")
+    assert "which a run that sends nothing cannot protect; run without --signals-only on the state" in told_last
+
+
 def _is_reconciled(state: Path) -> bool:
     told_now = told(["status"], state)
     reasons = [reason for gate in told_now["gates"] for reason in gate["reasons"]]
     is_synced = bool(told_now["gates"]) and "not reconciled with the venue yet" not in reasons
     return bool(told_now["state"] == "running" and is_synced and told_now["open_positions"] == 1)
+
+
+def test_a_run_that_sends_nothing_writes_down_what_it_would_have_ordered(tmp_path: Path) -> None:
+    """On a venue's own protocol: the breakout is withheld with its order, the venue has none, and `status` says why."""
+    port, state, venue_db = free_port(), tmp_path / "state", tmp_path / "venue.db"
+    candles(tmp_path / "btc.csv")
+    configuration(tmp_path / "engine.yaml", "binance", port)
+    serve = ["exchange", "serve", "--venue", "binance", "--port", str(port), "--speed", str(SPEED)]
+    serve += ["--replay", f"BTCUSDT={tmp_path / 'btc.csv'}", "--db", str(venue_db)]
+    run = ["run", "--config", str(tmp_path / "engine.yaml"), "--state", str(state), "--signals-only"]
+    log, database = tmp_path / "engine.log", state / "engine.db"
+    with process(serve, tmp_path / "server.log"):
+        wait_until(lambda: answers(port), tmp_path / "server.log", "the server does not listen")
+        with process(run, log) as engine:
+            withheld = "SELECT 1 FROM signals WHERE fate = 'withheld'"
+            wait_until(lambda: rows(database, withheld), log, "no signal was withheld")
+            status = told(["status"], state)
+            engine.send_signal(signal.SIGTERM)
+            assert 0 == engine.wait(30), log.read_text(encoding="utf-8")[-3_000:]
+    assert ("running", True) == (status["state"], status["signals_only"])
+    assert all("signals only: nothing is sent to the venue" in gate["reasons"] for gate in status["gates"])
+    signals = told(["signals", "--fate", "withheld"], state)
+    assert all(Decimal(one["would_order"]["quantity"]) > 0 for one in signals)
+    text = log.read_text(encoding="utf-8")
+    assert f"{len(signals)} entr{'y' if len(signals) == 1 else 'ies'} would have been made, nothing was sent" in text
+    assert [(0,)] == rows(venue_db, "SELECT count(*) FROM orders")
+    assert [(0,)] == rows(database, "SELECT count(*) FROM orders")
+    assert all(check["ok"] for check in told(["audit"], state)["checks"])
+
+
+def test_a_run_that_sends_nothing_sends_nothing_either_with_its_gate_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The core believes that it trades: the guard of the run refuses the entry, and the venue never hears of it."""
+    port, state, venue_db = free_port(), tmp_path / "state", tmp_path / "venue.db"
+    candles(tmp_path / "btc.csv")
+    configuration(tmp_path / "engine.yaml", "binance", port)
+    serve = ["exchange", "serve", "--venue", "binance", "--port", str(port), "--speed", str(SPEED)]
+    serve += ["--replay", f"BTCUSDT={tmp_path / 'btc.csv'}", "--db", str(venue_db)]
+    database = state / "engine.db"
+    monkeypatch.setattr(Process, "_settings", lambda _, *facts: bootstrap.engine_settings(*facts))  # the break
+
+    def stop_after_the_entry() -> None:
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until and not rows(database, "SELECT 1 FROM orders WHERE state = 'REJECTED'"):
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with process(serve, tmp_path / "server.log"):
+        wait_until(lambda: answers(port), tmp_path / "server.log", "the server does not listen")
+        watcher = threading.Thread(target=stop_after_the_entry)
+        watcher.start()
+        try:
+            code = main(["run", "--config", str(tmp_path / "engine.yaml"), "--state", str(state), "--signals-only"])
+        finally:
+            watcher.join()
+    assert 0 == code
+    refused = rows(database, "SELECT purpose, reason FROM orders")
+    assert refused
+    assert all(purpose == "entry" and reason.startswith("signals_only: ") for purpose, reason in refused)
+    assert {("CLOSED",)} == set(rows(database, "SELECT DISTINCT state FROM positions"))
+    assert [(0,)] == rows(venue_db, "SELECT count(*) FROM orders")
+    assert all(check["ok"] for check in told(["audit"], state)["checks"])
+
+
+def test_real_money_needs_a_word_beforehand_and_watching_it_does_not(tmp_path: Path) -> None:
+    """Without a terminal and without arming: exit 3 for a run that trades, while one that sends nothing goes on."""
+    config, log = tmp_path / "engine.yaml", tmp_path / "engine.log"
+    configuration(config, "binance", free_port())
+    values = yaml.safe_load(config.read_text(encoding="utf-8"))
+    nowhere = {"rest_url": "https://venue.invalid", "ws_url": "wss://venue.invalid"}
+    values |= {"mode": "live", "venues": {"binance": {**values["venues"]["binance"], **nowhere}}}
+    values["credentials"] = {"key": "${TEST_KEY}", "secret": "${TEST_SECRET}"}
+    config.write_text(yaml.safe_dump(values), encoding="utf-8")
+    (tmp_path / ".env").write_text("TEST_KEY=test-key\nTEST_SECRET=test-secret\n", encoding="utf-8")
+    (tmp_path / ".env").chmod(0o600)
+    run = ["run", "--config", str(config), "--state", str(tmp_path / "state")]
+    with process(run, log) as engine:
+        assert 3 == engine.wait(PATIENCE_S)
+    with process([*run, "--signals-only"], log) as engine:
+        reached_for = "binance cannot be reached"
+        wait_until(lambda: reached_for in log.read_text(encoding="utf-8"), log, "it never asked the venue")
+        engine.send_signal(signal.SIGTERM)
+        assert 0 == engine.wait(PATIENCE_S)
 
 
 @pytest.mark.parametrize("venue", ["binance", "bingx", "zoomex"])

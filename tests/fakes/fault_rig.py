@@ -10,7 +10,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -137,10 +137,19 @@ class VenueRig:
 
     venue   binance, bingx or zoomex
     rules   what goes wrong at the server, as in a fault file; times count from the server's start
+    guard   what stands between the engine and the adapter, if anything
+    changes to the engine's settings
     """
 
-    def __init__(self, folder: Path, venue: str, rules: Sequence[Rule] = ()) -> None:
-        self.folder, self.name = folder, venue
+    def __init__(
+        self,
+        folder: Path,
+        venue: str,
+        rules: Sequence[Rule] = (),
+        guard: Callable[[RemoteVenue], RemoteVenue] | None = None,
+        **changes: object,
+    ) -> None:
+        self.folder, self.name, self.guard, self.changes = folder, venue, guard, changes
         self.database = databases.fresh(folder)
         self.clock = MachineClock()
         self.exchange = LocalExchange(Memory(folder / "venue.db"), [INSTRUMENT], TERMS, DEPOSIT, PacedClock(BEGIN, 1.0))
@@ -162,7 +171,7 @@ class VenueRig:
         public, private = _PATHS[self.name]
         hosts = Hosts(f"http://127.0.0.1:{port}", f"ws://127.0.0.1:{port}{public}", f"ws://127.0.0.1:{port}{private}")
         made = _VENUES[self.name](KEYS, AccountSettings("test", (BTC,), hosts), self.clock)
-        self.venue: RemoteVenue = made
+        self.venue: RemoteVenue = made if self.guard is None else self.guard(made)
         await self._open()
         self.store = SqlStore.open(self.database, venue=self.name, account="test")
         settings = EngineSettings(
@@ -173,6 +182,7 @@ class VenueRig:
             visibility_delay_ms=self.venue.capabilities.visibility_delay_ms,
             execution=ExecutionSettings(outage_alert_ms=OUTAGE_MS),
         )
+        settings = replace(settings, **self.changes)  # type: ignore[arg-type]
         timers = Timers()
         executor = Executor(self.venue, self.clock, timers, lambda _: None)
         state = EngineState(Book(epoch="aaaa"))

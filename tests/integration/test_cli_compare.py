@@ -184,6 +184,22 @@ def test_an_entry_that_was_never_filled_is_a_missed_fill(capsys: pytest.CaptureF
 
 
 @pytest.mark.usefixtures("inside")
+def test_what_a_run_has_withheld_is_no_signal_that_it_missed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A run with --signals-only beside the backtest: its entries are under a cause of their own, and a note says so."""
+    files = ["--replay", f"{SYMBOL}=all.csv", "--funding", f"{SYMBOL}=funding.csv", "--state", "watched"]
+    assert 0 == main(["run", "--config", "engine.yaml", *files, "--speed", "max", "--signals-only"])
+    capsys.readouterr()
+    shape = told(capsys, 1, *FILES, "--state", "watched")
+    assert {"withheld"} == {trade["kind"] for trade in shape["trades"]}
+    assert shape["counts"]["withheld"] == len(shape["trades"]) > 0
+    assert {"withheld"} <= causes(shape) <= {"withheld", "other"}
+    assert "0" == shape["run_pnl"]
+    assert any("withheld by a run with --signals-only" in remark for remark in shape["remarks"])
+    assert 1 == main(["compare", "--config", "engine.yaml", *FILES, "--state", "watched"])
+    assert "the run was one with --signals-only" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("inside")
 def test_a_run_that_began_with_another_balance_is_compared_from_there(capsys: pytest.CaptureFixture[str]) -> None:
     """The balance of a configuration counts for a new account only: the backtest begins where the run began."""
     write_config("rich.yaml", paper={"balance": 5_000})

@@ -117,6 +117,7 @@ def test_status_has_every_field_of_its_shape(run: Output, state: StateDir) -> No
     assert {
         "version": "9.9.9",
         "mode": "paper",
+        "signals_only": False,
         "venue": "embedded",
         "account": "paper",
         "state": "stopped",

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,52 @@ def test_a_dry_run_checks_and_writes_nothing(folder: Path) -> None:
     assert (0, "") == (done.returncode, done.stderr)
     assert "dry run: would run on" in done.stdout.splitlines()[-1]
     assert ["demo.yaml"] == [item.name for item in folder.iterdir()]
+
+
+WATCHED = CONFIG.replace("trend_vwap", "multi_timeframe_long").replace("candles: 400", "candles: 3000")
+
+
+def test_signals_only_writes_down_what_would_have_been_ordered(folder: Path) -> None:
+    """Nothing is traded; summary, `status`, `signals` and the log say so, and the audit finds nothing amiss."""
+    (folder / "demo.yaml").write_text(WATCHED.replace("WARNING", "INFO"))
+    done = call(folder, "run", "--config", "demo.yaml", "--signals-only", "--seed", "7")
+    assert (0, "") == (done.returncode, done.stderr)
+    withheld = json.loads(call(folder, "signals", "--fate", "withheld", "--json").stdout)
+    assert withheld
+    assert f"signals only: {len(withheld)} entries would have been made, nothing was sent" in done.stdout
+    for item in withheld:
+        order = item["would_order"]
+        assert float(order["stop"]) < float(order["entry"]) < float(order["target"])
+        assert float(order["quantity"]) > 0
+    status = json.loads(call(folder, "status", "--json").stdout)
+    assert (True, 0, 0) == (status["signals_only"], status["counts"]["orders"], status["counts"]["positions"])
+    assert "stopped paper, signals only · embedded" in call(folder, "status").stdout
+    assert "signals only: nothing is sent" in (folder / "state/logs/engine.jsonl").read_text().splitlines()[0]
+    assert 0 == call(folder, "audit").returncode
+
+
+def test_a_state_passes_from_watching_to_trading_while_it_is_flat_and_not_back_before(folder: Path) -> None:
+    """A trading run goes on with it; with its position open a run that sends nothing is refused in one line, exit 3."""
+    watched = ("run", "--config", "demo.yaml", "--signals-only", "--seed", "7")
+    (folder / "demo.yaml").write_text(WATCHED)
+    assert 0 == call(folder, *watched, "--state", "elsewhere").returncode
+    first = json.loads(call(folder, "signals", "--state", "elsewhere", "--json").stdout)[-1]
+    minutes = int((datetime.fromisoformat(first["candle"]) - datetime(2025, 1, 1, tzinfo=UTC)).total_seconds() // 60)
+    (folder / "demo.yaml").write_text(WATCHED.replace("3000", str(minutes - 10)))
+    assert 0 == call(folder, *watched).returncode
+    (folder / "demo.yaml").write_text(WATCHED.replace("3000", str(minutes + 3)))
+    assert 0 == call(folder, "run", "--config", "demo.yaml", "--seed", "7").returncode
+    status = json.loads(call(folder, "status", "--json").stdout)
+    assert (False, 1) == (status["signals_only"], status["open_positions"])
+    refused = call(folder, *watched)
+    assert 3 == refused.returncode
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("error: BTCUSDT has a position, which a run that sends nothing cannot protect; ")
+    assert 1 == json.loads(call(folder, "status", "--json").stdout)["open_positions"]
+
+
+def test_an_unknown_fate_is_a_usage_error(folder: Path) -> None:
+    """All that there are stand in the line."""
+    done = call(folder, "signals", "--fate", "entered")
+    assert 2 == done.returncode
+    assert done.stderr.startswith("error: --fate entered: there is no such fate (known: taken, ")

@@ -9,7 +9,7 @@ from builders import BTC, ETH, Number, Playbook, dec, make_instrument, make_sett
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trading_engine.core.effects import FetchFills, PlaceOrder, SetTimer
+from trading_engine.core.effects import CancelOrder, FetchFills, PlaceOrder, SetTimer
 from trading_engine.core.project import apply, prune
 from trading_engine.core.settings import (
     EngineSettings,
@@ -28,7 +28,15 @@ from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import Order, OrderState, TradeSide
-from trading_engine.domain.records import FillApplied, IncomeBooked, OrderIntended, PositionOpened, StopMoved
+from trading_engine.domain.records import (
+    Fate,
+    FillApplied,
+    IncomeBooked,
+    OrderIntended,
+    PositionOpened,
+    SignalSeen,
+    StopMoved,
+)
 from trading_engine.domain.time import HOUR_MS, MINUTE_MS
 from trading_engine.rules.exits import TrailStep
 
@@ -251,6 +259,23 @@ def test_whatever_happens_the_core_keeps_its_promises(draw: st.DataObject, is_ce
     for _ in range(draw.draw(st.integers(1, 40))):
         world.line(draw)
     check_history(world)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.data(), st.booleans(), st.booleans())
+def test_whatever_happens_a_core_that_sends_nothing_sends_nothing(
+    draw: st.DataObject, is_certain: bool, grows: bool
+) -> None:
+    """Signals, strangers, operators, timers, streams: no order is intended, none is placed, none is cancelled."""
+    world = World(replace(busy_settings(is_certain=is_certain, grows=grows), signals_only=True), balance=10_000)
+    world.signal()
+    for _ in range(draw.draw(st.integers(1, 40))):
+        world.line(draw)
+    check_history(world)
+    assert [] == [effect for effect in world.performed if isinstance(effect, PlaceOrder | CancelOrder)]
+    assert not world.book.orders
+    assert not world.book.positions
+    assert Fate.WITHHELD in [record.fate for record in world.journal if isinstance(record, SignalSeen)]
 
 
 @st.composite

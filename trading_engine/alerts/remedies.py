@@ -26,6 +26,10 @@ RULES: Mapping[str, Rule] = {
         "crashed", "read the log of the run before; `trading-engine audit` proves that nothing is lost"
     ),
     "entry": Rule("order placed", _LOOK),
+    "withheld": Rule(
+        "entry of a run with --signals-only",
+        "nothing to do, nothing was sent; `trading-engine signals` shows what would have been ordered",
+    ),
     "rejected": Rule(
         "order rejected",
         "`trading-engine orders` shows the reason; of a stop or exit: look at the position at the venue now",

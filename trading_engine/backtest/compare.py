@@ -21,6 +21,7 @@ from typing import NamedTuple
 from trading_engine.backtest.result import Decision, Trade
 from trading_engine.domain import money
 from trading_engine.domain.money import ZERO
+from trading_engine.domain.records import Fate
 from trading_engine.domain.time import MINUTE_MS
 
 
@@ -30,12 +31,14 @@ class Kind(StrEnum):
     MATCHED   both have made it
     SIGNAL    the backtest's alone: the run decided otherwise, or never heard the signal
     MISSED    the backtest's alone: the run decided the same, and its entry was never filled
+    WITHHELD  the backtest's alone: the run was one that sends nothing (`run --signals-only`)
     EXTRA     the run's alone
     """
 
     MATCHED = "matched"
     SIGNAL = "signal"
     MISSED = "missed fill"
+    WITHHELD = "withheld"
     EXTRA = "extra"
 
 
@@ -45,6 +48,7 @@ class Gap:
 
     signal: Decimal = ZERO
     missed_fill: Decimal = ZERO
+    withheld: Decimal = ZERO
     extra: Decimal = ZERO
     size: Decimal = ZERO
     price: Decimal = ZERO
@@ -173,5 +177,7 @@ def _untraded(tested: Trade, sides: Sides) -> Pair:
         return Pair(Kind.SIGNAL, None, tested, Gap(signal=lost), "the run heard no such signal")
     if heard.is_abandoned:
         return Pair(Kind.MISSED, None, tested, Gap(missed_fill=lost), "the entry was never filled")
+    if heard.fate == Fate.WITHHELD:
+        return Pair(Kind.WITHHELD, None, tested, Gap(withheld=lost), "the run was one with --signals-only")
     told = f"{heard.fate} in the run{f', {heard.reason}' if heard.reason else ''}"
     return Pair(Kind.SIGNAL, None, tested, Gap(signal=lost), told)

@@ -21,6 +21,7 @@ from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.records import Fate
 from trading_engine.domain.time import MINUTE_MS, floor_to, iso
 from trading_engine.runtime import bootstrap, contracts
 from trading_engine.runtime.bootstrap import RunOptions
@@ -243,6 +244,12 @@ def _remarks(job: Job, lived: Lived, environ: Mapping[str, str]) -> list[str]:
     if given != lived.run.config_hash:
         found.append(
             f"{job.config_path} is not the configuration that traded (hash {given}, the run's {lived.run.config_hash})"
+        )
+    withheld = sum(one.fate == Fate.WITHHELD for one in lived.signals)
+    if withheld:
+        found.append(
+            f"{withheld} entries were withheld by a run with --signals-only: what the backtest made of them is"
+            " under `withheld`, and what it traded besides rests on money and positions that the run never had"
         )
     if not lived.is_whole:
         found.append("the engine went on while it was read: what it did in that moment may look like a gap")

@@ -72,13 +72,14 @@ _SHOWN = 20
 _MEANS = {
     "signal": "the backtest's alone: the run decided otherwise, or never heard the signal",
     "missed_fill": "the backtest's alone: the run's entry was never filled",
+    "withheld": "the backtest's alone: the run was one with --signals-only",
     "extra": "the run's alone",
     "size": "the run's was larger or smaller",
     "price": "other entries, or exits at other prices or times",
     "fee": "the run paid more or less in fees, at the same size",
     "funding": "the run was paid more or less in funding, at the same size",
 }
-_ONE_SIDED = {"signal": Kind.SIGNAL, "missed_fill": Kind.MISSED, "extra": Kind.EXTRA}
+_ONE_SIDED = {"signal": Kind.SIGNAL, "missed_fill": Kind.MISSED, "withheld": Kind.WITHHELD, "extra": Kind.EXTRA}
 
 
 class Replayed(StrEnum):
@@ -242,6 +243,8 @@ def _show_causes(out: Console, found: Comparison) -> None:
     rows: list[list[Cell | str]] = []
     for one in fields(Gap):
         concerned = [pair for pair in found.pairs if _concerns(pair, one.name)]
+        if one.name == "withheld" and not concerned:
+            continue  # most runs trade
         amount: Decimal = getattr(found.gap, one.name)
         rows.append([one.name.replace("_", " "), str(len(concerned)), table.pnl(amount), _MEANS[one.name]])
     if found.other:

@@ -40,6 +40,7 @@ COMMANDS: dict[str, Entry] = {
     "trades": _entry("read_commands", "trades_app", LOOK, "Closed positions with what they made and why they ended."),
     "days": _entry("days_command", "days_app", LOOK, "Trading days: PnL, fees, profit factor, drawdown, Sharpe."),
     "orders": _entry("read_commands", "orders_app", LOOK, "Orders and what is known about each."),
+    "signals": _entry("signals_command", "signals_app", LOOK, "Signals, what became of each, and its size."),
     "risk": _entry("read_commands", "risk_app", LOOK, "Each limit: used, left, when it resets, computed from what."),
     "health": _entry("health_command", "health_app", LOOK, "Checks, parts and their restarts, latency, memory."),
     "monitor": _entry("monitor_command", "monitor_app", LOOK, "Everything at once, live, in this terminal."),

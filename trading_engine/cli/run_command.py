@@ -42,6 +42,8 @@ Examples:
 trading-engine run --config configs/demo.yaml
 
 trading-engine run --config configs/paper.yaml --replay BTCUSDT=btc.parquet --speed 60
+
+trading-engine run --config configs/binance.yaml --signals-only --state state/watching
 """
 
 
@@ -83,6 +85,14 @@ def run(
         typer.Option("--risk-pct", metavar="P", help="Replaces sizing.risk_pct, percent.", show_default=False),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, print the plan, send nothing.")] = False,
+    signals_only: Annotated[
+        bool,
+        typer.Option(
+            "--signals-only",
+            help="Run on in any mode, send nothing: write each signal down with what would have been ordered."
+            " Needs no arming; refused (exit 3) while anything of ours is open.",
+        ),
+    ] = False,
 ) -> int:
     """Run the engine until the data ends or SIGTERM or SIGINT stops it.
 
@@ -100,6 +110,7 @@ def run(
         seed=check_seed(seed),
         overrides=overrides(mode=mode, symbols=symbol, leverage=leverage, risk_pct=risk_pct),
         dry_run=dry_run,
+        signals_only=signals_only,
         debug=context.obj.debug,
     )
     return _rehearse(options, directory) if dry_run else _perform(options, directory)

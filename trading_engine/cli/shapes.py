@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # a backtest has none of them, and their classes take longer 
     from trading_engine.domain.orders import Order
     from trading_engine.domain.position import Position
     from trading_engine.ports import GateStatus, LimitStatus
-    from trading_engine.store.read_models import Trade
+    from trading_engine.store.read_models import SignalView, Trade
 
 Row = dict[str, object]
 
@@ -135,6 +135,28 @@ def order(item: "Order") -> Row:
         "created_at": time(item.created_ms),
         "updated_at": time(item.updated_ms or item.created_ms),
         "reason": item.reason,
+    }
+
+
+_ORDER = ("side", "quantity", "entry", "stop", "target")  # what a withheld entry has among its inputs
+
+
+def signal(item: "SignalView") -> Row:
+    """One element of `signals --json`; `would_order` is what a run with --signals-only has not sent."""
+    inputs = dict(item.inputs)
+    return {
+        "candle": time(item.candle_ms),
+        "symbol": item.symbol,
+        "side": item.side,
+        "exit_side": item.exit_side,
+        "strategy": item.strategy,
+        "confidence": item.confidence,
+        "tag": item.tag,
+        "fate": item.fate,
+        "reason": item.reason,
+        "position_id": item.position_id or None,
+        "would_order": {name: inputs[name] or None for name in _ORDER} if "entry" in inputs else None,
+        "inputs": {name: told for name, told in inputs.items() if name not in _ORDER},
     }
 
 

@@ -22,6 +22,7 @@ from trading_engine.core.state import Ledger
 from trading_engine.domain import money
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
+from trading_engine.domain.records import Fate
 from trading_engine.store.read_models import EquityPoint, PositionView, SignalView, Trade
 from trading_engine.system.state_dir import StateDir, resolve
 
@@ -46,6 +47,7 @@ _OPEN = (
     Column("PNL", is_number=True),
     Column(""),
 )
+_WITHHELD = (Column("STRATEGY"), Column("SYMBOL"), Column("SIDE"), Column("WITHHELD", is_number=True))
 
 
 def print_summary(state_dir: Path) -> None:
@@ -179,3 +181,16 @@ def _show_signals(out: Console, signals: Sequence[SignalView]) -> None:
     fates = Counter(item.fate for item in signals).most_common()
     told = ": " + ", ".join(f"{many:,} {fate}" for fate, many in fates) if fates else ""
     table.say(out, f"{count(len(signals), 'signal')}{told}")
+    _show_withheld(out, [item for item in signals if item.fate == Fate.WITHHELD])
+
+
+def _show_withheld(out: Console, withheld: Sequence[SignalView]) -> None:
+    """What a run that sends nothing would have entered on."""
+    if not withheld:
+        return
+    entries = count(len(withheld), "entry", "entries")
+    told = Cell(f"{entries} would have been made, nothing was sent", table.ATTENTION)
+    table.say(out, table.line("signals only:", told, "(`signals --fate withheld` shows each)"))
+    whose = Counter((item.strategy, item.symbol, item.side or "") for item in withheld)
+    rows: list[list[Cell | str]] = [[*who, text.number(Decimal(many))] for who, many in sorted(whose.items())]
+    table.show(out, _WITHHELD, rows)

@@ -94,6 +94,11 @@ class Overview:
         return STOPPED if self.pid is None else RUNNING
 
     @property
+    def is_signals_only(self) -> bool:
+        """The run that has written last sends nothing to the venue."""
+        return self.checkpoint is not None and self.checkpoint.signals_only
+
+    @property
     def since_ms(self) -> int:
         """Since when it is in this state; 0 where that is not known (a crash leaves no end)."""
         if self.state in (LOCKED, HALTED):
@@ -171,6 +176,7 @@ class Overview:
         return {
             "version": self.run.version if self.run else __version__,
             "mode": self.run.mode if self.run else None,
+            "signals_only": self.is_signals_only,
             "venue": self.venue,
             "account": self.account,
             "state": self.state,

@@ -206,6 +206,9 @@ def _enter(draft: Draft, signal: Signal, sized: _Sized) -> None:
     if isinstance(approval, Judged):
         draft.record(SignalSeen(signal, Fate.REFUSED, approval.reason, inputs=sized.inputs))
         return
+    if draft.settings.signals_only:
+        _withhold(draft, signal, sized)
+        return
     draft.record(SignalSeen(signal, Fate.TAKEN, sized.explanation, position.position_id, sized.inputs))
     draft.record(PositionOpened(position))
     draft.record(OrderIntended(order))
@@ -228,11 +231,27 @@ def _add(draft: Draft, signal: Signal, sized: _Sized, held: Position) -> None:
     if isinstance(approval, Judged):
         draft.record(SignalSeen(signal, Fate.REFUSED, approval.reason, inputs=sized.inputs))
         return
+    if draft.settings.signals_only:
+        _withhold(draft, signal, sized)
+        return
     draft.record(SignalSeen(signal, Fate.ADDED, sized.explanation, held.position_id, sized.inputs))
     draft.record(OrderIntended(order))
     text = f"{signal.symbol} {signal.side}: {money.text(sized.quantity)} more near {money.text(sized.price)}"
     draft.alert(Severity.INFO, f"entry:{order.client_order_id}", f"{text} for {held.position_id} by {signal.strategy}")
     _send(draft, order, approval)
+
+
+def _withhold(draft: Draft, signal: Signal, sized: _Sized) -> None:
+    """The last gate, where nothing is sent: what would have been ordered is written down and told instead."""
+    target = "" if sized.target_price is None else money.text(sized.target_price)
+    quantity, price, stop = (money.text(value) for value in (sized.quantity, sized.price, sized.stop_price))
+    levels = f"stop {stop}, {f'target {target}' if target else 'no target'}"
+    would = f"{signal.side} entry of {quantity} near {price}, {levels}"
+    order = (("side", str(signal.side)), ("quantity", quantity), ("entry", price), ("stop", stop), ("target", target))
+    reason = f"signals only: {would}; {sized.explanation}"
+    draft.record(SignalSeen(signal, Fate.WITHHELD, reason, inputs=(*sized.inputs, *order)))
+    text = f"signals only, nothing is sent: {signal.symbol} {would} by {signal.strategy}"
+    draft.alert(Severity.INFO, f"withheld:{signal.symbol}:{signal.candle_ts_ms}", text)
 
 
 def _send(draft: Draft, order: Order, approval: Approved) -> None:

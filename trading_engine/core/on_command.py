@@ -137,7 +137,8 @@ def on_run_began(draft: Draft, event: RunBegan) -> None:
     draft.record(RunStarted(event.run_id, event.version, event.mode, event.config_hash, draft.book.epoch))
     if event.crashed_ms:
         _tell_crash(draft, event.crashed_ms)
-    draft.alert(Severity.INFO, "run:started", f"engine {event.version} started in {event.mode} mode")
+    only = ", signals only: nothing is sent to the venue" if draft.settings.signals_only else ""
+    draft.alert(Severity.INFO, "run:started", f"engine {event.version} started in {event.mode} mode{only}")
     draft.see(is_synced=False, began_ms=draft.ts_ms)
     draft.effect(TakeSnapshot())
 

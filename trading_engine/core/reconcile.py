@@ -114,7 +114,7 @@ def _order_at_venue(draft: Draft, report: OrderReport, *, is_unexplained: bool) 
         order = draft.book.orders.get(report.client_order_id)
         if order is not None and order.is_live and order.cancel_requested:
             draft.effect(CancelOrder(order.symbol, order.client_order_id, order.venue_order_id))
-    elif key is None:
+    elif key is None or draft.settings.signals_only:
         return  # not ours: judged above
     elif key.epoch != draft.book.epoch:
         reason = f"order {report.client_order_id} is of another database (a restored backup, a second instance?)"
@@ -156,8 +156,10 @@ def _has_stood(draft: Draft, symbol: str, difference: Decimal) -> bool:
 
 
 def _is_foreign(draft: Draft, report: OrderReport) -> bool:
+    """Where nothing is sent nothing can be ours either that is no row: another engine trades on the account."""
     is_known = report.client_order_id in draft.book.orders
-    return not is_known and parse_client_order_id(report.client_order_id) is None
+    is_own_kind = parse_client_order_id(report.client_order_id) is not None
+    return not is_known and (draft.settings.signals_only or not is_own_kind)
 
 
 def _held(draft: Draft, symbol: str) -> Decimal:

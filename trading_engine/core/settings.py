@@ -268,6 +268,7 @@ class EngineSettings:
 
     atr_periods   strategy → period of the average true range that its signals come with, where exits or sizing ask
     levels        strategy → where its stop and target are put, where that is not its own word
+    signals_only  everything is decided and written down, and nothing is sent to the venue
     """
 
     venue: str
@@ -285,9 +286,10 @@ class EngineSettings:
     atr_periods: Mapping[str, int] = field(default_factory=dict)
     levels: Mapping[str, Levels] = field(default_factory=dict)
     tell: TellSettings = field(default_factory=TellSettings)
+    signals_only: bool = False
 
     def foreign_policy(self, symbol: str) -> ForeignPolicy:
-        """What becomes of a foreign position on `symbol`."""
-        if symbol not in self.instruments:
+        """What becomes of a foreign position on `symbol`; nothing, where nothing is sent."""
+        if self.signals_only or symbol not in self.instruments:
             return ForeignPolicy.IGNORE
         return self.foreign.symbols.get(symbol, self.foreign.default)

@@ -32,6 +32,7 @@ class Fate(StrEnum):
     REFUSED = "refused"  # risk or sizing said no
     NOTHING_TO_CLOSE = "nothing_to_close"  # an exit only, while no position of the strategy is open
     STALE = "stale"  # the candle is not the latest any more
+    WITHHELD = "withheld"  # it would have been entered on, in a run that sends nothing
 
 
 @dataclass(frozen=True, slots=True)

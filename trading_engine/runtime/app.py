@@ -86,7 +86,8 @@ def _run_at_venue(options: RunOptions, config: Config, manager: ServiceManager) 
         require(startup.lost_engine(state))
     if config.mode == "paper":
         return _locked(state, manager, lambda prepared: paper_live.LivePaperRun(options, config, prepared))
-    acknowledge_run(config, state, options.config_path)
+    if not options.signals_only:  # what sends nothing costs nothing
+        acknowledge_run(config, state, options.config_path)
     state_dir.require_private(state_dir.prepare(state))
     return _locked(state, manager, lambda prepared: live.LiveRun(options, config, prepared))
 
@@ -102,9 +103,10 @@ def rehearse(options: RunOptions) -> list[bootstrap.Finding]:
         return found
     from trading_engine.runtime import live, paper_live  # noqa: PLC0415 - recorded candles do without a network
 
-    ask = paper_live.rehearse if config.mode == "paper" else live.rehearse
     try:
-        return [*found, *ask(config)]
+        if config.mode == "paper":
+            return [*found, *paper_live.rehearse(config)]
+        return [*found, *live.rehearse(config, signals_only=options.signals_only)]
     except VenueUnavailable as error:
         return [*found, bootstrap.Finding("error", config.venue, f"cannot be asked: {error}")]
 

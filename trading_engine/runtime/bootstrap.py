@@ -9,7 +9,7 @@ import logging
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from trading_engine.alerts.channel import Channel
@@ -90,7 +90,7 @@ def prepare(options: RunOptions, environ: Mapping[str, str]) -> Plan:
     strategies = strategies_of(config, symbols)
     files = tuple(open_candles(symbol, path, instruments[symbol]) for symbol, path in options.replay.items())
     source, total = _source(config, options, files, instruments)
-    settings = engine_settings(config, instruments)
+    settings = replace(engine_settings(config, instruments), signals_only=options.signals_only)
     filters = filters_of(config, strategies)
     check_intervals(strategies, instruments, source.interval_ms, filters, settings.atr_periods)
     return Plan(config, settings, terms_of(config), source, files, strategies, filters, total)

@@ -36,7 +36,8 @@ if TYPE_CHECKING:  # ports name every event and record, each a class that takes 
 class RunOptions:
     """What the command line asks for. `speed` None is as fast as it goes.
 
-    on_notice   told what a person should know at the start, where the console shows no warnings
+    signals_only  decide and write down, send nothing to the venue
+    on_notice     told what a person should know at the start, where the console shows no warnings
     """
 
     config_path: Path
@@ -47,6 +48,7 @@ class RunOptions:
     seed: int | None = None
     overrides: Mapping[str, object] = field(default_factory=dict)
     dry_run: bool = False
+    signals_only: bool = False
     debug: bool = False
     on_progress: Callable[[int, int, int], None] | None = None
     on_notice: Callable[[str], None] | None = None

@@ -16,6 +16,7 @@ from trading_engine.config.show import config_hash
 from trading_engine.core.settings import EngineSettings, ExecutionSettings
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.events import IncomeSeen
+from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.time import MINUTE_MS, floor_to
 from trading_engine.ports import Loaded, RemoteVenue
 from trading_engine.runtime import bootstrap, remote, startup, warm_up
@@ -40,23 +41,24 @@ CLOCK_PERIOD_S = 3_600.0
 CLOCK_RETRY_S = 60.0
 
 
-def rehearse(config: Config) -> list[Finding]:
-    """Ask the venue everything a start asks, change nothing, send no order; what was found.
+def rehearse(config: Config, *, signals_only: bool = False) -> list[Finding]:
+    """Ask the venue everything a start of this kind asks, change nothing, send no order; what was found.
 
     Raises ConfigInvalid for what would be refused, VenueUnavailable where the venue does not answer.
     """
-    return asyncio.run(_rehearse(config))
+    return asyncio.run(_rehearse(config, signals_only=signals_only))
 
 
-async def _rehearse(config: Config) -> list[Finding]:
+async def _rehearse(config: Config, *, signals_only: bool) -> list[Finding]:
     clock = await remote.adopt_clock(config, 0) or SteadyClock()
-    venue = remote.make_venue(config, clock)
+    venue = remote.make_reader(config, clock)
     host = remote.hosts_of(config).rest_url
     try:
         await remote.open_venue(venue)
         off_ms = await venue.measure_clock()
         found = [clock_finding(config, f"reached at {host}", off_ms)]
-        found += [Finding("warning", config.venue, text) for text in await remote.check_account(venue, config)]
+        look = _look if signals_only else remote.check_account
+        found += [Finding("warning", config.venue, text) for text in await look(venue, config)]
         balance = await venue.balance()
         wallet = f"{balance.wallet.normalize():f} {balance.asset}, {balance.available.normalize():f} available"
         found.append(Finding("ok" if balance.wallet > 0 else "error", "wallet", wallet))
@@ -73,6 +75,12 @@ async def _rehearse(config: Config) -> list[Finding]:
         return found
     finally:
         await venue.close()
+
+
+async def _look(venue: RemoteVenue, config: Config) -> list[str]:
+    """As `remote.check_account`, for a run that sends nothing: it need not trade, and nothing of ours may be open."""
+    await remote.require_flat(venue, config)
+    return remote.check_readable(await venue.account_facts(), config)
 
 
 def clock_finding(config: Config, reached: str, off_ms: int) -> Finding:
@@ -104,6 +112,8 @@ class LiveRun(Process):
             loaded = store.load()
             require(startup.other_money(store.modes(), config.mode))
             require(startup.switched_off(loaded.book, self._stop_file))
+            if self._options.signals_only:
+                require(startup.unprotected(startup.still_open(loaded.book, None)))
             if not remote.hosts_of(config).is_local:
                 require(startup.written_in_the_future(loaded))
             remedy = startup.remedy_of(self._options, config)
@@ -131,7 +141,8 @@ class LiveRun(Process):
             require(startup.written_in_the_future(loaded, clock.told_ms))
             self._pace = clock.pace
         self._clock = clock or SteadyClock(not_before_ms=loaded.last_ts_ms)
-        venue = remote.make_venue(config, self._clock)
+        make = remote.make_reader if self._options.signals_only else remote.make_venue
+        venue = make(config, self._clock)
         try:
             return await self._on(venue, store, loaded)
         finally:
@@ -184,11 +195,8 @@ class LiveRun(Process):
         if not self._is_open:  # what follows may have to be asked again; the stream stands
             await remote.open_venue(venue)
             self._is_open = True
-        for text in await remote.check_account(venue, config):
-            self._warn(text)
-        instruments = {one.symbol: one for one in await venue.instruments()}
-        await remote.arrange_account(venue, config, config.symbols)
-        settings = bootstrap.engine_settings(config, instruments, venue.capabilities)
+        instruments = await self._arrange(venue)
+        settings = self._settings(config, instruments, venue.capabilities)
         strategies = strategies_of(config, config.symbols)
         filters = filters_of(config, strategies)
         brain = Brain(strategies, instruments, MINUTE_MS, filters, settings.atr_periods, settings.levels)
@@ -201,6 +209,17 @@ class LiveRun(Process):
             raise
         past.teach(brain, instruments, base)
         return settings, brain, feeding
+
+    async def _arrange(self, venue: RemoteVenue) -> dict[str, Instrument]:
+        """Check the account and set it up, or look at it only where nothing is sent; the facts of what is traded."""
+        config = self._config
+        look = _look if self._options.signals_only else remote.check_account
+        for text in await look(venue, config):
+            self._warn(text)
+        instruments = {one.symbol: one for one in await venue.instruments()}
+        if not self._options.signals_only:
+            await remote.arrange_account(venue, config, config.symbols)
+        return instruments
 
     def _wire(
         self,
@@ -229,7 +248,7 @@ class LiveRun(Process):
         self._pump, self._session = pump, session
         self._silence = Silence(self._pace)
         instruments, capabilities = settings.instruments, venue.capabilities
-        self._settings_of = lambda changed: bootstrap.engine_settings(changed, instruments, capabilities)
+        self._settings_of = lambda changed: self._settings(changed, instruments, capabilities)
         if self._stopping:
             session.stop(self._stopping)
         return pump, session

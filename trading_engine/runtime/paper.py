@@ -28,6 +28,7 @@ from trading_engine.runtime.executor import Executor
 from trading_engine.runtime.observe import Observer
 from trading_engine.runtime.process import EXIT_DONE, SHUTDOWN_BUDGET_S, Process, initial_state, require
 from trading_engine.runtime.pump import Pump
+from trading_engine.runtime.read_only import ReadOnlyVenue
 from trading_engine.runtime.replay import Parts, PlayedMarket, ReplayDriver
 from trading_engine.runtime.startup import Paper
 from trading_engine.runtime.strategy_setup import Filters
@@ -78,6 +79,8 @@ class PaperRun(Process):
             loaded = store.load()
             paper = startup.read_paper(self._state.paper_database, loaded.book)
             require(startup.torn_apart(self._state, loaded, paper))
+            if self._options.signals_only:
+                require(startup.unprotected(startup.still_open(loaded.book, paper)))
             remedy = startup.remedy_of(self._options, config)
             require(startup.left_behind(loaded.book, paper, self._symbols, remedy))
             require(startup.switched_off(loaded.book, self._stop_file))
@@ -139,7 +142,7 @@ class PaperRun(Process):
         self._observe(observer, executor)
         control = ControlServer(self._state.control_socket, self._command)
         self._pump = pump
-        self._settings_of = lambda changed: bootstrap.engine_settings(changed, ground.settings.instruments)
+        self._settings_of = lambda changed: self._settings(changed, ground.settings.instruments)
         await control.start()
         observer.start(watches_disk=self._is_live_market)
         try:
@@ -157,7 +160,8 @@ class PaperRun(Process):
         self, store: SqlStore, loaded: Loaded, venue: EmbeddedVenue, ground: Ground
     ) -> tuple[ReplayDriver, Pump, Executor]:
         timers = Timers()
-        executor = Executor(venue, self._clock, timers, crash_points.hit)
+        asked = ReadOnlyVenue(venue) if self._options.signals_only else venue
+        executor = Executor(asked, self._clock, timers, crash_points.hit)
         state = initial_state(loaded, self._epoch())
         pump = Pump(
             state, ground.settings, store, self._run_id, executor.dispatch, self._log_records, venue.save_progress

@@ -181,7 +181,7 @@ class LivePaperRun(PaperRun):
         feeding.subscribe(self._arriving.put_nowait)
         self._settlements = settlements
         listed = startup.listed(config, self._instruments, paper, told)
-        settings = bootstrap.engine_settings(config, self._instruments)
+        settings = self._settings(config, self._instruments)
         terms = bootstrap.terms_of(config)
         return Ground(settings, terms, strategies, filters, listed, _LiveMarket(settlements), self._begin_ms)
 

@@ -26,8 +26,9 @@ from trading_engine.core.state import EngineState
 from trading_engine.domain.control import Level
 from trading_engine.domain.errors import ConfigInvalid, RateLimited, VenueUnavailable
 from trading_engine.domain.ids import EPOCH_LENGTH, base36
+from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.records import Record
-from trading_engine.ports import Clock, Loaded
+from trading_engine.ports import Capabilities, Clock, Loaded
 from trading_engine.runtime import arming, bootstrap, status
 from trading_engine.runtime.bootstrap import RunOptions
 from trading_engine.runtime.commands import Commands
@@ -98,7 +99,8 @@ class Process:
         elif not self._was_synced:
             phase = f"starting: comparing with {self._config.venue}"
         else:
-            phase = f"trading {where}, {held}{lock}"
+            doing = "signals only, sending nothing:" if self._options.signals_only else "trading"
+            phase = f"{doing} {where}, {held}{lock}"
         stuck = self._silence.why(state.market) if self._silence is not None and not self._stopping else ""
         return Report(phase, self._was_synced, turns, stuck)
 
@@ -121,6 +123,15 @@ class Process:
             console_level=console_level,
             fields={"run_id": self._run_id, "venue": self._config.venue, "account": self._config.account},
         )
+        if self._options.signals_only:
+            logger.info("signals only: nothing is sent to {} by this run", self._config.venue)
+
+    def _settings(
+        self, config: Config, instruments: Mapping[str, Instrument], capabilities: Capabilities | None = None
+    ) -> EngineSettings:
+        """The core's settings of this run: a reload changes the configuration, never whether anything is sent."""
+        settings = bootstrap.engine_settings(config, instruments, capabilities)
+        return replace(settings, signals_only=self._options.signals_only)
 
     def _warn(self, text: str) -> None:
         """Into the log, and to the person in front of a console that leaves warnings out."""
@@ -228,7 +239,7 @@ class Process:
 
     def _may_trade_with(self, config: Config) -> str:
         """Why a configuration may not be gone on with: real money takes an operator's word, as at the start."""
-        if config.mode != "live":
+        if config.mode != "live" or self._options.signals_only:
             return ""
         from trading_engine.runtime.acknowledgement import is_real_money  # noqa: PLC0415 - needs the venues
 

@@ -19,11 +19,13 @@ from trading_engine.config.remote import CredentialsConfig, VenueConfig
 from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid, VenueRejected, VenueUnavailable
 from trading_engine.domain.fills import Income, PnlKind
+from trading_engine.domain.ids import parse_client_order_id
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.reports import Outcome, Rejected, Unknown
 from trading_engine.domain.streams import MarketSink
 from trading_engine.marketdata.feed import MarketStream
 from trading_engine.ports import AccountFacts, Clock, MarginMode, PositionMode, PublicMarket, RemoteVenue
+from trading_engine.runtime.read_only import ReadOnlyRemote
 from trading_engine.system import core_dumps
 from trading_engine.system.clock import AdoptedClock
 from trading_engine.system.redaction import register_secret
@@ -284,6 +286,35 @@ async def _reach(venue: RemoteVenue, way: Awaitable[None]) -> None:
         ) from None
 
 
+def make_reader(config: Config, clock: Clock) -> RemoteVenue:
+    """The adapter behind a guard that lets nothing through but questions; nothing is sent yet."""
+    return ReadOnlyRemote(make_venue(config, clock))
+
+
+async def require_flat(venue: RemoteVenue, config: Config) -> None:
+    """ConfigInvalid (exit 3) where orders of ours are open at the venue, or a position that may be.
+
+    A position has no mark of its maker: one on a symbol whose policy is `ignore` is somebody else's by the operator's
+    word.
+    """
+    held = {
+        report.symbol: f"order of this program ({report.client_order_id})"
+        for report in await venue.open_orders()
+        if parse_client_order_id(report.client_order_id) is not None
+    }
+    policies = config.reconciliation
+    for item in await venue.positions():
+        is_traded = item.symbol in config.symbols
+        if is_traded and policies.symbols.get(item.symbol, policies.default) != "ignore":
+            held[item.symbol] = f"position at {config.venue} ({item.side} {money.text(item.quantity)})"
+    for symbol in sorted(held):
+        raise _refused(
+            f"{symbol} has {'an' if held[symbol].startswith('order') else 'a'} {held[symbol]}, which a run that sends"
+            " nothing cannot protect; run without --signals-only on the state that it belongs to, close it"
+            f" (`trading-engine flatten --direct`), or, of somebody else's, set reconciliation.symbols.{symbol}: ignore"
+        )
+
+
 async def check_account(venue: RemoteVenue, config: Config) -> list[str]:
     """Warnings about the account; ConfigInvalid (exit 3) where it must not be traded on."""
     return check_facts(await venue.account_facts(), config)
@@ -293,6 +324,11 @@ def check_facts(facts: AccountFacts, config: Config) -> list[str]:
     """As `check_account`, of what is known already."""
     if facts.can_trade is False:
         raise _refused(f"{config.venue}: the API key may not trade; allow it futures trading")
+    return check_readable(facts, config)
+
+
+def check_readable(facts: AccountFacts, config: Config) -> list[str]:
+    """As `check_facts`, for a run that sends nothing: a key that may not trade is all the better."""
     is_local = hosts_of(config).is_local
     if facts.is_demo is not None and not is_local and facts.is_demo != (config.mode == "testnet"):
         holds = "play money" if facts.is_demo else "real money"

@@ -114,6 +114,17 @@ def still_open(book: Book, paper: Paper | None) -> dict[str, str]:
     return held
 
 
+def unprotected(held: Mapping[str, str]) -> str:
+    """Why a run that sends nothing must not begin beside what is `held` by symbol; empty where nothing is."""
+    for symbol in sorted(held):
+        return (
+            f"{symbol} has {'an' if held[symbol][0] in 'aeio' else 'a'} {held[symbol]}, which a run that sends nothing"
+            " cannot protect; let `run` without --signals-only go on with it, close it (`trading-engine flatten"
+            " --direct`), or name another state (--state DIR)"
+        )
+    return ""
+
+
 def remedy_of(options: RunOptions, config: Config) -> Callable[[str], str]:
     """How a symbol that a run lacks is brought in."""
 

@@ -14,6 +14,7 @@ from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.ports import Checkpoint, GateStatus, LimitStatus
 
+SIGNALS_ONLY = "signals only: nothing is sent to the venue"
 # A resume counts these anew; a daily loss ends with its day, a balance or an exposure by itself.
 _RESUMABLE = frozenset({"drawdown", "losing_streak", "cooldown", "volatility"})
 NOTHING_TO_RESUME = (
@@ -38,6 +39,7 @@ def checkpoint(state: EngineState, settings: EngineSettings, now_ms: int) -> Che
         foreign=tuple(market.foreign[symbol] for symbol in sorted(market.foreign)),
         turbulence=tuple(sorted(market.turbulence.items())),
         foreign_orders=tuple(sorted(market.foreign_orders.items(), key=lambda item: item[0])),
+        signals_only=settings.signals_only,
     )
 
 
@@ -65,7 +67,8 @@ def _liquidations(state: EngineState, settings: EngineSettings) -> tuple[tuple[s
 
 
 def _gates(state: EngineState, settings: EngineSettings, judged: Sequence[risk.Judged]) -> tuple[GateStatus, ...]:
-    general = gates.general_gates(state, settings, judged)
+    only = (SIGNALS_ONLY,) if settings.signals_only else ()
+    general = (*only, *gates.general_gates(state, settings, judged))
     rows = []
     for symbol in sorted(settings.instruments):
         reasons = (*general, *gates.symbol_gates(state, symbol, judged))

@@ -128,6 +128,11 @@ def test_a_gap_adds_up_also_where_shares_must_be_rounded() -> None:
         ),
         (Heard("held", "", is_abandoned=False), Kind.SIGNAL, "held in the run"),
         (Heard("taken", "", is_abandoned=True), Kind.MISSED, "the entry was never filled"),
+        (
+            Heard("withheld", "signals only: …", is_abandoned=False),
+            Kind.WITHHELD,
+            "the run was one with --signals-only",
+        ),
     ],
 )
 def test_a_trade_of_the_backtest_alone_has_its_reason(heard: Heard | None, kind: Kind, why: str) -> None:
@@ -135,7 +140,8 @@ def test_a_trade_of_the_backtest_alone_has_its_reason(heard: Heard | None, kind:
     tested = trade()
     (pair,) = paired([], [tested], heard={} if heard is None else {tested.decision: heard})
     lost = Decimal("-9.7")
-    gap = Gap(signal=lost) if kind is Kind.SIGNAL else Gap(missed_fill=lost)
+    cause = {Kind.SIGNAL: "signal", Kind.MISSED: "missed_fill", Kind.WITHHELD: "withheld"}[kind]
+    gap = replace(Gap(), **{cause: lost})
     assert (kind, gap, why, tested) == (pair.kind, pair.gap, pair.why, pair.trade)
 
 

@@ -42,6 +42,18 @@ def test_a_process_says_what_it_is_doing(process: Process, tmp_path: Path) -> No
     assert "stopping (SIGTERM), flat" == process.report().phase
 
 
+def test_a_process_that_sends_nothing_says_so_and_a_reload_does_not_change_it(tmp_path: Path) -> None:
+    """In its status for the service manager; its settings shut the core's last gate whatever the configuration says."""
+    process = Process(RunOptions(tmp_path / "x.yaml", signals_only=True), CONFIG, StateDir(tmp_path))
+    rig = Rig(tmp_path, Tape([]))
+    process._pump = rig.pump
+    market = replace(rig.pump.state.market, is_synced=True)
+    rig.pump.state = EngineState(rig.pump.state.book, market)
+    assert "signals only, sending nothing: BTCUSDT on embedded (paper), flat" == process.report().phase
+    assert process._settings(CONFIG, rig.settings.instruments).signals_only
+    assert "" == process._may_trade_with(CONFIG.model_copy(update={"mode": "live"}))
+
+
 def test_every_question_of_a_start_is_a_turn(process: Process) -> None:
     """So that a start that waits for its venue is not taken for one that hangs."""
 
