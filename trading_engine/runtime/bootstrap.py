@@ -90,7 +90,7 @@ def prepare(options: RunOptions, environ: Mapping[str, str]) -> Plan:
     strategies = strategies_of(config, symbols)
     files = tuple(open_candles(symbol, path, instruments[symbol]) for symbol, path in options.replay.items())
     source, total = _source(config, options, files, instruments)
-    settings = engine_settings(config, instruments)
+    settings = engine_settings(config, instruments, interval_ms=source.interval_ms)
     filters = filters_of(config, strategies)
     check_intervals(strategies, instruments, source.interval_ms, filters, settings.atr_periods)
     return Plan(config, settings, terms_of(config), source, files, strategies, filters, total)

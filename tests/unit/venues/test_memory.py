@@ -79,7 +79,7 @@ def test_everything_written_is_loaded_again(tmp_path: Path) -> None:
     account = Account(
         orders={"b": _order("b", 2), "a": _order("a", 1, filled=3)},
         positions={"A": ExchangePosition("A", 1, 10, 900 * E8, 90 * E8, 82)},
-        points={"A": MarketPoint("A", 91, 7, -1, 60), "B": MarketPoint("B", 50)},
+        points={"A": MarketPoint("A", 91, 7, -1, 60, 12), "B": MarketPoint("B", 50)},
         progress=Progress(60, 3, 75, 60, 3, 4, 1_000),
     )
     memory = Memory(path)

@@ -76,7 +76,7 @@ def _assumptions(run: Run) -> Iterator[str]:
         yield f"In {number} one candle held both stop and target; the worse, the stop, was assumed."
     if not run.terms.taker_fee_e8:
         yield "No taker fee was charged."
-    if not run.terms.slippage_ppm:
+    if not run.terms.slippage_ppm and not run.terms.slippage_range_ppm:
         yield "No slippage was assumed."
     if not len(run.market.funding.ts):
         yield "No funding was charged, as no settlements were given."
