@@ -260,6 +260,20 @@ def vary(case: Case, seed: int) -> Case:
     return Case(market, rates, spoken.within(market), engine, case.terms)
 
 
+def delay(case: Case, seed: int) -> Case:
+    """The same case with fills that come late, cost a share of the range before, or both; entries have the time."""
+    rng = np.random.default_rng((seed, 2))
+    latency = int(rng.choice([0, 1, 1, 2, 5]))
+    range_ppm = int(rng.choice([0, 70_000, 1_000_000]))
+    execution = case.settings.execution
+    ttl_ms = execution.entry_ttl_ms + latency * case.market.interval_ms
+    return replace(
+        case,
+        settings=replace(case.settings, execution=replace(execution, entry_ttl_ms=ttl_ms)),
+        terms=replace(case.terms, latency_candles=latency, slippage_range_ppm=range_ppm),
+    )
+
+
 def _cut(rng: np.random.Generator, block: Units) -> Units:
     """Without some candles at its beginning or its end."""
     first = int(rng.choice([0, 0, block.rows // 4]))

@@ -137,6 +137,39 @@ def test_another_slippage_is_a_gap_of_prices(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.usefixtures("inside")
+@pytest.mark.parametrize("engine", ["fast", "full"])
+def test_a_run_with_late_fills_and_slippage_by_range_is_its_backtest(
+    capsys: pytest.CaptureFixture[str], engine: str
+) -> None:
+    """The exchange of a run remembers what both need, and both give entries the time; other fills are told."""
+    paper = {"slippage": "spread_volatility", "latency_candles": 2}
+    write_config("late.yaml", paper=paper)
+    if not Path("late").exists():
+        run("late", config="late.yaml")
+    late = ["--state", "late", *FILES]
+    shape = told(capsys, 0, *late, "--engine", engine, config="late.yaml")
+    assert (True, set()) == (shape["equal"], causes(shape))
+    assert shape["counts"]["matched"] == len(shape["trades"]) > 4
+    assert not told(capsys, 1, *late)["equal"]
+
+
+@pytest.mark.usefixtures("inside")
+def test_a_candle_of_latency_is_as_long_as_the_candles_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Five minutes here: neither the run nor its backtest cancels an entry that is under way for so long."""
+    rows = [
+        [float(value) for value in line.split(",")]
+        for line in Path("all.csv").read_text(encoding="utf-8").splitlines()[1:]
+    ]
+    write_candles("long.csv", [[START_MS + (int(row[0]) - START_MS) * 5, *row[1:]] for row in rows])
+    strategies = [{"name": "trend_vwap", "settings": dict(EAGER["trend_vwap"])}]
+    write_config("long.yaml", strategies=strategies, paper={"latency_candles": 1})
+    run("long", "long.csv", "long.yaml")
+    shape = told(capsys, 0, "--state", "long", "--data", f"{SYMBOL}=long.csv", *FILES[2:], config="long.yaml")
+    assert shape["equal"]
+    assert shape["counts"]["matched"] > 4
+
+
+@pytest.mark.usefixtures("inside")
 def test_funding_that_is_not_given_is_a_gap_of_funding(capsys: pytest.CaptureFixture[str]) -> None:
     """And a note says that none is charged."""
     shape = told(capsys, 1, *FILES[:2])

@@ -256,6 +256,25 @@ def _money() -> list[Case]:
     return made
 
 
+def _fills() -> list[Case]:
+    """Orders at the market that trade some candles late, or cost half a spread and a share of the range before."""
+    late = {"paper": {"latency_candles": 1}}
+    wide = {"paper": {"slippage": "spread_volatility", "half_spread_pct": 0.01, "range_share_pct": 15}}
+    both = {"paper": {**wide["paper"], "latency_candles": 5}}
+    crossing = {"settings": {"early_exit_on_cross": False}}
+    everything = {**both, "exits": {**_EXITS, "exit_on_opposite": True}, "risk": {"max_drawdown_pct": 1.5}}
+    made = [
+        Case("fills a candle late", RECORDED, (BTC,), _BOTH_SIDES, 20, late),
+        Case("fills a candle late", "crash", (SOL,), _FAST, 14, late),
+        Case("spread and range", RECORDED, (ETH,), _FAST, 14, wide),
+        Case("spread and range", "gaps", (SOL,), _BOTH_SIDES, 20, wide),
+        Case("five candles late, spread and range", RECORDED, (BTC, SOL), _FAST, 14, both),
+        Case("late and wide, exits", "gaps", (BTC,), _BOTH_SIDES, 20, everything, {**_HABITS, **crossing}, least=20),
+    ]
+    long = Case("late and wide, 5-minute candles", RECORDED, (SOL,), _BOTH_SIDES, 60, both, interval="5m")
+    return [*made, replace(long, first_day="2025-02-01", is_funded=True)]
+
+
 def _margin() -> list[Case]:
     """Leverage at which positions are liquidated before their stop is reached."""
     far = {"stop": {"percent": 5}, "target": {"percent": 1}, "settings": {"early_exit_on_cross": False}}
@@ -295,5 +314,5 @@ def _several() -> list[Case]:
 
 def every_case() -> tuple[Case, ...]:
     """All of them, in the order in which they are told."""
-    made = [*_built_in(), *_limits(), *_exits(), *_money(), *_margin(), *_several()]
+    made = [*_built_in(), *_limits(), *_exits(), *_money(), *_fills(), *_margin(), *_several()]
     return tuple(replace(case, first_day=ALL_SYMBOLS_DAY) if len(case.symbols) > 3 else case for case in made)

@@ -413,6 +413,17 @@ def test_slippage_is_the_exact_share_rounded_against_the_taker(trade_sign: int, 
 
 
 @quick
+@given(trade_sign=signs, price=ticks, ppm=st.integers(0, PPM), width=ticks, range_ppm=st.integers(0, PPM))
+def test_slippage_by_range_is_never_less_than_its_shares(
+    trade_sign: int, price: int, ppm: int, width: int, range_ppm: int
+) -> None:
+    """And by less than two ticks more: one for each of its parts."""
+    exact = price + trade_sign * Fraction(price * ppm + width * range_ppm, PPM)
+    slipped = fills.slipped(trade_sign, price, ppm, width, range_ppm)
+    assert 0 <= trade_sign * (slipped - exact) < 2 or slipped == 1
+
+
+@quick
 @given(prices=st.lists(st.integers(1, 1_000), min_size=4, max_size=4), sign=signs, trigger=st.integers(1, 1_000))
 def test_a_candle_path_holds_every_trigger_of_the_candle(prices: list[int], sign: int, trigger: int) -> None:
     """A stop triggers on the path exactly when the candle's adverse extreme reaches it."""

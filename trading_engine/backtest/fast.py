@@ -55,7 +55,8 @@ def run_fast(
     """Trade the whole of a market; NeedsFullEngine where the loop has stopped."""
     desks = loop_desks(settings, market.symbols, market.candles, market.funding)
     accounts = records(Account, 1)
-    plans, rules = loop_plans(settings, spoken.strategies), loop_rules(settings, terms, deposit)
+    plans = loop_plans(settings, spoken.strategies)
+    rules = loop_rules(settings, terms, deposit, market.interval_ms)
     space = space_for(market.candles, spoken.table, rules[0])
     run_loop(market.candles, market.funding, spoken.table, desks, plans, accounts, rules, space)
     account = accounts[0]

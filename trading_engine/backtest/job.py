@@ -195,7 +195,7 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     pasts = _read(job, config, symbols, instruments)
     interval_ms = _interval(pasts)
     strategies = strategy_setup.strategies_of(config, symbols)
-    settings = configured.engine_settings(config, instruments)
+    settings = configured.engine_settings(config, instruments, interval_ms=interval_ms)
     filters = strategy_setup.filters_of(config, strategies)
     configured.check_intervals(strategies, instruments, interval_ms, filters, settings.atr_periods)
     traded = {symbol: _part(past, job) for symbol, past in pasts.items()}

@@ -104,7 +104,7 @@ def run(
                 if settings.flatten_on_shock and is_shock(
                     candles.high, candles.low, wild, desks[s].at - 1, settings.shock_range_ppm
                 ):
-                    begin_close(desks[s], Reason.RISK)
+                    begin_close(desks[s], settings, Reason.RISK, closed_ms)
                 else:
                     _manage_exit(desks[s], plans, settings, closed_ms)
         first = signal
@@ -198,6 +198,8 @@ def _begin_candles(candles: Candles, desks: Records, settings: Settings, open_ms
         desk = desks[s]
         if _has_candle(candles.ts, desk, open_ms):
             desk.path_sign = 0
+            before = desk.at - 1
+            desk.range = candles.high[before] - candles.low[before] if before >= candles.start[s] else 0
             desk.budget = fills.available_steps(candles.volume[desk.at], settings.volume_share_ppm)
             if _may_act(desk, candles.high[desk.at], candles.low[desk.at]):
                 is_busy = True
@@ -254,7 +256,7 @@ def _walk_all(
                     desk.last = end
                 else:
                     if desk.path_sign == 0:
-                        desk.path_sign = desk.sign if desk.steps > 0 else 1
+                        desk.path_sign = desk.sign if desk.stage != Stage.FLAT else 1
                     path = fills.adverse_path(
                         desk.path_sign, candles.open[row], candles.high[row], candles.low[row], candles.close[row]
                     )
@@ -298,7 +300,7 @@ def _manage_exit(desk: Desk, plans: Records, settings: Settings, closed_ms: int)
         is_new = not desk.is_aged
         desk.is_aged = 1
         if settings.close_on_max_age:
-            begin_close(desk, Reason.TIME)
+            begin_close(desk, settings, Reason.TIME, closed_ms)
             return
     if not is_new and (desk.trail_level == 0 or desk.sign * desk.last < desk.sign * desk.trail_level):
         return
@@ -326,7 +328,7 @@ def _manage_exit(desk: Desk, plans: Records, settings: Settings, closed_ms: int)
     desk.stop = moved
     set_trail_level(desk, plans, settings, exits.r_reached_milli(desk.sign, entry_mticks, risk_mticks, desk.last))
     if is_moved:
-        place_stop(desk, moved)
+        place_stop(desk, settings, moved, closed_ms)
 
 
 def _decide(
@@ -347,7 +349,7 @@ def _decide(
         desk = desks[signals.symbol[row]]
         side = signals.side[row]
         if _closes(desk, signals.strategy[row], side, signals.exit_side[row], settings):
-            begin_close(desk, Reason.SIGNAL)
+            begin_close(desk, settings, Reason.SIGNAL, now_ms)
         elif side != 0:
             is_left[row - first] = True
     _choose(signals, first, is_left)

@@ -48,7 +48,7 @@ def walk(
     """Move a symbol's price to `end`, trading what lies on the way, nearest first."""
     desk = desks[s]
     while account.handover == Handover.DONE:
-        act = _next(desk, settings, end)
+        act = _next(desk, settings, end, now_ms)
         if act.kind == _NOTHING:
             break
         desk.last = act.at
@@ -70,13 +70,13 @@ def walk(
     desk.last = end
 
 
-def _next(desk: Desk, settings: Settings, end: int) -> Act:
+def _next(desk: Desk, settings: Settings, end: int, now_ms: int) -> Act:
     """The act nearest to the present price; at one price liquidation, then stops and exits, then targets.
 
     A take-profit order trades at the market once it has triggered, and is older than the exit: it goes before it.
     """
     start = desk.last
-    if desk.stage == Stage.PENDING:
+    if desk.stage == Stage.PENDING and now_ms >= desk.signal_ms + settings.latency_ms:
         return Act(_ENTRY, start, 0)
     if desk.steps == 0:
         return Act(_NOTHING, 0, 0)
@@ -95,7 +95,7 @@ def _next(desk: Desk, settings: Settings, end: int) -> Act:
             kind = _STOP
             best = at
             far = abs(at - start)
-    if desk.exits and (kind == _NOTHING or far > 0):
+    if desk.exits and now_ms >= desk.exits_from_ms and (kind == _NOTHING or far > 0):
         kind = _EXIT
         best = start
         far = 0
@@ -132,7 +132,7 @@ def _enter(desk: Desk, plans: Records, account: Account, settings: Settings, at:
     steps = desk.intended
     if not _takes_volume(desk, account, steps, now_ms):
         return False
-    price = fills.slipped(sign, at, settings.slippage_ppm)
+    price = _slipped(desk, settings, sign, at)
     value = sizing.notional_e8(price, steps, desk.value_e8)
     fee = fills.fee_e8(value, settings.taker_fee_e8)
     desk.stage = Stage.OPEN
@@ -148,12 +148,17 @@ def _enter(desk: Desk, plans: Records, account: Account, settings: Settings, at:
     _set_liquidation(desk)
     has_tripped = book(account, settings, now_ms, -fee)
     if (price - desk.initial_stop) * sign <= 0:
-        begin_close(desk, Reason.STOP)
+        begin_close(desk, settings, Reason.STOP, now_ms)
     if desk.stage == Stage.OPEN:
         _place_targets(desk, plans, account, settings)
         set_trail_level(desk, plans, settings, 0)
-    place_stop(desk, desk.stop)
+    place_stop(desk, settings, desk.stop, now_ms)
     return has_tripped
+
+
+def _slipped(desk: Desk, settings: Settings, trade_sign: int, at: int) -> int:
+    """What a taker pays or gets for a price of `at`."""
+    return fills.slipped(trade_sign, at, settings.slippage_ppm, desk.range, settings.slippage_range_ppm)
 
 
 def set_trail_level(desk: Desk, plans: Records, settings: Settings, reached_milli: int) -> None:
@@ -238,20 +243,21 @@ def _place_leg(desk: Desk, account: Account, settings: Settings, leg: int, steps
         hand_over(account, Handover.TARGET_REFUSED, desk.opened_ms)
 
 
-def place_stop(desk: Desk, stop: int) -> None:
+def place_stop(desk: Desk, settings: Settings, stop: int, now_ms: int) -> None:
     """Let the stop rest at `stop`; the exchange refuses one that the price has passed, then the position is closed."""
     if desk.sign * desk.last > desk.sign * stop:
         desk.resting_stop = stop
     else:
-        begin_close(desk, Reason.RISK)
+        begin_close(desk, settings, Reason.RISK, now_ms)
 
 
-def begin_close(desk: Desk, reason: int) -> None:
-    """A full exit at the market, at the next price that there is."""
+def begin_close(desk: Desk, settings: Settings, reason: int, now_ms: int) -> None:
+    """A full exit at the market, at the next price that there is once it has arrived."""
     if desk.stage == Stage.OPEN:
         desk.stage = Stage.CLOSING
         desk.reason = reason
         desk.exits = 1
+        desk.exits_from_ms = now_ms + settings.latency_ms
 
 
 def _take_profit(desk: Desk, account: Account, settings: Settings, act: Act, now_ms: int) -> bool:
@@ -265,7 +271,7 @@ def _take_profit(desk: Desk, account: Account, settings: Settings, act: Act, now
     rate_e8 = settings.maker_fee_e8
     is_taker = legs[act.leg, LEG_TAKES] and trade_sign * act.at < trade_sign * limit
     if is_taker or not settings.target_is_limit:
-        price = fills.slipped(trade_sign, act.at, settings.slippage_ppm)
+        price = _slipped(desk, settings, trade_sign, act.at)
         rate_e8 = settings.taker_fee_e8
     if settings.target_is_limit and trade_sign * price > trade_sign * limit:
         price = limit  # slippage never carries a limit order beyond its limit
@@ -281,7 +287,7 @@ def _sell_out(desk: Desk, account: Account, settings: Settings, act: Act, now_ms
     steps = desk.steps
     if not _takes_volume(desk, account, steps, now_ms):
         return False
-    price = fills.slipped(-desk.sign, act.at, settings.slippage_ppm)
+    price = _slipped(desk, settings, -desk.sign, act.at)
     return _reduce(desk, account, settings, steps, price, settings.taker_fee_e8, now_ms)
 
 
@@ -374,7 +380,7 @@ def stop_trading(desks: Records, account: Account, settings: Settings, now_ms: i
         if desks[s].stage == Stage.PENDING:
             forget(desks[s])
         elif settings.flatten_on_drawdown:
-            begin_close(desks[s], Reason.RISK)
+            begin_close(desks[s], settings, Reason.RISK, now_ms)
 
 
 def hand_over(account: Account, why: int, now_ms: int) -> None:

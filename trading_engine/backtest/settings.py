@@ -28,8 +28,11 @@ from trading_engine.rules.integers import PPM
 from trading_engine.venues.embedded.account import Contract, Terms
 
 
-def loop_rules(settings: EngineSettings, terms: Terms, deposit: Decimal) -> Records:
-    """Every number a decision or a fill depends on, as one record. ConfigInvalid for more groups than there is room."""
+def loop_rules(settings: EngineSettings, terms: Terms, deposit: Decimal, interval_ms: int) -> Records:
+    """Every number a decision or a fill depends on, as one record; latency is counted in candles of `interval_ms`.
+
+    ConfigInvalid for more groups than there is room.
+    """
     limits, exits, sizing = settings.limits, settings.exits, settings.sizing
     values = {
         "deposit_e8": money.to_e8(deposit),
@@ -37,6 +40,8 @@ def loop_rules(settings: EngineSettings, terms: Terms, deposit: Decimal) -> Reco
         "taker_fee_e8": terms.taker_fee_e8,
         "maker_fee_e8": terms.maker_fee_e8,
         "slippage_ppm": terms.slippage_ppm,
+        "slippage_range_ppm": terms.slippage_range_ppm,
+        "latency_ms": terms.latency_candles * interval_ms,
         "volume_share_ppm": terms.volume_share_ppm,
         "risk_ppm": sizing.risk_ppm,
         "cap_ppm": sizing.cap_ppm,

@@ -68,14 +68,22 @@ def _line(points: Sequence[Sample], moments: Sequence[str]) -> list[list[str]]:
 
 
 def costs(terms: Terms) -> dict[str, str]:
-    """What trading was assumed to cost, rates in percent."""
-    return {
+    """What trading was assumed to cost, rates in percent; `slippage_pct` of the price, `slippage_range_pct` of a range.
+
+    The latter, and the latency, are there where they are assumed.
+    """
+    told = {
         "taker_fee_pct": money.text(Decimal(terms.taker_fee_e8).scaleb(-6)),
         "maker_fee_pct": money.text(Decimal(terms.maker_fee_e8).scaleb(-6)),
         "slippage_pct": money.text(Decimal(terms.slippage_ppm).scaleb(-4)),
         "volume_share_pct": money.text(Decimal(terms.volume_share_ppm).scaleb(-4)),
         "leverage": money.text(Decimal(terms.leverage_milli).scaleb(-3)),
     }
+    if terms.slippage_range_ppm:
+        told["slippage_range_pct"] = money.text(Decimal(terms.slippage_range_ppm).scaleb(-4))
+    if terms.latency_candles:
+        told["latency_candles"] = str(terms.latency_candles)
+    return told
 
 
 def trade_shape(trade: Trade, run: Run) -> dict[str, object]:

@@ -77,9 +77,10 @@ class Desk(Protocol):
     groups         which groups the symbol belongs to, 1 or 0 each
     at, funded     the next candle and settlement, as rows
     last           where the price stands; path_sign, budget: the present candle's path and what volume is left
+    range          high less low of the candle before
     rejects        entries refused in a row; is_frozen where there were too many
     stop           where the stop should be; resting_stop where the order at the exchange is, 0 for none
-    exits          a market exit is at work
+    exits          a market exit is at work, and has arrived at the exchange from exits_from_ms on
     trail_level    price short of which no close moves the stop, 0 where none does any more
     is_aged        it has reached its greatest age
     legs           partial exits and the target, at rest
@@ -98,6 +99,7 @@ class Desk(Protocol):
     last: int
     path_sign: int
     budget: int
+    range: int
     rejects: int
     is_frozen: int
     stage: int
@@ -112,6 +114,7 @@ class Desk(Protocol):
     target: int
     atr_mticks: int
     exits: int
+    exits_from_ms: int
     trail_level: int
     is_aged: int
     deadline_ms: int
@@ -180,6 +183,8 @@ class Settings(Protocol):
     taker_fee_e8: int
     maker_fee_e8: int
     slippage_ppm: int
+    slippage_range_ppm: int
+    latency_ms: int
     volume_share_ppm: int
     risk_ppm: int
     cap_ppm: int

@@ -176,9 +176,28 @@ class PaperConfig(Section):
     balance: Annotated[Money, Field(description="Balance that a new account starts with, money.")] = Decimal(1_000)
     taker_fee_pct: Annotated[PercentOrZero, Field(description="Fee of a market order, percent.")] = Decimal("0.06")
     maker_fee_pct: Annotated[PercentOrZero, Field(description="Fee of a resting order, percent.")] = Decimal("0.02")
+    slippage: Annotated[
+        Literal["fixed", "spread_volatility"],
+        Field(
+            description="What a market order fills worse by: fixed (slippage_pct) or spread_volatility "
+            "(half_spread_pct and range_share_pct)."
+        ),
+    ] = "fixed"
     slippage_pct: Annotated[
-        PercentOrZero, Field(description="How much worse than the price a market order fills, percent.")
+        PercentOrZero, Field(description="fixed: how much worse than the price a market order fills, percent.")
     ] = Decimal("0.05")
+    half_spread_pct: Annotated[
+        PercentOrZero,
+        Field(description="spread_volatility: half of what lies between bid and ask, percent of the price."),
+    ] = Decimal("0.02")
+    range_share_pct: Annotated[
+        PercentOrZero,
+        Field(description="spread_volatility: share of the candle's range (high less low) before the fill, percent."),
+    ] = Decimal(10)
+    latency_candles: Annotated[
+        Annotated[int, fields.count(0, 5, "candles")],
+        Field(description="How many candles later an order at the market trades than with the next; not resting ones."),
+    ] = 0
     volume_share_pct: Annotated[
         Percent, Field(description="Share of a candle's volume that own orders may take, percent.")
     ] = Decimal(10)

@@ -33,13 +33,15 @@ def adverse_path(sign: int, open: int, high: int, low: int, close: int) -> Path:
     return Path(open, high, low, close)
 
 
-def slipped(sign_of_trade: int, ticks: int, slippage_ppm: int) -> int:
-    """`ticks` moved against the taker by `slippage_ppm` of the price: up for a buy, down for a sell.
+def slipped(sign_of_trade: int, ticks: int, slippage_ppm: int, range_ticks: int = 0, range_ppm: int = 0) -> int:
+    """`ticks` moved against the taker: up for a buy, down for a sell.
 
-    Rounded against the taker to whole ticks, so that any slippage costs at least one; no slippage costs
+    By `slippage_ppm` of the price and `range_ppm` of a range (high less low) of `range_ticks`. Each part is
+    rounded against the taker to whole ticks, so that any that is not nothing costs at least one; none costs
     none. A sale never goes below one tick.
     """
-    return max(1, ticks + sign_of_trade * scale_ceil(ticks, slippage_ppm, PPM))
+    cost = scale_ceil(ticks, slippage_ppm, PPM) + scale_ceil(range_ticks, range_ppm, PPM)
+    return max(1, ticks + sign_of_trade * cost)
 
 
 def crosses_stop(trade_sign: int, start: int, end: int, trigger: int) -> bool:

@@ -18,7 +18,7 @@ from trading_engine.core.settings import EngineSettings, ExecutionSettings, Fore
 from trading_engine.domain.control import Level
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.instrument import Instrument
-from trading_engine.domain.time import SECOND_MS, interval_name
+from trading_engine.domain.time import MINUTE_MS, SECOND_MS, interval_name
 from trading_engine.runtime import rule_settings
 from trading_engine.runtime.brain import Brain
 from trading_engine.runtime.rule_settings import ppm, rate_e8
@@ -133,16 +133,25 @@ def terms_of(config: Config) -> Terms:
     return Terms(
         taker_fee_e8=rate_e8(paper.taker_fee_pct),
         maker_fee_e8=rate_e8(paper.maker_fee_pct),
-        slippage_ppm=ppm(paper.slippage_pct),
+        slippage_ppm=ppm(paper.slippage_pct if paper.slippage == "fixed" else paper.half_spread_pct),
+        slippage_range_ppm=0 if paper.slippage == "fixed" else ppm(paper.range_share_pct),
+        latency_candles=paper.latency_candles,
         volume_share_ppm=ppm(paper.volume_share_pct),
         leverage_milli=int(config.leverage * 1000),
     )
 
 
 def engine_settings(
-    config: Config, instruments: Mapping[str, Instrument], capabilities: "Capabilities | None" = None
+    config: Config,
+    instruments: Mapping[str, Instrument],
+    capabilities: "Capabilities | None" = None,
+    interval_ms: int = MINUTE_MS,
 ) -> EngineSettings:
-    """The core's settings, in its own units, for a venue with these capabilities: without any the embedded exchange."""
+    """The core's settings, in its own units, for a venue with these capabilities: without any the embedded exchange.
+
+    There orders may be under way for some candles of `interval_ms`: deadlines begin when they arrive.
+    """
+    latency_ms = config.paper.latency_candles * interval_ms if config.mode == "paper" else 0
     is_proof = facts.ABSENCE_IS_PROOF if capabilities is None else capabilities.absence_is_proof
     delay_ms = facts.VISIBILITY_DELAY_MS if capabilities is None else capabilities.visibility_delay_ms
     execution = config.execution
@@ -160,12 +169,12 @@ def engine_settings(
         atr_periods=rule_settings.atr_periods(config),
         levels=rule_settings.levels(config),
         foreign=_foreign(config),
-        tell=rule_settings.tell(config),
+        tell=rule_settings.tell(config, latency_ms),
         execution=ExecutionSettings(
             max_send_delay_ms=execution.max_send_delay_ms,
             recv_window_ms=execution.recv_window_ms,
             stop_confirmation_ms=execution.unprotected_timeout_ms,
-            entry_ttl_ms=execution.entry_ttl_ms,
+            entry_ttl_ms=execution.entry_ttl_ms + latency_ms,
             reconcile_interval_ms=execution.reconcile_interval_s * SECOND_MS,
             outage_alert_ms=execution.outage_alert_s * SECOND_MS,
             stop_spacing_ms=0 if is_proof else ExecutionSettings().stop_spacing_ms,

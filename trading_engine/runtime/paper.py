@@ -142,7 +142,8 @@ class PaperRun(Process):
         self._observe(observer, executor)
         control = ControlServer(self._state.control_socket, self._command)
         self._pump = pump
-        self._settings_of = lambda changed: self._settings(changed, ground.settings.instruments)
+        instruments, interval_ms = ground.settings.instruments, ground.market.interval_ms
+        self._settings_of = lambda changed: self._settings(changed, instruments, interval_ms=interval_ms)
         await control.start()
         observer.start(watches_disk=self._is_live_market)
         try:

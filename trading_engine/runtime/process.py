@@ -28,6 +28,7 @@ from trading_engine.domain.errors import ConfigInvalid, RateLimited, VenueUnavai
 from trading_engine.domain.ids import EPOCH_LENGTH, base36
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.records import Record
+from trading_engine.domain.time import MINUTE_MS
 from trading_engine.ports import Capabilities, Clock, Loaded
 from trading_engine.runtime import arming, bootstrap, status
 from trading_engine.runtime.bootstrap import RunOptions
@@ -127,10 +128,14 @@ class Process:
             logger.info("signals only: nothing is sent to {} by this run", self._config.venue)
 
     def _settings(
-        self, config: Config, instruments: Mapping[str, Instrument], capabilities: Capabilities | None = None
+        self,
+        config: Config,
+        instruments: Mapping[str, Instrument],
+        capabilities: Capabilities | None = None,
+        interval_ms: int = MINUTE_MS,
     ) -> EngineSettings:
         """The core's settings of this run: a reload changes the configuration, never whether anything is sent."""
-        settings = bootstrap.engine_settings(config, instruments, capabilities)
+        settings = bootstrap.engine_settings(config, instruments, capabilities, interval_ms)
         return replace(settings, signals_only=self._options.signals_only)
 
     def _warn(self, text: str) -> None:

@@ -159,8 +159,8 @@ def limits(config: Config) -> LimitSettings:
     )
 
 
-def tell(config: Config) -> TellSettings:
-    """Section A: what is worth an alert beyond orders and limits."""
+def tell(config: Config, latency_ms: int = 0) -> TellSettings:
+    """Section A: what is worth an alert beyond orders and limits; an order that is under way so long is not stuck."""
     alerts = config.alerts
     return TellSettings(
         daily=alerts.daily_summary,
@@ -168,7 +168,7 @@ def tell(config: Config) -> TellSettings:
         slippage_ppm=ppm(alerts.slippage_pct),
         slow_call_ms=alerts.slow_call_ms,
         slow_calls=alerts.slow_calls,
-        stuck_ms=alerts.stuck_minutes * MINUTE_MS,
+        stuck_ms=alerts.stuck_minutes * MINUTE_MS + latency_ms if alerts.stuck_minutes else 0,
         disk_low_mb=alerts.disk_free_mb,
         least_trades=alerts.expected_after_trades,
         expected={

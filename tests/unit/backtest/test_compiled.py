@@ -6,7 +6,7 @@ from pathlib import Path
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import pytest
-from fakes.backtest_bench import DEPOSIT, draw
+from fakes.backtest_bench import DEPOSIT, delay, draw
 
 from trading_engine.backtest import compiled
 from trading_engine.backtest.fast import NeedsFullEngine, run_fast
@@ -42,11 +42,11 @@ def test_a_cache_that_cannot_be_read_is_an_empty_one(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.slow
 def test_the_compiled_loop_does_what_the_interpreted_one_does() -> None:
-    """The same function objects: a hundred markets, every field."""
+    """The same function objects: a hundred markets, every field; each with fills that are late or dearer as well."""
     loop = compiled.ready_loop()
     compared = 0
-    for seed in range(100):
-        case = draw(seed)
+    drawn = [(seed, draw(seed)) for seed in range(100)]
+    for seed, case in [*drawn, *((seed, delay(case, seed)) for seed, case in drawn)]:
         try:
             interpreted = case.fast()
         except NeedsFullEngine as error:
@@ -57,7 +57,7 @@ def test_the_compiled_loop_does_what_the_interpreted_one_does() -> None:
         assert [] == compare(fast, interpreted), seed
         assert fast.samples == interpreted.samples, seed
         compared += len(fast.trades)
-    assert compared > 300
+    assert compared > 500
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ The contract has a tick of 0.1, a step of 0.001 coins, and takes no order below 
 0.1 % a trade, which is 1.00: with a stop 10.0 below a close of 1,000.0 that buys 1.00 / 10.0 = 0.1 coins. Unless a
 scenario says otherwise a market order costs 0.06 % and fills 0.05 % of the price worse, rounded to a tick against us; a
 resting order costs 0.02 % and fills at its own price. An entry that is decided on a close trades at the next open.
+In the last scenarios a market order fills half a spread of 0.02 % and 10 % of the range of the candle before worse,
+each rounded to a tick against us, or is under way for some candles while what rests at the exchange is not.
 
 A line of a ledger is a fill or a settlement: what, coins, price, value = coins × price, rate, fee = value × rate, and
 what an exit makes before fees = coins × (exit − entry), negated for a short. `net` is the sum of that column, less fees
@@ -28,6 +30,7 @@ from trading_engine.backtest.signals import Spoken
 from trading_engine.backtest.tables import Signals as Table
 from trading_engine.core.settings import (
     EngineSettings,
+    ExecutionSettings,
     ExitPlan,
     ExitSettings,
     LimitSettings,
@@ -89,6 +92,9 @@ def minutes(*shapes: Shape) -> dict[int, Shape]:
     """A quiet candle, on whose close the signal is heard, and these after it."""
     return dict(enumerate([QUIET, *shapes]))
 
+
+WIDE = Terms(60_000, 20_000, 200, slippage_range_ppm=100_000)
+LATE = Terms(60_000, 20_000, 500, latency_candles=1)
 
 PARTIALS = (PartialStep(2_000, 300_000), PartialStep(4_000, 400_000))
 TRAILING = (TrailStep(3_000, 1_000), TrailStep(5_000, 3_000))
@@ -397,6 +403,146 @@ SCENARIOS: Mapping[str, Scenario] = {
         [Said(0), Said(9), Said(12)],
         limits=without_limits(cooldown_ms=10 * MINUTE_MS),
     ),
+    # Ranges before the fills are 6 and 7, of which 6 and 7 ticks; half spreads 2 ticks and 1.98, so 2. The range of 11
+    # of the candle that meets the stop counts for nothing: it was not known.
+    "spread and range, a long to its stop": Scenario(
+        """
+        entry      0.1     1000.8   100.08     0.06%   0.060048              1000 and 0.2 and 0.6
+        stop       0.1      989.1    98.91     0.06%   0.059346   −1.17      990 less 0.2 and 0.7
+        net       −1.289394
+        balance    998.710606
+        """,
+        dict(enumerate([(1_000, 1_004, 998, 1_000), (1_000, 1_006, 999, 1_000), LOSES])),
+        terms=WIDE,
+    ),
+    # 10 % of 3.3 are 3.3 ticks, so 4; the target rests and fills at its own price.
+    "spread and range, a short to its target": Scenario(
+        """
+        entry      0.1      999.4    99.94     0.06%   0.059964              1000 less 0.2 and 0.4
+        target     0.1      970      97        0.02%   0.0194     +2.94      0.1 × 29.4
+        net       +2.860636
+        balance   1002.860636
+        """,
+        dict(enumerate([(1_000, 1_003.3, 1_000, 1_000), QUIET, (1_000, 1_000, 969.9, 975)])),
+        [Said(side=-1)],
+        terms=WIDE,
+    ),
+    # 0.02 % of 1010 are 2.02 ticks, so 3; 10 % of 2.5 are 2.5 ticks, so 3.
+    "spread and range, a short to its stop": Scenario(
+        """
+        entry      0.1      999.4    99.94     0.06%   0.059964
+        stop       0.1     1010.6   101.06     0.06%   0.060636   −1.12      1010 and 0.3 and 0.3
+        net       −1.2406
+        balance    998.7594
+        """,
+        dict(enumerate([(1_000, 1_003.3, 1_000, 1_000), (1_000, 1_002, 999.5, 1_000), (1_000, 1_010, 1_000, 1_005)])),
+        [Said(side=-1)],
+        terms=WIDE,
+    ),
+    # As a market order: 0.02 % of 1030 are 2.06 ticks, so 3, and 7 of the range before.
+    "spread and range, a target at the market": Scenario(
+        """
+        entry      0.1     1000.8   100.08     0.06%   0.060048
+        target     0.1     1029     102.9      0.06%   0.06174    +2.82      1030 less 0.3 and 0.7
+        net       +2.698212
+        balance   1002.698212
+        """,
+        dict(enumerate([(1_000, 1_004, 998, 1_000), (1_000, 1_006, 999, 1_000), WINS])),
+        terms=WIDE,
+        exits=ExitSettings(target_order=OrderType.TAKE_PROFIT_MARKET),
+    ),
+    # 0.02 % of 1003 are 2.006 ticks, so 3; the range of the candle on whose close it was decided is 2.
+    "spread and range, closed by age": Scenario(
+        """
+        entry      0.1     1000.4   100.04     0.06%   0.060024              1000 and 0.2 and 0.2
+        time       0.1     1002.5   100.25     0.06%   0.06015    +0.21      1003 less 0.3 and 0.2
+        net       +0.089826
+        balance   1000.089826
+        """,
+        dict(
+            enumerate(
+                [
+                    (1_000, 1_002, 1_000, 1_000),
+                    QUIET,
+                    QUIET,
+                    (1_000, 1_001, 999, 1_000),
+                    (1_003, 1_005, 1_003, 1_005),
+                    QUIET,
+                ]
+            )
+        ),
+        terms=WIDE,
+        exits=ExitSettings(max_age_ms=3 * MINUTE_MS, close_on_max_age=True),
+    ),
+    # The candle after the signal would have met the stop: nothing is open then. The stop itself comes at once.
+    "a long that is entered a candle late, to its stop": Scenario(
+        """
+        entry      0.1     1002.6   100.26     0.06%   0.060156              1002 and 0.501, 6 ticks
+        stop       0.1      989.5    98.95     0.06%   0.05937    −1.31      0.1 × −13.1; sized at 1000 all the same
+        net       −1.429526
+        balance    998.570474
+        """,
+        minutes((1_000, 1_001, 989, 1_001), (1_002, 1_003, 1_001, 1_002), LOSES),
+        terms=LATE,
+    ),
+    # The candle after the signal would have met the target.
+    "a short that is entered two candles late, to its target": Scenario(
+        """
+        entry      0.1      989.5    98.95     0.06%   0.05937               990 less 0.495, 5 ticks
+        target     0.1      970      97        0.02%   0.0194     +1.95
+        net       +1.87123
+        balance   1001.87123
+        """,
+        minutes((1_000, 1_002, 960, 965), (965, 995, 965, 990), (990, 991, 985, 988), (988, 988, 969.9, 975)),
+        [Said(side=-1)],
+        terms=replace(LATE, latency_candles=2),
+    ),
+    # Entered with minute 2, three minutes old on the close of minute 4, sold at the open of minute 6.
+    "closed by age, a candle late": Scenario(
+        """
+        entry      0.1     1000.5   100.05     0.06%   0.06003
+        time       0.1     1002.4   100.24     0.06%   0.060144   +0.19
+        net       +0.069826
+        balance   1000.069826
+        """,
+        minutes(QUIET, QUIET, QUIET, QUIET, (1_000, 1_008, 995, 1_007), (1_003, 1_005, 1_003, 1_005), QUIET),
+        terms=LATE,
+        exits=ExitSettings(max_age_ms=3 * MINUTE_MS, close_on_max_age=True),
+    ),
+    # The exit is under way in minute 5: what rests is not, and sells at 990 less 0.495. It was to be closed by age.
+    "a stop that is met while an exit is under way": Scenario(
+        """
+        entry      0.1     1000.5   100.05     0.06%   0.06003
+        time       0.1      989.5    98.95     0.06%   0.05937    −1.1
+        net       −1.2194
+        balance    998.7806
+        """,
+        minutes(QUIET, QUIET, QUIET, QUIET, LOSES, (1_003, 1_005, 1_003, 1_005), QUIET),
+        terms=LATE,
+        exits=ExitSettings(max_age_ms=3 * MINUTE_MS, close_on_max_age=True),
+    ),
+    # The venue takes no stop beyond the price; what closes instead is decided at the open and trades a candle later.
+    "an entry beyond its own stop, a candle late": Scenario(
+        """
+        entry      0.1      985.5    98.55     0.06%   0.05913
+        stop       0.1      979.5    97.95     0.06%   0.05877    −0.6       980 less 0.49, 5 ticks
+        net       −0.7179
+        balance    999.2821
+        """,
+        minutes(QUIET, (985, 986, 984, 985), (980, 981, 979, 980), QUIET),
+        terms=LATE,
+    ),
+    # The range that counts is the one before the fill, 7, not the one before the decision, 100.
+    "late, with spread and range": Scenario(
+        """
+        entry      0.1     1000.9   100.09     0.06%   0.060054              1000 and 0.2 and 0.7
+        target     0.1     1030     103        0.02%   0.0206     +2.91
+        net       +2.829346
+        balance   1002.829346
+        """,
+        dict(enumerate([(1_000, 1_050, 950, 1_000), (1_000, 1_006, 999, 1_000), QUIET, WINS])),
+        terms=replace(WIDE, latency_candles=1),
+    ),
 }
 
 
@@ -466,6 +612,7 @@ def case_of(scenario: Scenario) -> Case:
         limits=scenario.limits,
         exits=scenario.exits,
         sizing=SizingSettings(**{"risk_ppm": 1_000, "cap_ppm": 200_000, **scenario.sizing}),
+        execution=ExecutionSettings(entry_ttl_ms=(1 + scenario.terms.latency_candles) * MINUTE_MS),
     )
     spoken = Spoken(table, (PLAN,), ((source, 0),) * len(rows), (MINUTE_MS,) * len(rows))
     terms = replace(scenario.terms, leverage_milli=scenario.leverage * 1_000)

@@ -23,6 +23,7 @@ from trading_engine.backtest.page.figures import ALL
 from trading_engine.backtest.page.notes import notes, summary
 from trading_engine.backtest.report import make_run, result_json, write_csv, write_json, write_report
 from trading_engine.backtest.result import compare
+from trading_engine.backtest.shape import costs
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.position import CloseReason
 from trading_engine.domain.time import HOUR_MS
@@ -283,6 +284,7 @@ def test_every_figure_is_on_the_page_with_its_meaning(tmp_path: Path) -> None:
         ([], {"balance": Decimal(-3)}, Terms(), "The account was lost"),
         ([], {}, Terms(taker_fee_e8=0), "No taker fee was charged."),
         ([], {}, Terms(slippage_ppm=0), "No slippage was assumed."),
+        ([], {}, Terms(slippage_ppm=0, latency_candles=1), "No slippage was assumed."),
     ],
 )
 def test_the_page_says_what_speaks_against_its_figures(
@@ -301,6 +303,22 @@ def test_what_a_liquidation_would_really_cost_is_said() -> None:
     made = outcome([trade(0, "-5", close_reason=CloseReason.LIQUIDATION), trade(1, "5", 60)])
     assert "1 trade ended in liquidation, filled at the liquidation price" in " ".join(notes(run_of(made, FLAT)))
     assert "liquidation" not in " ".join(notes(run_of(outcome([trade(0, "-5")]), FLAT)))
+
+
+def test_a_share_of_the_range_and_latency_are_told_where_they_are_assumed(tmp_path: Path) -> None:
+    """In the result and on the page; otherwise neither has a word of them."""
+    plain = run_of(outcome(), FLAT)
+    assert {"taker_fee_pct", "maker_fee_pct", "slippage_pct", "volume_share_pct", "leverage"} == costs(
+        plain.terms
+    ).keys()
+    assert "Latency" not in page_of(plain, tmp_path).words
+    run = run_of(outcome(), FLAT, Terms(slippage_ppm=0, slippage_range_ppm=125_000, latency_candles=2))
+    told = costs(run.terms)
+    assert ("0", "12.5", "2") == (told["slippage_pct"], told["slippage_range_pct"], told["latency_candles"])
+    assert "No slippage" not in " ".join(notes(run))
+    words = page_of(run, tmp_path).words
+    assert "0 % of the price and 12.5 % of the range of the candle before, against us" in words
+    assert "2 candles before an order at the market trades" in words
 
 
 def test_what_is_always_doubtful_is_always_said() -> None:

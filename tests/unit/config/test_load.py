@@ -129,6 +129,26 @@ CASES = {
         "risk: {max_daily_loss_money: 1e-9}",
         "risk.max_daily_loss_money = 0.000000001 is finer than 0.00000001, the smallest step",
     ),
+    "a slippage model of one's own": (
+        "paper: {slippage: depth}",
+        "paper.slippage = depth is not one of fixed, spread_volatility",
+    ),
+    "more latency than is modelled": (
+        "paper: {latency_candles: 6}",
+        "paper.latency_candles = 6 is not a whole number of candles from 0 to 5",
+    ),
+    "half a candle of latency": (
+        "paper: {latency_candles: 0.5}",
+        "paper.latency_candles = 0.5 is not a whole number of candles from 0 to 5",
+    ),
+    "more than the whole range": (
+        "paper: {range_share_pct: 101}",
+        "paper.range_share_pct = 101 is not a percentage from 0 to 100 (a fraction? 1.5 % is written 1.5)",
+    ),
+    "a spread below zero": (
+        "paper: {half_spread_pct: -0.01}",
+        "paper.half_spread_pct = -0.01 is not a percentage from 0 to 100 (a fraction? 1.5 % is written 1.5)",
+    ),
     "an endless quantity": (
         "paper: {instruments: {BTCUSDT: {max_quantity: 1e13}}}",
         "paper.instruments.BTCUSDT.max_quantity = 10000000000000 is not an amount above 0, up to 1,000,000,000,000",

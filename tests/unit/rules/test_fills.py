@@ -32,6 +32,27 @@ def test_slippage_moves_the_price_against_the_taker(trade_sign: int, ticks: int,
 
 
 @pytest.mark.parametrize(
+    ("trade_sign", "ppm", "range_ticks", "range_ppm", "expected"),
+    [
+        (1, 200, 60, 100_000, 10_008),
+        (-1, 200, 60, 100_000, 9_992),
+        (1, 200, 61, 100_000, 10_009),
+        (-1, 200, 61, 100_000, 9_991),
+        (1, 0, 61, 100_000, 10_007),
+        (1, 200, 0, 100_000, 10_002),
+        (1, 200, 60, 0, 10_002),
+        (1, 0, 60, 1_000_000, 10_060),
+        (-1, 500_000, 9_000, 1_000_000, 1),
+    ],
+)
+def test_a_share_of_a_range_is_added_to_the_share_of_the_price(
+    trade_sign: int, ppm: int, range_ticks: int, range_ppm: int, expected: int
+) -> None:
+    """Each rounded against the taker by itself; together never below one tick."""
+    assert expected == fills.slipped(trade_sign, 10_000, ppm, range_ticks, range_ppm)
+
+
+@pytest.mark.parametrize(
     ("trade_sign", "start", "end", "expected"),
     [
         (-1, 105, 101, False),

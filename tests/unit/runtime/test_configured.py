@@ -5,9 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from trading_engine.runtime.configured import RunOptions, configuration, engine_settings, instrument_of
+from trading_engine.config.model import Config
+from trading_engine.domain.time import HOUR_MS
+from trading_engine.runtime.configured import RunOptions, configuration, engine_settings, instrument_of, terms_of
 from trading_engine.venues.embedded import facts
+from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.venue import CAPABILITIES, EmbeddedVenue
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of its own as the working directory."""
+    monkeypatch.chdir(tmp_path)
+
 
 CONFIG = "{mode: paper, symbols: [BTCUSDT], strategies: [{name: momentum}]}\n"
 
@@ -28,3 +38,42 @@ def test_without_capabilities_the_settings_are_those_of_the_embedded_exchange(
     waiting = engine_settings(config, instruments, slow)
     assert (False, 1_500) == (waiting.absence_is_proof, waiting.visibility_delay_ms)
     assert waiting.execution.stop_spacing_ms > 0
+
+
+def _configured(text: str) -> Config:
+    Path("engine.yaml").write_text(CONFIG.replace("}\n", f", {text}}}\n") if text else CONFIG, encoding="utf-8")
+    return configuration(RunOptions(Path("engine.yaml")), {})
+
+
+@pytest.mark.parametrize(
+    ("paper", "expected"),
+    [
+        ("{}", Terms()),
+        ("{half_spread_pct: 1, range_share_pct: 50}", Terms()),
+        ("{slippage_pct: 0.1}", Terms(slippage_ppm=1_000)),
+        ("{slippage: spread_volatility}", Terms(slippage_ppm=200, slippage_range_ppm=100_000)),
+        (
+            "{slippage: spread_volatility, slippage_pct: 5, half_spread_pct: 0.01, range_share_pct: 0.5}",
+            Terms(slippage_ppm=100, slippage_range_ppm=5_000),
+        ),
+        ("{latency_candles: 3}", Terms(latency_candles=3)),
+    ],
+)
+@pytest.mark.usefixtures("in_folder")
+def test_each_slippage_model_has_its_own_settings(paper: str, expected: Terms) -> None:
+    """What belongs to the other one counts for nothing."""
+    assert expected == terms_of(_configured(f"paper: {paper}"))
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_deadlines_begin_when_an_order_has_arrived() -> None:
+    """On the paper exchange: an entry is not cancelled, and an exit not called stuck, while it is under way."""
+    config = _configured("paper: {latency_candles: 2}")
+    instruments = {"BTCUSDT": instrument_of(config, "BTCUSDT")}
+    minutes, hours = engine_settings(config, instruments), engine_settings(config, instruments, interval_ms=HOUR_MS)
+    assert (180_000, 420_000) == (minutes.execution.entry_ttl_ms, minutes.tell.stuck_ms)
+    assert (60_000 + 2 * HOUR_MS, 300_000 + 2 * HOUR_MS) == (hours.execution.entry_ttl_ms, hours.tell.stuck_ms)
+    at_venue = engine_settings(config.model_copy(update={"mode": "live", "venue": "binance"}), instruments)
+    assert (60_000, 300_000) == (at_venue.execution.entry_ttl_ms, at_venue.tell.stuck_ms)
+    silent = _configured("paper: {latency_candles: 2}, alerts: {stuck_minutes: 0}")
+    assert 0 == engine_settings(silent, instruments).tell.stuck_ms

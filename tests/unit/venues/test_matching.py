@@ -1,6 +1,7 @@
 """The matching kernel: what trades on the way through a candle, in which order and at which price."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -112,6 +113,118 @@ def test_stops_slip_and_limit_orders_do_not() -> None:
     game.order("stop", Kind.STOP, SELL, 10, 980)
     game.order("limit", Kind.LIMIT, BUY, 10, 990)
     assert [("limit", 10, 990), ("stop", -10, 979)] == trades(game.candle(A=(1_000, 1_000, 970, 970)))
+
+
+# ── a share of the range, and latency ───────────────────────────────────────
+
+
+WIDE = replace(FREE, slippage_ppm=1_000, slippage_range_ppm=100_000, leverage_milli=1_000)
+LATE = replace(FREE, latency_candles=2, leverage_milli=1_000)
+FLAT = (1_000, 1_000, 1_000, 1_000)
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(BUY, 1_005), (SELL, 995)])
+def test_a_share_of_the_range_before_is_added_to_the_slippage(sign: int, expected: int) -> None:
+    """0.1 % of 1,000 is a tick, 10 % of 31 are 3.1: four. The candle that it fills in counts for the next one."""
+    game = Game(WIDE)
+    game.candle(A=(1_000, 1_020, 989, 1_000))
+    game.order("m", Kind.MARKET, sign, 10)
+    assert [("m", sign * 10, expected)] == trades(game.candle(A=(1_000, 1_500, 500, 1_000)))
+    game.order("n", Kind.MARKET, sign, 10)
+    assert [("n", sign * 10, 1_000 + sign * 101)] == trades(game.candle(A=FLAT))
+
+
+def test_the_range_is_that_of_the_symbols_own_last_candle() -> None:
+    """Also where it has had none for a while, and where nothing of ours was in the market."""
+    game = Game(WIDE)
+    game.candle(A=(1_000, 1_020, 990, 1_000), B=FLAT)
+    game.candle(B=(1_000, 1_500, 500, 1_000))
+    game.order("m", Kind.MARKET, BUY, 10)
+    assert [("m", 10, 1_004)] == trades(game.candle(A=FLAT, B=FLAT))
+
+
+def test_what_rests_pays_for_no_range() -> None:
+    """A stop does: once it has triggered it is a taker."""
+    game = Game(WIDE)
+    game.hold(BUY, 10)
+    game.candle(A=(1_000, 1_005, 995, 1_000))
+    game.order("limit", Kind.LIMIT, BUY, 10, 990)
+    game.order("stop", Kind.STOP, SELL, 10, 980)
+    assert [("limit", 10, 990), ("stop", -10, 978)] == trades(game.candle(A=(1_000, 1_000, 970, 970)))
+
+
+@pytest.mark.parametrize("is_exit", [False, True])
+def test_an_order_at_the_market_trades_so_many_candles_later(*, is_exit: bool) -> None:
+    """Of its symbol's time, at their open; nothing of what is in between concerns it."""
+    game = Game(LATE)
+    if is_exit:
+        game.order("entry", Kind.MARKET, SELL, 10)
+        for _ in range(3):
+            game.candle(A=FLAT)
+    game.order("m", Kind.MARKET, BUY, 10, reduce_only=is_exit)
+    assert [] == game.candle(A=(1_010, 1_100, 900, 1_010))
+    assert [] == game.candle(A=(1_020, 1_100, 900, 1_020))
+    assert [("m", 10, 1_030)] == trades(game.candle(A=(1_030, 1_100, 900, 1_030)))
+
+
+def test_an_order_is_under_way_while_its_symbol_has_no_candles() -> None:
+    """Time passes all the same: it trades with the first one after that."""
+    game = Game(LATE)
+    game.order("m", Kind.MARKET, BUY, 10)
+    for _ in range(3):
+        assert [] == game.candle(B=FLAT)
+    assert [("m", 10, 1_030)] == trades(game.candle(A=(1_030, 1_030, 1_030, 1_030)))
+
+
+def test_what_is_decided_within_a_candle_arrives_at_the_same_point_of_a_later_one() -> None:
+    """An answer to a fill on the way to the low, half a candle in: at what the price is there, here the low."""
+    game = Game(LATE)
+    game.order("limit", Kind.LIMIT, BUY, 10, 990)
+
+    def close(game: Game, happening: Happening) -> None:
+        assert isinstance(happening, TradeRow)
+        if happening.client_order_id == "limit":
+            game.order("exit", Kind.MARKET, SELL, 10, reduce_only=True)
+
+    assert [("limit", 10, 990)] == trades(game.candle(answer=close, A=(1_000, 1_010, 980, 1_000)))
+    assert [] == game.candle(A=FLAT)
+    (sold,) = game.candle(A=(1_007, 1_010, 985, 1_000))
+    assert isinstance(sold, TradeRow)
+    assert ("exit", 985, 3 * MINUTE + MINUTE // 2) == (sold.client_order_id, sold.price, sold.ts_ms)
+
+
+def test_stops_targets_and_limits_are_not_late() -> None:
+    """They rest at the exchange; an exit that is under way meanwhile finds nothing to reduce."""
+    game = Game(LATE)
+    game.order("entry", Kind.MARKET, BUY, 10)
+    for _ in range(3):
+        game.candle(A=FLAT)
+    game.order("stop", Kind.STOP, SELL, 5, 990)
+    game.order("limit", Kind.LIMIT, SELL, 5, 1_010, reduce_only=True)
+    game.order("exit", Kind.MARKET, SELL, 10, reduce_only=True)
+    assert [("stop", -5, 990), ("limit", -5, 1_010)] == trades(game.candle(A=(1_000, 1_020, 980, 1_000)))
+    game.candle(A=FLAT)
+    assert [("exit", Status.EXPIRED, "nothing to reduce")] == ends(game.candle(A=FLAT))
+
+
+def test_who_settles_at_the_present_price_waits_for_no_candle() -> None:
+    """A run that ends flat on a live market would not see it."""
+    game = Game(LATE)
+    game.order("entry", Kind.MARKET, BUY, 10)
+    for _ in range(3):
+        game.candle(A=FLAT)
+    game.order("exit", Kind.MARKET, SELL, 10, reduce_only=True)
+    assert [("exit", -10, 1_000)] == trades(list(game.kernel.settle("A", game.next_ms)))
+
+
+def test_a_limit_beyond_the_price_is_not_late() -> None:
+    """Only orders at the market are; a limit is its own protection."""
+    game = Game(LATE)
+    game.order("limit", Kind.LIMIT, BUY, 10, 1_010)
+    assert [("limit", 10, 1_000)] == trades(game.candle(A=FLAT))
+
+
+# ── fees ────────────────────────────────────────────────────────────────────
 
 
 def test_makers_and_takers_pay_their_own_fees() -> None:

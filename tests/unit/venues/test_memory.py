@@ -79,7 +79,7 @@ def test_everything_written_is_loaded_again(tmp_path: Path) -> None:
     account = Account(
         orders={"b": _order("b", 2), "a": _order("a", 1, filled=3)},
         positions={"A": ExchangePosition("A", 1, 10, 900 * E8, 90 * E8, 82)},
-        points={"A": MarketPoint("A", 91, 7, -1, 60), "B": MarketPoint("B", 50)},
+        points={"A": MarketPoint("A", 91, 7, -1, 60, 12), "B": MarketPoint("B", 50)},
         progress=Progress(60, 3, 75, 60, 3, 4, 1_000),
     )
     memory = Memory(path)
@@ -93,6 +93,23 @@ def test_everything_written_is_loaded_again(tmp_path: Path) -> None:
     assert account == loaded
     assert _order("c", 3, status=Status.FILLED) == memory.order("c")
     assert [True, True, False] == [memory.is_known(name) for name in ("a", "c", "d")]
+    memory.close()
+
+
+def test_what_an_earlier_release_has_written_of_a_market_is_read(tmp_path: Path) -> None:
+    """It knew of no range: there is none until the next candle."""
+    path = tmp_path / "paper.db"
+    memory = Memory(path)
+    memory.write(Account(points={"A": MarketPoint("A", 91, 7, -1, 60, 12)}), Change())
+    memory.close()
+    db = sqlite3.connect(path)
+    db.execute("UPDATE symbols SET point = json_remove(point, '$.range')")
+    db.commit()
+    db.close()
+    memory = Memory(path)
+    loaded = memory.load()
+    assert loaded is not None
+    assert {"A": MarketPoint("A", 91, 7, -1, 60, 0)} == loaded.points
     memory.close()
 
 

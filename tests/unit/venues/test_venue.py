@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from trading_engine.domain.events import OrderReported
+from trading_engine.domain.events import FillSeen, OrderReported
 from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import Candle, Side
 from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState, OrderType, TimeInForce, TradeSide
@@ -136,3 +137,25 @@ def test_progress_is_saved_on_request(tmp_path: Path) -> None:
     assert MINUTE == again.progress.open_ms
     assert [] == _play(again, 1, 1_010)
     again.close()
+
+
+def test_an_order_under_way_arrives_after_restarts_as_well(tmp_path: Path) -> None:
+    """When it would have, and worse by the range that was last, which a restart has not forgotten."""
+    terms = replace(TERMS, latency_candles=1, slippage_range_ppm=100_000)
+
+    def opened() -> EmbeddedVenue:
+        return EmbeddedVenue(Memory(tmp_path / "paper.db"), [INSTRUMENT], terms, Decimal(1_000), 0)
+
+    venue = opened()
+    _play(venue, 0, 1_000)
+    asyncio.run(venue.submit(_request("m", OrderType.MARKET)))
+    venue.close()
+    venue = opened()
+    assert [] == _play(venue, 1, 1_000, 1_020)
+    venue.save_progress()
+    venue.close()
+    venue = opened()
+    (filled,) = _play(venue, 2, 1_010)
+    assert isinstance(filled, FillSeen)
+    assert INSTRUMENT.ticks_to_price(1_010 + 2) == filled.fill.price
+    venue.close()

@@ -245,12 +245,17 @@ def origin(run: Run) -> Element:
     """What the run was made from, so that it can be made again."""
     told = costs(run.terms)
     settlements = len(run.market.funding.ts)
+    slippage = f"{told['slippage_pct']} % of the price"
+    if "slippage_range_pct" in told:
+        slippage += f" and {told['slippage_range_pct']} % of the range of the candle before"
+    latency = words.count(run.terms.latency_candles, "candle") + " before an order at the market trades"
     rows = (
         ("Dataset", run.dataset_hash, True),
         ("Configuration", run.config_hash, True),
         ("Code", f"trading-engine {run.code_version}", True),
         ("Taker and maker fee", f"{told['taker_fee_pct']} % and {told['maker_fee_pct']} %", False),
-        ("Slippage", f"{told['slippage_pct']} % of the price, against us", False),
+        ("Slippage", f"{slippage}, against us", False),
+        *((("Latency", latency, False),) if run.terms.latency_candles else ()),
         ("Volume", f"at most {told['volume_share_pct']} % of a candle's", False),
         ("Leverage", f"{told['leverage']}×", False),
         ("Funding", words.count(settlements, "settlement") if settlements else "none given", False),

@@ -83,6 +83,7 @@ class MarketPoint:
     budget      steps that may still trade in this candle
     path_sign   +1 low first, −1 high first, 0 not chosen yet
     funded_ms   last settlement that was paid or received
+    range       high less low of the last whole candle, ticks; 0 before the first
     """
 
     symbol: str
@@ -90,6 +91,7 @@ class MarketPoint:
     budget: int = 0
     path_sign: int = 0
     funded_ms: int = -1
+    range: int = 0
 
 
 @dataclass(slots=True)
@@ -146,13 +148,20 @@ class Contract:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Costs and limits of the account: rates in 1e-8 or parts per million, leverage in thousandths."""
+    """Costs and limits of the account: rates in 1e-8 or parts per million, leverage in thousandths.
+
+    slippage_ppm         share of the price that a taker's fill is worse by
+    slippage_range_ppm   and share of the range of its symbol's last whole candle
+    latency_candles      how many candles' time an order at the market is under way
+    """
 
     taker_fee_e8: int = 60_000
     maker_fee_e8: int = 20_000
     slippage_ppm: int = 500
     volume_share_ppm: int = 100_000
     leverage_milli: int = 1_000
+    slippage_range_ppm: int = 0
+    latency_candles: int = 0
 
 
 def trade(

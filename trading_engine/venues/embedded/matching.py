@@ -140,11 +140,14 @@ class Kernel:
             self._finish_batch(candles)
 
     def settle(self, symbol: str, now_ms: int) -> Iterator[Happening]:
-        """Trade what can trade at the present price: what a live exchange does the moment an order arrives."""
+        """Trade what can trade at the present price: what a live exchange does the moment an order arrives.
+
+        Whoever asks does not wait for another candle, so neither do orders that are under way.
+        """
         self.account.progress.now_ms = now_ms
         last = self._point(symbol).last
         if last:
-            yield from self._segment(symbol, last)
+            yield from self._segment(symbol, last, 0)
 
     def _is_idle(self) -> bool:
         return not self.account.orders and not any(held.sign for held in self.account.positions.values())
@@ -166,6 +169,8 @@ class Kernel:
     def _finish_batch(self, candles: Sequence[Candle]) -> None:
         progress = self.account.progress
         progress.stage = DONE
+        for candle in candles:
+            self._point(candle.symbol).range = candle.high - candle.low
         if candles:
             progress.now_ms = max(progress.now_ms, progress.open_ms + candles[0].interval_ms)
 
@@ -191,10 +196,11 @@ class Kernel:
         position = self.account.positions.get(candle.symbol)
         orders = [order for order in self.account.orders.values() if order.symbol == candle.symbol]
         is_idle = not orders and (position is None or not position.sign)
+        latency_ms = self._terms.latency_candles * candle.interval_ms
         if point_index == 0:
             point.last = candle.open
             if not is_idle:
-                yield from self._segment(candle.symbol, candle.open)
+                yield from self._segment(candle.symbol, candle.open, latency_ms)
             return
         if point.path_sign == 0:
             point.path_sign = self._path_sign(position, orders)
@@ -202,7 +208,7 @@ class Kernel:
         if is_idle:
             point.last = path[point_index]
         else:
-            yield from self._segment(candle.symbol, path[point_index])
+            yield from self._segment(candle.symbol, path[point_index], latency_ms)
 
     @staticmethod
     def _path_sign(position: ExchangePosition | None, orders: Sequence[ExchangeOrder]) -> int:
@@ -214,12 +220,12 @@ class Kernel:
             return 1
         return -entries[0].sign if entries[0].kind is Kind.LIMIT else entries[0].sign
 
-    def _segment(self, symbol: str, end: int) -> Iterator[Happening]:
-        """Trade everything on the way from the present price to `end`, nearest first."""
+    def _segment(self, symbol: str, end: int, latency_ms: int) -> Iterator[Happening]:
+        """Trade everything that has arrived on the way from the present price to `end`, nearest first."""
         point = self._point(symbol)
         starved: set[str] = set()
         while True:
-            act = self._next(symbol, point.last, end, starved)
+            act = self._next(symbol, point.last, end, starved | self._under_way(symbol, latency_ms))
             if act is None:
                 point.last = end
                 return
@@ -242,7 +248,18 @@ class Kernel:
             order.status = Status.WORKING
             self._durable(Change(orders=[order]))
 
-    def _next(self, symbol: str, start: int, end: int, starved: set[str]) -> tuple[int, ExchangeOrder | None] | None:
+    def _under_way(self, symbol: str, latency_ms: int) -> set[str]:
+        """Orders at the market that were decided less than `latency_ms` ago; what rests is at the exchange already."""
+        if not latency_ms:
+            return set()
+        since_ms = self.account.progress.now_ms - latency_ms
+        return {
+            order.client_order_id
+            for order in self.account.orders.values()
+            if order.symbol == symbol and order.kind is Kind.MARKET and order.created_ms > since_ms
+        }
+
+    def _next(self, symbol: str, start: int, end: int, idle: set[str]) -> tuple[int, ExchangeOrder | None] | None:
         """What acts first between `start` and `end`: (price, order), order None for the liquidation.
 
         Nearest to the start; at one price the liquidation, then what trades at the market before what rests at
@@ -258,7 +275,7 @@ class Kernel:
             at = fills.stop_base_ticks(-position.sign, start, position.liquidation)
             acts.append((at, 0, 0, None))
         for order in self.account.orders.values():
-            if order.symbol == symbol and order.client_order_id not in starved:
+            if order.symbol == symbol and order.client_order_id not in idle:
                 at = _acts_at(order, start, end)
                 if at:
                     acts.append((at, 1 if order.kind is not Kind.LIMIT else 2, order.number, order))
@@ -280,7 +297,7 @@ class Kernel:
         point = self._point(order.symbol)
         steps = min(self._wanted(order), point.budget)
         is_maker = order.kind is Kind.LIMIT and not _takes(order, at)
-        price = order.price if is_maker else fills.slipped(order.sign, at, self._terms.slippage_ppm)
+        price = order.price if is_maker else self._slipped(order.sign, at, point)
         if order.kind is Kind.LIMIT and order.sign * price > order.sign * order.price:
             price = order.price  # slippage never carries a limit order beyond its limit
         point.budget -= steps
@@ -290,6 +307,10 @@ class Kernel:
         if order.kind is Kind.LIMIT and order.remaining:
             order.status = Status.NEW  # what is left of it rests
         yield from self._book(order, order.symbol, order.sign, steps, price, is_maker=is_maker)
+
+    def _slipped(self, sign: int, at: int, point: MarketPoint) -> int:
+        terms = self._terms
+        return fills.slipped(sign, at, terms.slippage_ppm, point.range, terms.slippage_range_ppm)
 
     def _liquidate(self, symbol: str, at: int) -> Iterator[Happening]:
         """The position is taken over whole; its reduce-only orders are void afterwards."""

@@ -30,7 +30,7 @@ CAPABILITIES = Capabilities(
     separate_stop_space=False,
     absence_is_proof=facts.ABSENCE_IS_PROOF,
     visibility_delay_ms=facts.VISIBILITY_DELAY_MS,
-    notes=("fills on closed candles: latency and queue position are not modelled",),
+    notes=("fills on closed candles: latency counts in whole candles, queue position is not modelled",),
 )
 
 _STATES = {
