@@ -1,15 +1,12 @@
 """The loop over arrays, compiled: the same function objects, made fast from outside.
 
-What belongs here: which functions numba compiles, keeping the machine code and calling it. What does not: anything
-that they do; `rules` and `loop` import no numba, so that the engine process never loads it.
+What belongs here: which functions numba compiles, and keeping the machine code. What does not: anything that they do;
+`rules` and `loop` import no numba, so that the engine process never loads it; calling machine code (machine).
 
 The first use on a machine compiles, which takes a minute, and keeps the object code under a hash of every source file
-that takes part and of the processor. Later ones load it by LLVM alone: importing numba costs 0.4 s and 70 MB. The loop
-makes no array of its own (`Space`), so that the code needs nothing of numba's run time; what it could still call, to
-tell of an exception, is stood in for here, and a run that did not come to its end is noticed.
+that takes part and of the processor. Later ones load it by LLVM alone: importing numba costs 0.4 s and 70 MB.
 """
 
-import ctypes
 import hashlib
 import os
 import types
@@ -19,26 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite  # type: ignore[import-untyped]
-import llvmlite.binding as llvm  # type: ignore[import-untyped]
-import numpy as np
 
 from trading_engine.backtest import cache, ledger, loop, matching, quiet, shocks, tables
-from trading_engine.backtest.tables import (
-    TRADE_COLUMNS,
-    Account,
-    Candles,
-    Desk,
-    Funding,
-    Plan,
-    Records,
-    Settings,
-    Signals,
-    Space,
-    records,
-)
-from trading_engine.domain.errors import InvariantBroken
+from trading_engine.backtest.tables import TRADE_COLUMNS, Candles, Funding, Signals, Space, records
 from trading_engine.domain.time import DAY_MS, HOUR_MS
 from trading_engine.rules import exits, fills, integers, limits, margin, scaling, sizing, turbulence
+
+Loop = Callable[..., None]
 
 _MODULES = (
     integers,
@@ -55,8 +39,6 @@ _MODULES = (
     quiet,
     loop,
 )
-
-
 _INTERPRETED = frozenset({"split_partials", "tier_for", "maintenance_margin_e8"})  # beyond numba, and not called
 
 
@@ -67,7 +49,8 @@ def _digest() -> str:
     for module in (*_MODULES, tables):
         assert module.__file__ is not None  # noqa: S101 - they are files
         told.update(Path(module.__file__).read_bytes())
-    told.update(Path(__file__).read_bytes())
+    for path in (Path(__file__), Path(__file__).with_name("machine.py")):
+        told.update(path.read_bytes())
     return told.hexdigest()[:16]
 
 
@@ -81,17 +64,23 @@ def cache_folder() -> Path:
     return cache.place(f"loop-{_LOADED}")
 
 
-def is_cached() -> bool:
-    """Whether machine code of these sources is at hand, so that nothing needs to be compiled."""
-    return os.access(_object_file(), os.R_OK)  # a cache that is somebody else's is none
+def kept_loop() -> Loop | None:
+    """`loop.run` as machine code of these sources where that is at hand; InvariantBroken from a run that has failed."""
+    from trading_engine.backtest.machine import Loaded, cpu_name  # noqa: PLC0415 - LLVM takes its time to load
+
+    with suppress(OSError):  # a cache that is somebody else's is none
+        return Loaded(_object_file(cpu_name()).read_bytes())
+    return None
 
 
-def ready_loop() -> Callable[..., None]:
-    """`loop.run` as machine code, compiled where there is none yet; InvariantBroken from a run that has failed."""
-    path = _object_file()
-    if is_cached():
-        return Loaded(path.read_bytes())
+def ready_loop() -> Loop:
+    """`kept_loop`, compiled where there is none yet."""
+    from trading_engine.backtest.machine import Loaded, cpu_name  # noqa: PLC0415 - as above
+
+    if (kept := kept_loop()) is not None:
+        return kept
     code = _compile()
+    path = _object_file(cpu_name())
     with suppress(OSError):  # where nothing can be kept, the next run compiles again
         cache.make(path.parent)
         draft = path.with_suffix(f".{os.getpid()}")
@@ -100,25 +89,16 @@ def ready_loop() -> Callable[..., None]:
     return Loaded(code)
 
 
-def _object_file() -> Path:
-    return cache_folder() / f"{llvm.get_host_cpu_name()}.o"
-
-
-def _machine() -> llvm.TargetMachine:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    target = llvm.Target.from_triple(llvm.get_process_triple())
-    features = llvm.get_host_cpu_features().flatten()
-    return target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=3, jit=True)
-
-
-# ── compiling ───────────────────────────────────────────────────────────────
+def _object_file(cpu: str) -> Path:
+    return cache_folder() / f"{cpu}.o"
 
 
 def _compile() -> bytes:
     """The object code of `loop.run` behind pointers, and of everything below it."""
     import numba  # noqa: PLC0415 - 0.4 s and 70 MB that only the first run on a machine pays for
     from numba.extending import register_jitable  # noqa: PLC0415 - as above
+
+    from trading_engine.backtest.machine import SYMBOL, object_code  # noqa: PLC0415 - as above
 
     for module in _MODULES:
         for name, function in vars(module).items():
@@ -128,30 +108,19 @@ def _compile() -> bytes:
     # Divisors are never zero: `rules` says of each what it may be, and live code raises where it is.
     run = numba.njit(error_model="numpy")(loop.run)
     made = numba.cfunc(_signature(numba), error_model="numpy")(_entry_of(run))
-    module = llvm.parse_assembly(made.inspect_llvm().replace(made.native_name, SYMBOL))
-    module.verify()
-    called = {function.name for function in module.functions if function.is_declaration}
-    if strange := sorted(name for name in called - set(_STAND_INS) if not _is_elsewhere(name)):
-        raise InvariantBroken(f"the compiled loop calls {', '.join(strange)}, which nobody stands in for")
-    code: bytes = _machine().emit_object(module)
-    return code
-
-
-def _is_elsewhere(name: str) -> bool:
-    """Whether a function is LLVM's or Python's own, so that every process has it; numba's are gone with numba."""
-    if name.startswith(("numba_", "NRT_")):
-        return False
-    return name.startswith("llvm.") or bool(llvm.address_of_symbol(name))
+    return object_code(made.inspect_llvm().replace(made.native_name, SYMBOL))
 
 
 def _signature(numba: Any) -> Any:
     """As `Loaded` calls: pointers to the columns, each table with the number of its rows."""
+    from trading_engine.backtest.machine import COLUMNS, RECORDS  # noqa: PLC0415 - as above
+
     count, whole = numba.types.int64, numba.types.CPointer(numba.types.int64)
     real, truth = numba.types.CPointer(numba.types.float64), numba.types.CPointer(numba.types.boolean)
-    record = {kind: numba.types.CPointer(numba.typeof(records(kind, 1)).dtype) for kind in _RECORDS}
+    record = {kind: numba.types.CPointer(numba.typeof(records(kind, 1)).dtype) for kind in RECORDS}
     kinds = {"i": count, "I": whole, "F": real, "B": truth}
-    plain = [kinds[letter] for letter in _COLUMNS]
-    return numba.types.void(*plain, *(part for kind in _RECORDS for part in (record[kind], count)))
+    plain = [kinds[letter] for letter in COLUMNS]
+    return numba.types.void(*plain, *(part for kind in RECORDS for part in (record[kind], count)))
 
 
 def _entry_of(run: Any) -> Any:
@@ -207,89 +176,3 @@ def _entry_of(run: Any) -> Any:
         carray(done, 1)[0] = 1
 
     return entry
-
-
-# ── loading ─────────────────────────────────────────────────────────────────
-
-SYMBOL = "trading_engine_loop"
-_RECORDS = (Desk, Plan, Account, Settings)
-# done; symbols, start, rows, six columns, interval; funding; signals; space
-_COLUMNS = "I" + "iIiIIIIIIi" + "IiII" + "iIIIIIFIII" + "iIiIiBB"
-
-
-def _nothing(*_: object) -> int:
-    return 0
-
-
-# What numba's code calls where an exception is raised. None is; a run in which one were would not set `done`.
-_NOTHING = ctypes.CFUNCTYPE(ctypes.c_void_p)(_nothing)
-_STAND_INS = (
-    "numba_gil_ensure",
-    "numba_gil_release",
-    "numba_unpickle",
-    "numba_runtime_build_excinfo_struct",
-    "numba_do_raise",
-    "NRT_Free",
-    "NRT_MemInfo_call_dtor",
-    "PyErr_WriteUnraisable",
-)
-
-
-class Loaded:
-    """Object code in this process, called as `loop.run` is."""
-
-    def __init__(self, code: bytes) -> None:
-        address = ctypes.cast(_NOTHING, ctypes.c_void_p).value
-        for name in _STAND_INS:
-            llvm.add_symbol(name, address)
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        self._engine.finalize_object()
-        counts = [ctypes.c_int64 if letter == "i" else ctypes.c_void_p for letter in _COLUMNS]
-        tables = [ctypes.c_void_p, ctypes.c_int64] * len(_RECORDS)
-        # With the lock of the interpreter held: what stands in above is Python.
-        self._call = ctypes.PYFUNCTYPE(None, *counts, *tables)(self._engine.get_function_address(SYMBOL))
-
-    def __call__(
-        self,
-        candles: Candles,
-        funding: Funding,
-        signals: Signals,
-        desks: Records,
-        plans: Records,
-        accounts: Records,
-        rules: Records,
-        space: Space,
-    ) -> None:
-        """As `loop.run`; InvariantBroken where it did not come to its end."""
-        done = np.zeros(1, np.int64)
-        columns = (
-            done,
-            len(candles.start) - 1,
-            candles.start,
-            len(candles.ts),
-            *candles[1:7],
-            candles.interval_ms,
-            funding.start,
-            len(funding.ts),
-            funding.ts,
-            funding.rate_e8,
-            len(signals.closed_ms),
-            *signals,
-            len(space.trades),
-            space.trades,
-            len(space.samples),
-            space.samples,
-            len(space.wild),
-            space.wild,
-            space.is_left,
-        )
-        tables = [part for table in (desks, plans, accounts, rules) for part in (_pointer(table), len(table))]
-        self._call(*(part if isinstance(part, int) else _pointer(part) for part in columns), *tables)
-        if not done[0]:
-            raise InvariantBroken("the compiled loop has failed; --engine full does without it")
-
-
-def _pointer(array: np.ndarray[Any, Any]) -> int:
-    assert array.flags.c_contiguous  # noqa: S101 - rows are counted from their beginning, one behind the other
-    return array.ctypes.data

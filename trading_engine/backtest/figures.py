@@ -46,8 +46,8 @@ def deepest_fall(curve: Sequence[Sample]) -> Fall:
     peak, peak_ms, has_fallen = curve[0].equity, curve[0].ts_ms, False
     lowest = peak  # since that peak
     lost, pct, deepest_from, length, longest = ZERO, 0.0, -1, 0, 0
-    for sample in curve:
-        equity, ts_ms = sample.equity, sample.ts_ms
+    for ts_ms, balance, unrealized in curve:
+        equity = balance + unrealized if unrealized else balance  # `Sample.equity`, which takes its time as a property
         if equity < lowest:
             lowest, has_fallen = equity, True
             here = float((equity / peak - 1) * 100)

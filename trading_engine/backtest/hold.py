@@ -27,7 +27,7 @@ def buy_and_hold(market: Market, deposit: Decimal, instants: Sequence[int]) -> t
         share = money.share(deposit, Decimal(1), Decimal(parts))
         if number == parts - 1:  # the remainder goes to the last
             share = deposit - share * (parts - 1)
-        rows = np.searchsorted(block.ts + market.interval_ms, np.asarray(instants, dtype=np.int64), side="right") - 1
+        rows = block.ts.searchsorted(np.asarray(instants, dtype=np.int64) - market.interval_ms, side="right") - 1
         share_e8, bought = money.exact_units(share, MONEY_QUANTUM), int(block.open[0])
         for at, (row, close) in enumerate(zip(rows.tolist(), block.close[rows].tolist(), strict=True)):
             worth_e8[at] += share_half_even(share_e8, close, bought) if row >= 0 else share_e8

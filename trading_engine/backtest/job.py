@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import trading_engine
 from trading_engine import __version__
 from trading_engine.backtest import compiled, doubts
-from trading_engine.backtest.fast import NeedsFullEngine, run_fast
+from trading_engine.backtest.ahead import Ahead
+from trading_engine.backtest.fast import Loop, NeedsFullEngine, run_fast
 from trading_engine.backtest.market import Market, take_market
 from trading_engine.backtest.past import Past, read_files, read_store
 from trading_engine.backtest.result import Difference, Outcome, compare
@@ -88,7 +89,7 @@ class Parity:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Where the time went, in seconds; `compile_s` is compiling the loop, or loading it where that was done before.
+    """Where the time went, in seconds; `compile_s` is compiling the loop, or waiting until what was kept is loaded.
 
     run_s      candles to trades: the loop alone, and all of the full engine
     result_s   rows to trades and figures
@@ -142,14 +143,29 @@ class Ground:
     silence: tuple[str, ...]
 
 
-def run_job(job: Job, environ: Mapping[str, str], on_progress: OnProgress | None = None) -> Finished:
+def run_job(
+    job: Job,
+    environ: Mapping[str, str],
+    on_progress: OnProgress | None = None,
+    on_compile: Callable[[], None] = lambda: None,
+) -> Finished:
     """Do it; ConfigInvalid with one line for everything in configuration, strategies or data that is wrong.
 
     on_progress   told by the full engine how many candles are done, and the market's time
+    on_compile    called before the loop is compiled, which takes about a minute, once for each version
     """
+    kept = None if job.engine is Engine.FULL else Ahead(compiled.kept_loop)
+
+    def ready() -> Loop:
+        if kept is not None and (known := kept.result()) is not None:
+            return known
+        on_compile()
+        return compiled.ready_loop()
+
     ground = prepare(job, environ)
     began = time.perf_counter()
-    tried = _NOT_TRIED if job.engine is Engine.FULL else _fast(ground)
+    digest = Ahead(lambda: ground.market.digest(ground.settings.instruments))
+    tried = _NOT_TRIED if job.engine is Engine.FULL else _fast(ground, ready)
     fast, full, run_s = tried.outcome, None, tried.run_s
     if fast is None or job.engine is Engine.BOTH:
         asked = time.perf_counter()
@@ -173,6 +189,7 @@ def run_job(job: Job, environ: Mapping[str, str], on_progress: OnProgress | None
         config_hash(ground.config),
         code_version(),
         remarks,
+        digest.result,
     )
     result_s = time.perf_counter() - began - tried.compile_s - run_s
     timing = Timing(ground.load_s, ground.indicators_s, tried.compile_s, run_s, result_s)
@@ -181,7 +198,7 @@ def run_job(job: Job, environ: Mapping[str, str], on_progress: OnProgress | None
 
 def outcome_of(ground: Ground, engine: Engine, on_progress: OnProgress | None = None) -> tuple[Outcome, str]:
     """What one engine makes of it, the fast one unless it is told otherwise, and why the full one ran in its place."""
-    tried = _NOT_TRIED if engine is Engine.FULL else _fast(ground)
+    tried = _NOT_TRIED if engine is Engine.FULL else _fast(ground, compiled.ready_loop)
     return tried.outcome or _full(ground, on_progress), tried.handed_over
 
 
@@ -260,9 +277,9 @@ class _Tried(NamedTuple):
 _NOT_TRIED = _Tried(None, "", 0.0, 0.0)
 
 
-def _fast(ground: Ground) -> _Tried:
+def _fast(ground: Ground, ready: Callable[[], Loop]) -> _Tried:
     began = time.perf_counter()
-    loop = compiled.ready_loop()
+    loop = ready()
     compile_s = time.perf_counter() - began
     run_s = 0.0
 

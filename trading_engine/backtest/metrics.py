@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from statistics import fmean, median, stdev
+from typing import NamedTuple
 
 from trading_engine.backtest import figures
 from trading_engine.backtest.figures import Bucket
@@ -135,9 +136,10 @@ class Metrics:
 def measure(outcome: Outcome, first_ms: int, last_ms: int, held: Sequence[Sample] = ()) -> Metrics:
     """The figures of a run over [first_ms, last_ms]; `held` is the value of simply holding, where that is known."""
     trades, points = outcome.trades, curve(outcome, first_ms, last_ms)
-    nets = [trade.net_pnl for trade in trades]
+    results = [_Result(trade, trade.net_pnl, trade.r_multiple) for trade in trades]
+    nets = [result.net for result in results]
     won, lost = [net for net in nets if net > 0], [net for net in nets if net < 0]
-    exact = [trade.r_multiple for trade in trades if trade.r_multiple is not None]
+    exact = [result.multiple for result in results if result.multiple is not None]
     multiples = [float(one) for one in exact]
     equity, total = points[-1].equity, outcome.balance - outcome.deposit
     fall = figures.deepest_fall(points)
@@ -193,7 +195,7 @@ def measure(outcome: Outcome, first_ms: int, last_ms: int, held: Sequence[Sample
         monthly_return_pct={
             name: change * 100 for name, change in figures.period_returns(points, figures.month).items()
         },
-        groups=_groups(trades),
+        groups=_groups(results),
     )
 
 
@@ -240,7 +242,15 @@ def _exposed_ms(outcome: Outcome, last_ms: int) -> int:
     return total
 
 
-def _groups(trades: Sequence[Trade]) -> dict[str, dict[str, Group]]:
+class _Result(NamedTuple):
+    """A trade with what it came to, worked out once: every kind of group asks for it."""
+
+    trade: Trade
+    net: Decimal
+    multiple: Decimal | None
+
+
+def _groups(results: Sequence[_Result]) -> dict[str, dict[str, Group]]:
     keys: dict[str, Callable[[Trade], str]] = {
         "symbol": lambda trade: trade.symbol,
         "strategy": lambda trade: trade.strategy,
@@ -249,27 +259,27 @@ def _groups(trades: Sequence[Trade]) -> dict[str, dict[str, Group]]:
         "hour": lambda trade: iso(trade.opened_ms)[11:13],
         "month": lambda trade: figures.month(trade.closed_ms),
     }
-    return {name: _grouped(trades, key) for name, key in keys.items()}
+    return {name: _grouped(results, key) for name, key in keys.items()}
 
 
-def _grouped(trades: Sequence[Trade], key: Callable[[Trade], str]) -> dict[str, Group]:
-    kinds: dict[str, list[Trade]] = {}
-    for trade in trades:
-        kinds.setdefault(key(trade), []).append(trade)
+def _grouped(results: Sequence[_Result], key: Callable[[Trade], str]) -> dict[str, Group]:
+    kinds: dict[str, list[_Result]] = {}
+    for result in results:
+        kinds.setdefault(key(result.trade), []).append(result)
     return {name: _group(mine) for name, mine in sorted(kinds.items())}
 
 
-def _group(trades: Sequence[Trade]) -> Group:
-    nets = [trade.net_pnl for trade in trades]
+def _group(results: Sequence[_Result]) -> Group:
+    nets = [result.net for result in results]
     won, lost = [net for net in nets if net > 0], [net for net in nets if net < 0]
-    multiples = [float(trade.r_multiple) for trade in trades if trade.r_multiple is not None]
+    multiples = [float(result.multiple) for result in results if result.multiple is not None]
     return Group(
-        trades=len(trades),
+        trades=len(results),
         won=len(won),
         lost=len(lost),
         net_pnl=sum(nets, ZERO),
-        fees=sum((trade.fees for trade in trades), ZERO),
-        funding=sum((trade.funding for trade in trades), ZERO),
+        fees=sum((result.trade.fees for result in results), ZERO),
+        funding=sum((result.trade.funding for result in results), ZERO),
         profit_factor=_profit_factor(won, lost),
         avg_r=fmean(multiples) if multiples else None,
     )

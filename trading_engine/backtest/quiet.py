@@ -63,10 +63,10 @@ def quiet_until(
         if settings.max_age_ms > 0 and (settings.close_on_max_age or (settings.tighten_milli > 0 and not desk.is_aged)):
             until_ms = min(until_ms, desk.opened_ms + settings.max_age_ms - HOUR_MS)
         bottom, top = _bounds(desk)
-        row = desk.at
-        while row < desk.end and ts[row] < until_ms and low[row] > bottom and high[row] < top:
+        row, end = desk.at, desk.end
+        while row < end and ts[row] < until_ms and low[row] > bottom and high[row] < top:
             row += 1
-        if row < desk.end:
+        if row < end:
             until_ms = min(until_ms, ts[row])
     return until_ms
 
@@ -93,9 +93,11 @@ def let_go(ts: Ints, close: Ints, desks: Records, open_ms: int, previous_ms: int
     for s in range(len(desks)):
         desk = desks[s]
         begin = desk.at
-        while desk.at < desk.end and ts[desk.at] < open_ms:
-            desk.at += 1
-        if desk.at > begin:
+        row, end = begin, desk.end
+        while row < end and ts[row] < open_ms:
+            row += 1
+        desk.at = row
+        if row > begin:
             desk.last = close[desk.at - 1]
             previous_ms = max(previous_ms, ts[desk.at - 1] + interval_ms)
     return previous_ms

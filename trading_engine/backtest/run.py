@@ -4,7 +4,7 @@ What belongs here: putting an outcome together with what it was made from. What 
 (shape), files (report), the page (page).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trading_engine import __version__
@@ -71,8 +71,12 @@ def make_run(
     config_hash: str,
     code_version: str = __version__,
     remarks: Sequence[str] = (),
+    digest: Callable[[], str] | None = None,
 ) -> Run:
-    """Measure an outcome and put it together with what it was made from."""
+    """Measure an outcome and put it together with what it was made from.
+
+    digest   gives the market's hash where somebody has begun to count it
+    """
     points = curve(outcome, market.first_ms, market.last_ms)
     held = buy_and_hold(market, outcome.deposit, [point.ts_ms for point in points])
     return Run(
@@ -85,7 +89,7 @@ def make_run(
         terms=terms,
         strategies=tuple(sorted(set(strategies))),
         config_hash=config_hash,
-        dataset_hash=market.digest(instruments),
+        dataset_hash=digest() if digest is not None else market.digest(instruments),
         code_version=code_version,
         remarks=tuple(remarks),
     )

@@ -24,6 +24,7 @@ from trading_engine.venues.embedded.account import Terms
 def result_shape(run: Run) -> dict[str, object]:
     """The run as plain values for JSON; trades newest first, curves oldest first."""
     market, outcome, curve = run.market, run.outcome, run.curve
+    moments = _moments(curve)
     return {
         "dataset": {
             "hash": run.dataset_hash,
@@ -45,8 +46,8 @@ def result_shape(run: Run) -> dict[str, object]:
         "trades": [trade_shape(one, run) for one in reversed(outcome.trades)],
         "remarks": list(run.remarks),
         "ambiguous_trades": len(run.ambiguous),
-        "equity_curve": _line(curve, _moments(curve)),
-        "buy_and_hold": _line(run.held, _moments(run.held)),
+        "equity_curve": _line(curve, moments),
+        "buy_and_hold": _line(run.held, moments),  # valued at the same instants
     }
 
 
@@ -59,8 +60,8 @@ def _moments(points: Sequence[Sample]) -> list[str]:
 def _line(points: Sequence[Sample], moments: Sequence[str]) -> list[list[str]]:
     """Equity at each instant; while nothing is open it is one value for hours, written once."""
     line, known, told = [], None, ""
-    for point, moment in zip(points, moments, strict=True):
-        equity = point.equity
+    for (_, balance, unrealized), moment in zip(points, moments, strict=True):
+        equity = balance + unrealized if unrealized else balance  # `Sample.equity`, without the call
         if equity is not known:
             known, told = equity, money.text(equity)
         line.append([moment, told])

@@ -179,7 +179,8 @@ def _ask(
     candles = past.candles(strategy.primary_interval_ms)
     ranges = atr(candles, atr_period) if atr_period else None
     said = placed(past.asked(strategy), candles.close, ranges, levels)
-    if np.any((said.side != 0) & ((said.stop_distance <= 0) | (said.target_distance < 0))):
+    enters = np.flatnonzero(said.side)
+    if np.any((said.stop_distance[enters] <= 0) | (said.target_distance[enters] < 0)):
         raise ValueError(f"{strategy.name}: a stop or target on the wrong side of the close")
     rows = np.flatnonzero((said.side != 0) | (said.exit_side != 0))
     table = tables.Signals(

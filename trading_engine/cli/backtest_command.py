@@ -16,7 +16,6 @@ from typing import Annotated
 import msgspec
 import typer
 
-from trading_engine.backtest.compiled import is_cached
 from trading_engine.backtest.job import Engine, Finished, Job, run_job
 from trading_engine.backtest.report import JSON_NAME, PAGE_NAME, write_csv, write_json, write_report
 from trading_engine.backtest.shape import result_shape
@@ -116,10 +115,8 @@ def backtest(
     changes = overrides(mode=None, symbols=None, leverage=leverage, risk_pct=risk_pct)
     files, rates = parse_pairs("--data", data), parse_pairs("--funding", funding)
     job = Job(config, files, rates, store, venue, strategy, *_span(from_time, to_time), engine, changes)
-    if engine is not Engine.FULL and not is_cached():
-        typer.echo("note: the fast engine is compiled, once for this version; that takes about a minute", err=True)
     with _bar() as progress:
-        done = run_job(job, os.environ, progress)
+        done = run_job(job, os.environ, progress, _tell_of_compiling)
     for remark in done.run.remarks:
         typer.echo(f"note: {remark}", err=True)
     if as_json:
@@ -132,6 +129,10 @@ def backtest(
     if written is not None and not as_json:
         typer.echo(f"written: {written}")
     return FINDINGS if done.parity and done.parity.differences else DONE
+
+
+def _tell_of_compiling() -> None:
+    typer.echo("note: the fast engine is compiled, once for this version; that takes about a minute", err=True)
 
 
 def _indented(shape: dict[str, object]) -> str:

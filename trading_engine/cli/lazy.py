@@ -87,18 +87,14 @@ class LazyGroup(TyperGroup):
         command = load(name)
         if getattr(ctx.obj, "owns_process", False):
             gc.freeze()  # what is here by now stays
+            gc.enable()
         return name, command, rest
 
 
 def load(name: str) -> Any:
     """Import a command of the table."""
     entry = COMMANDS[name]
-    # What an import makes stays: looking for garbage among it costs a tenth of the start.
-    gc.disable()
-    try:
-        app: typer.Typer = getattr(import_module(entry.module), entry.attribute)
-    finally:
-        gc.enable()
+    app: typer.Typer = getattr(import_module(entry.module), entry.attribute)
     command = typer.main.get_command(app)
     command.name = name
     return command

@@ -89,7 +89,7 @@ def to_e8(amount: Decimal) -> int:
 
 def from_e8(amount_e8: int) -> Decimal:
     """Whole 1e-8 as money."""
-    return EXACT.multiply(Decimal(amount_e8), MONEY_QUANTUM)
+    return EXACT.scaleb(amount_e8, -8)
 
 
 def from_float(value: float) -> Decimal:

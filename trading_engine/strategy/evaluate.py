@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +28,8 @@ from trading_engine.strategy.window import Window
 def _nowhere(need: Need) -> Series:
     raise ValueError(f"there are no candles of {need.symbol} here")
 
+
+Column = TypeVar("Column", bound=np.ndarray[Any, Any])
 
 _SIDES: Mapping[int, Side | None] = {1: Side.LONG, -1: Side.SHORT, 0: None}
 
@@ -218,21 +221,30 @@ def whole_history(strategy: Strategy, base: Series) -> Signals:
 def said_on(strategy: Strategy, base: Series, market: Mapping[int, Series]) -> Signals:
     """`whole_history` where the candles of the strategy's intervals have been made of the base already."""
     signals = strategy.compute(market)
-    may_speak = asked_rows(strategy, base, market[strategy.primary_interval_ms])
+    silent = np.flatnonzero(~asked_rows(strategy, base, market[strategy.primary_interval_ms]))
     return replace(
         signals,
-        side=np.where(may_speak, signals.side, np.int8(0)),
-        confidence=np.where(may_speak, signals.confidence, 0.0),
-        stop_distance=np.where(may_speak, signals.stop_distance, 0.0),
-        target_distance=np.where(may_speak, signals.target_distance, 0.0),
-        exit_side=np.where(may_speak, signals.exit_side, np.int8(0)),
+        side=_without(signals.side, silent),
+        confidence=_without(signals.confidence, silent),
+        stop_distance=_without(signals.stop_distance, silent),
+        target_distance=_without(signals.target_distance, silent),
+        exit_side=_without(signals.exit_side, silent),
     )
+
+
+def _without(column: Column, rows: IntArray) -> Column:
+    """A copy, which is the caller's own, with 0 in these rows."""
+    column = column.copy()
+    column[rows] = 0
+    return column
 
 
 def asked_rows(strategy: Strategy, base: Series, primary: Series) -> BoolArray:
     """The rows of a strategy's own candles on which the live engine asks it: warm, and seen as they closed."""
-    closes, ends = base.close_times, primary.close_times
-    asked: BoolArray = closes[closes.searchsorted(ends)] == ends
+    asked: BoolArray = np.ones(len(primary), np.bool_)
+    if primary.interval_ms != base.interval_ms:  # else they are the same candles
+        closes, ends = base.close_times, primary.close_times
+        asked = closes[closes.searchsorted(ends)] == ends
     asked[: strategy.warm_up] = False
     return asked
 

@@ -188,7 +188,7 @@ def _quotient(numerator: FloatArray, denominator: FloatArray, where: BoolArray) 
 
 
 def _slack(left: FloatArray, right: FloatArray | float) -> FloatArray:
-    magnitude = np.abs(right) if isinstance(right, np.ndarray) else abs(right)
-    slack: FloatArray = np.maximum(np.abs(left), magnitude)
+    slack: FloatArray = np.abs(left)
+    np.maximum(slack, np.abs(right), out=slack)
     slack *= TOLERANCE
     return slack

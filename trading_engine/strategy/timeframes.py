@@ -4,6 +4,8 @@ What belongs here: resampling of whole series and the alignment of a higher seri
 does not: candle-by-candle building (window), which must give the same candles.
 """
 
+from functools import reduce
+
 import numpy as np
 
 from trading_engine.strategy.api import FloatArray, IntArray, Series
@@ -22,6 +24,8 @@ def resample(series: Series, interval_ms: int) -> Series:
     if interval_ms == series.interval_ms or len(series) == 0:
         columns = (series.ts, series.open, series.high, series.low, series.close, series.volume)
         return Series(*columns, interval_ms)
+    if series.ts[-1] - series.ts[0] == (len(series) - 1) * series.interval_ms:
+        return _of_unbroken(series, interval_ms)
     buckets = series.ts - series.ts % interval_ms
     firsts = np.flatnonzero(np.concatenate(([True], buckets[1:] != buckets[:-1])))
     lasts = np.append(firsts[1:], len(buckets)) - 1
@@ -35,6 +39,26 @@ def resample(series: Series, interval_ms: int) -> Series:
         np.minimum.reduceat(series.low, firsts)[kept],
         series.close[lasts][kept],
         np.add.reduceat(series.volume, firsts)[kept],
+        interval_ms,
+    )
+
+
+def _of_unbroken(series: Series, interval_ms: int) -> Series:
+    """The same where no base candle is missing: every higher one has as many, which is several times as fast."""
+    count = interval_ms // series.interval_ms
+    begin = int(-series.ts[0] % interval_ms) // series.interval_ms
+    end = begin + (len(series) - begin) // count * count
+    highs, lows = (
+        tuple(column[begin + at : end : count] for at in range(count)) for column in (series.high, series.low)
+    )
+    firsts = np.arange(begin, end, count)
+    return Series(
+        series.ts[firsts],
+        series.open[firsts],
+        reduce(np.maximum, highs),
+        reduce(np.minimum, lows),
+        series.close[firsts + (count - 1)],
+        np.add.reduceat(series.volume[:end], firsts) if len(firsts) else np.empty(0),
         interval_ms,
     )
 

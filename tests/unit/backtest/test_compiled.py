@@ -8,7 +8,7 @@ import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import pytest
 from fakes.backtest_bench import DEPOSIT, delay, draw
 
-from trading_engine.backtest import compiled
+from trading_engine.backtest import compiled, machine
 from trading_engine.backtest.fast import NeedsFullEngine, run_fast
 from trading_engine.backtest.result import compare
 from trading_engine.domain.errors import InvariantBroken
@@ -37,7 +37,7 @@ def test_a_cache_that_cannot_be_read_is_an_empty_one(monkeypatch: pytest.MonkeyP
     """Somebody else's folder, or a file in its place, means compiling, not failing."""
     (tmp_path / "trading-engine").write_text("", encoding="utf-8")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert not compiled.is_cached()
+    assert compiled.kept_loop() is None
 
 
 @pytest.mark.slow
@@ -64,7 +64,7 @@ def test_the_compiled_loop_does_what_the_interpreted_one_does() -> None:
 def test_machine_code_that_is_at_hand_needs_no_compiler() -> None:
     """A process that only loads it does not import numba."""
     compiled.ready_loop()
-    assert compiled.is_cached()
+    assert compiled.kept_loop() is not None
     subprocess.run([sys.executable, "-c", ALONE], check=True, timeout=120)
 
 
@@ -72,9 +72,9 @@ def test_a_loop_that_does_not_come_to_its_end_is_noticed() -> None:
     """Machine code cannot raise here: what it leaves behind is not taken for a result."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    broken = llvm.parse_assembly(f"define void @{compiled.SYMBOL}() {{ ret void }}")
+    broken = llvm.parse_assembly(f"define void @{machine.SYMBOL}() {{ ret void }}")
     target = llvm.Target.from_triple(llvm.get_process_triple())
-    loop = compiled.Loaded(target.create_target_machine(jit=True).emit_object(broken))
+    loop = machine.Loaded(target.create_target_machine(jit=True).emit_object(broken))
     case = draw(1)
     with pytest.raises(InvariantBroken, match="the compiled loop has failed"):
         run_fast(case.market, case.spoken, case.settings, case.terms, DEPOSIT, loop)

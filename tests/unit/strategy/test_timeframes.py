@@ -87,3 +87,17 @@ def test_picked_values_are_nan_where_there_is_no_candle_yet() -> None:
     picked = pick(np.array([7.0, 8.0]), np.array([-1, 0, 1]))
     np.testing.assert_array_equal([np.nan, 7.0, 8.0], picked)
     assert np.isnan(pick(np.array([]), np.array([-1, -1]))).all()
+
+
+@pytest.mark.parametrize("first", [0, 3, 5])
+@pytest.mark.parametrize("count", [1, 4, 5, 9, 10, 23, 60])
+def test_a_history_without_a_gap_gives_the_candles_of_one_with_a_gap_far_away(first: int, count: int) -> None:
+    """Both ways of making higher candles, the quick one and the general one, agree to the last bit."""
+    minutes = list(range(first, first + count))
+    whole, broken = resample(_series(minutes), FIVE), resample(_series([*minutes, minutes[-1] + 500]), FIVE)
+    kept = broken.head(len(whole))
+    assert [] == [name for name in ("ts", "open", "high", "low", "close", "volume") if _differ(whole, kept, name)]
+
+
+def _differ(one: Series, other: Series, column: str) -> bool:
+    return getattr(one, column).tolist() != getattr(other, column).tolist()
