@@ -112,7 +112,8 @@ def test_paper_at_a_venue_trades_without_a_key_and_catches_up_after_a_kill(tmp_p
     """Filled at the next open; killed behind its stop; what passed meanwhile is matched before it reconciles."""
     port, state = free_port(), tmp_path / "state"
     opens = write_cycles(tmp_path / "market.csv")
-    config = write_engine(tmp_path, port, logging={"level": "DEBUG"})
+    paper = {"balance": 10_000, "range_share_pct": 5}
+    config = write_engine(tmp_path, port, logging={"level": "DEBUG"}, paper=paper)
     run = ["run", "--config", config, "--state", state]
     with served(tmp_path, port, PAPER_SPEED):
         with running(run) as engine:
@@ -140,6 +141,7 @@ def test_paper_at_a_venue_trades_without_a_key_and_catches_up_after_a_kill(tmp_p
         f" WHERE position_id = '{held[0]}' AND fills.side = 'sell'",
     )
     assert ("target", True) == (reason, before[-1] < exit_ms <= goal_ms)
+    assert 2 == len(logged(state, "paper.range_share_pct = 5 has no effect with paper.slippage = fixed"))
 
 
 def _is_complete(state: Path, before: list[int]) -> None:

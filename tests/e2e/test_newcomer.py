@@ -291,6 +291,15 @@ def test_what_a_continued_account_ignores_is_named(folder: Path, call: Call) -> 
     )
 
 
+def test_costs_that_are_written_down_and_not_charged_are_named(folder: Path, call: Call) -> None:
+    """A setting of another slippage model, in one line each time it runs."""
+    _reconfigure(folder, paper={"slippage": "depth", "slippage_pct": 0.01})
+    (line,) = [line for line in call(*_run(folder, "first")).err.splitlines() if "slippage" in line]
+    assert line.startswith(
+        "warning: paper.slippage_pct = 0.01 has no effect with paper.slippage = depth; it is read by"
+    )
+
+
 # what the commands say
 
 

@@ -261,16 +261,25 @@ def vary(case: Case, seed: int) -> Case:
 
 
 def delay(case: Case, seed: int) -> Case:
-    """The same case with fills that come late, cost a share of the range before, or both; entries have the time."""
+    """The same case with fills that come late, cost by the range or the volume of the candle before, or both.
+
+    Entries have the time.
+    """
     rng = np.random.default_rng((seed, 2))
     latency = int(rng.choice([0, 1, 1, 2, 5]))
     range_ppm = int(rng.choice([0, 70_000, 1_000_000]))
+    impact_ppm = int(rng.choice([0, 0, 1_000, 30_000, 1_000_000]))
+    market = case.market
+    if impact_ppm:
+        held = {name: _thinned(rng, block) for name, block in zip(market.symbols, market.blocks, strict=True)}
+        market = make_market(held, case.rates, market.interval_ms)
     execution = case.settings.execution
     ttl_ms = execution.entry_ttl_ms + latency * case.market.interval_ms
     return replace(
         case,
+        market=market,
         settings=replace(case.settings, execution=replace(execution, entry_ttl_ms=ttl_ms)),
-        terms=replace(case.terms, latency_candles=latency, slippage_range_ppm=range_ppm),
+        terms=replace(case.terms, latency_candles=latency, slippage_range_ppm=range_ppm, impact_ppm=impact_ppm),
     )
 
 
@@ -278,6 +287,11 @@ def _cut(rng: np.random.Generator, block: Units) -> Units:
     """Without some candles at its beginning or its end."""
     first = int(rng.choice([0, 0, block.rows // 4]))
     return block.part(first, int(rng.choice([block.rows, block.rows, block.rows * 3 // 4])))
+
+
+def _thinned(rng: np.random.Generator, block: Units) -> Units:
+    """With much less volume in some candles than in others, though enough for most orders."""
+    return block._replace(volume=block.volume // rng.choice([1, 10, 100, 1_000], block.rows))
 
 
 def _later(ts_ms: int, times: int) -> int:

@@ -137,6 +137,23 @@ def test_what_is_not_charged_is_told(capsys: pytest.CaptureFixture[str]) -> None
     assert ["no funding is charged on ETHUSDT: no rates are given"] == json.loads(out)["remarks"]
 
 
+def test_costs_that_are_written_down_and_not_charged_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On stderr and in the result, with those that are: nobody shall believe a result for the wrong reason."""
+    (folder / "engine.yaml").write_text(
+        CONFIG + "paper: {slippage: depth, impact_pct: 0.3, range_share_pct: 5}\n", encoding="utf-8"
+    )
+    assert 0 == main(["backtest", "--config", "engine.yaml", *files(), "--json"])
+    out, err = capsys.readouterr()
+    shape = json.loads(out)
+    assert ("0.02", "0.3") == (shape["costs"]["slippage_pct"], shape["costs"]["slippage_impact_pct"])
+    line = (
+        "paper.range_share_pct = 5 has no effect with paper.slippage = depth; it is read by spread_volatility: leave it"
+        " out, or choose another model"
+    )
+    assert f"note: {line}\n" in err
+    assert line in shape["remarks"]
+
+
 def test_a_tick_and_step_too_fine_for_money_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With both, since neither is wrong alone."""
     facts = "paper: {instruments: {BTCUSDT: {tick: 0.000001, step: 0.001}}}\n"

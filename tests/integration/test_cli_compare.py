@@ -138,16 +138,17 @@ def test_another_slippage_is_a_gap_of_prices(capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.usefixtures("inside")
 @pytest.mark.parametrize("engine", ["fast", "full"])
-def test_a_run_with_late_fills_and_slippage_by_range_is_its_backtest(
-    capsys: pytest.CaptureFixture[str], engine: str
+@pytest.mark.parametrize("slippage", ["spread_volatility", "depth"])
+def test_a_run_with_late_fills_and_slippage_by_the_candle_before_is_its_backtest(
+    capsys: pytest.CaptureFixture[str], slippage: str, engine: str
 ) -> None:
     """The exchange of a run remembers what both need, and both give entries the time; other fills are told."""
-    paper = {"slippage": "spread_volatility", "latency_candles": 2}
-    write_config("late.yaml", paper=paper)
-    if not Path("late").exists():
-        run("late", config="late.yaml")
-    late = ["--state", "late", *FILES]
-    shape = told(capsys, 0, *late, "--engine", engine, config="late.yaml")
+    state, config = f"late-{slippage}", f"late-{slippage}.yaml"
+    write_config(config, paper={"slippage": slippage, "latency_candles": 2})
+    if not Path(state).exists():
+        run(state, config=config)
+    late = ["--state", state, *FILES]
+    shape = told(capsys, 0, *late, "--engine", engine, config=config)
     assert (True, set()) == (shape["equal"], causes(shape))
     assert shape["counts"]["matched"] == len(shape["trades"]) > 4
     assert not told(capsys, 1, *late)["equal"]

@@ -257,10 +257,12 @@ def _money() -> list[Case]:
 
 
 def _fills() -> list[Case]:
-    """Orders at the market that trade some candles late, or cost half a spread and a share of the range before."""
+    """Orders at the market that trade some candles late, or cost half a spread and by the candle before."""
     late = {"paper": {"latency_candles": 1}}
     wide = {"paper": {"slippage": "spread_volatility", "half_spread_pct": 0.01, "range_share_pct": 15}}
     both = {"paper": {**wide["paper"], "latency_candles": 5}}
+    deep = {"paper": {"slippage": "depth", "half_spread_pct": 0.01, "impact_pct": 0.2}}
+    sunk = {"paper": {**deep["paper"], "impact_pct": 2, "latency_candles": 2}}
     crossing = {"settings": {"early_exit_on_cross": False}}
     everything = {**both, "exits": {**_EXITS, "exit_on_opposite": True}, "risk": {"max_drawdown_pct": 1.5}}
     made = [
@@ -270,6 +272,13 @@ def _fills() -> list[Case]:
         Case("spread and range", "gaps", (SOL,), _BOTH_SIDES, 20, wide),
         Case("five candles late, spread and range", RECORDED, (BTC, SOL), _FAST, 14, both),
         Case("late and wide, exits", "gaps", (BTC,), _BOTH_SIDES, 20, everything, {**_HABITS, **crossing}, least=20),
+    ]
+    made += [
+        Case("spread and depth", RECORDED, (SOL,), _BOTH_SIDES, 20, deep),
+        Case("spread and depth", "crash", (BTC,), _FAST, 14, deep),
+        Case(
+            "two candles late, deep, exits", "gaps", (SOL,), _BOTH_SIDES, 20, {**everything, **sunk}, _HABITS, least=20
+        ),
     ]
     long = Case("late and wide, 5-minute candles", RECORDED, (SOL,), _BOTH_SIDES, 60, both, interval="5m")
     return [*made, replace(long, first_day="2025-02-01", is_funded=True)]

@@ -424,6 +424,30 @@ def test_slippage_by_range_is_never_less_than_its_shares(
 
 
 @quick
+@given(value=st.integers(0, 100) | st.integers(0, INT64_MAX) | st.integers(1, 3_037_000_499).map(lambda root: root**2))
+def test_roots_are_exact_to_the_last_of_64_bits(value: int) -> None:
+    """As those of whole numbers without end."""
+    floor = math.isqrt(value)
+    assert floor == integers.root_floor(Wide(value))
+    assert floor + (floor * floor < value) == integers.root_ceil(Wide(value))
+
+
+@quick
+@given(impact_ppm=shares, steps=amounts_e8, more=st.integers(0, 10**6), volume=st.integers(0, 100) | amounts_e8)
+def test_impact_is_the_root_of_a_share_rounded_up_and_never_more_than_all(
+    impact_ppm: int, steps: int, more: int, volume: int
+) -> None:
+    """By two millionths of it and a unit at most, against exact squares; who takes more never pays less."""
+    most = impact_ppm * 100
+    impact = fills.impact_e8(Wide(impact_ppm), Wide(steps), Wide(volume))
+    squared = Fraction(most * most * min(steps, volume), volume) if volume else Fraction(most * most)
+    assert impact**2 >= squared
+    assert max(0, impact - 1 - Fraction(2 * most, PPM)) ** 2 <= squared
+    assert impact <= most
+    assert impact <= fills.impact_e8(impact_ppm, steps + more, volume)
+
+
+@quick
 @given(prices=st.lists(st.integers(1, 1_000), min_size=4, max_size=4), sign=signs, trigger=st.integers(1, 1_000))
 def test_a_candle_path_holds_every_trigger_of_the_candle(prices: list[int], sign: int, trigger: int) -> None:
     """A stop triggers on the path exactly when the candle's adverse extreme reaches it."""

@@ -126,7 +126,7 @@ class Finished:
 class Ground:
     """Everything a backtest is made of, checked.
 
-    doubts    what a reader must know of the data
+    doubts    what a reader must know of the data, and settings that do nothing
     silence   strategies that cannot speak for much of the span
     """
 
@@ -234,6 +234,7 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
         *doubts.moved_prices(moved, rows, instruments),
         *doubts.uneven_spans(market),
         *doubts.funding(rates, market),
+        *configured.idle_slippage(config),
     )
     silence = tuple(doubts.silent_beginnings(strategies, known_from, market))
     return Ground(config, settings, terms, market, rates, spoken, gaps, loaded - began, told - loaded, found, silence)

@@ -199,7 +199,9 @@ def _begin_candles(candles: Candles, desks: Records, settings: Settings, open_ms
         if _has_candle(candles.ts, desk, open_ms):
             desk.path_sign = 0
             before = desk.at - 1
-            desk.range = candles.high[before] - candles.low[before] if before >= candles.start[s] else 0
+            has_before = before >= candles.start[s]
+            desk.range = candles.high[before] - candles.low[before] if has_before else 0
+            desk.volume = candles.volume[before] if has_before else 0
             desk.budget = fills.available_steps(candles.volume[desk.at], settings.volume_share_ppm)
             if _may_act(desk, candles.high[desk.at], candles.low[desk.at]):
                 is_busy = True

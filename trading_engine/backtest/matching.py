@@ -132,7 +132,7 @@ def _enter(desk: Desk, plans: Records, account: Account, settings: Settings, at:
     steps = desk.intended
     if not _takes_volume(desk, account, steps, now_ms):
         return False
-    price = _slipped(desk, settings, sign, at)
+    price = _slipped(desk, settings, sign, at, steps)
     value = sizing.notional_e8(price, steps, desk.value_e8)
     fee = fills.fee_e8(value, settings.taker_fee_e8)
     desk.stage = Stage.OPEN
@@ -156,9 +156,10 @@ def _enter(desk: Desk, plans: Records, account: Account, settings: Settings, at:
     return has_tripped
 
 
-def _slipped(desk: Desk, settings: Settings, trade_sign: int, at: int) -> int:
-    """What a taker pays or gets for a price of `at`."""
-    return fills.slipped(trade_sign, at, settings.slippage_ppm, desk.range, settings.slippage_range_ppm)
+def _slipped(desk: Desk, settings: Settings, trade_sign: int, at: int, steps: int) -> int:
+    """What a taker of `steps` pays or gets for a price of `at`."""
+    impact_e8 = fills.impact_e8(settings.impact_ppm, steps, desk.volume)
+    return fills.slipped(trade_sign, at, settings.slippage_ppm, desk.range, settings.slippage_range_ppm, impact_e8)
 
 
 def set_trail_level(desk: Desk, plans: Records, settings: Settings, reached_milli: int) -> None:
@@ -271,7 +272,7 @@ def _take_profit(desk: Desk, account: Account, settings: Settings, act: Act, now
     rate_e8 = settings.maker_fee_e8
     is_taker = legs[act.leg, LEG_TAKES] and trade_sign * act.at < trade_sign * limit
     if is_taker or not settings.target_is_limit:
-        price = _slipped(desk, settings, trade_sign, act.at)
+        price = _slipped(desk, settings, trade_sign, act.at, steps)
         rate_e8 = settings.taker_fee_e8
     if settings.target_is_limit and trade_sign * price > trade_sign * limit:
         price = limit  # slippage never carries a limit order beyond its limit
@@ -287,7 +288,7 @@ def _sell_out(desk: Desk, account: Account, settings: Settings, act: Act, now_ms
     steps = desk.steps
     if not _takes_volume(desk, account, steps, now_ms):
         return False
-    price = _slipped(desk, settings, -desk.sign, act.at)
+    price = _slipped(desk, settings, -desk.sign, act.at, steps)
     return _reduce(desk, account, settings, steps, price, settings.taker_fee_e8, now_ms)
 
 

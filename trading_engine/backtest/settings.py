@@ -41,6 +41,7 @@ def loop_rules(settings: EngineSettings, terms: Terms, deposit: Decimal, interva
         "maker_fee_e8": terms.maker_fee_e8,
         "slippage_ppm": terms.slippage_ppm,
         "slippage_range_ppm": terms.slippage_range_ppm,
+        "impact_ppm": terms.impact_ppm,
         "latency_ms": terms.latency_candles * interval_ms,
         "volume_share_ppm": terms.volume_share_ppm,
         "risk_ppm": sizing.risk_ppm,

@@ -71,7 +71,8 @@ def _line(points: Sequence[Sample], moments: Sequence[str]) -> list[list[str]]:
 def costs(terms: Terms) -> dict[str, str]:
     """What trading was assumed to cost, rates in percent; `slippage_pct` of the price, `slippage_range_pct` of a range.
 
-    The latter, and the latency, are there where they are assumed.
+    `slippage_impact_pct` of the price is what a fill as large as the volume of the candle before costs. These two, and
+    the latency, are there where they are assumed.
     """
     told = {
         "taker_fee_pct": money.text(Decimal(terms.taker_fee_e8).scaleb(-6)),
@@ -82,6 +83,8 @@ def costs(terms: Terms) -> dict[str, str]:
     }
     if terms.slippage_range_ppm:
         told["slippage_range_pct"] = money.text(Decimal(terms.slippage_range_ppm).scaleb(-4))
+    if terms.impact_ppm:
+        told["slippage_impact_pct"] = money.text(Decimal(terms.impact_ppm).scaleb(-4))
     if terms.latency_candles:
         told["latency_candles"] = str(terms.latency_candles)
     return told

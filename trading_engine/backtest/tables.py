@@ -77,7 +77,7 @@ class Desk(Protocol):
     groups         which groups the symbol belongs to, 1 or 0 each
     at, funded     the next candle and settlement, as rows
     last           where the price stands; path_sign, budget: the present candle's path and what volume is left
-    range          high less low of the candle before
+    range, volume  high less low of the candle before, and what traded in it; 0 where there was none
     rejects        entries refused in a row; is_frozen where there were too many
     stop           where the stop should be; resting_stop where the order at the exchange is, 0 for none
     exits          a market exit is at work, and has arrived at the exchange from exits_from_ms on
@@ -100,6 +100,7 @@ class Desk(Protocol):
     path_sign: int
     budget: int
     range: int
+    volume: int
     rejects: int
     is_frozen: int
     stage: int
@@ -184,6 +185,7 @@ class Settings(Protocol):
     maker_fee_e8: int
     slippage_ppm: int
     slippage_range_ppm: int
+    impact_ppm: int
     latency_ms: int
     volume_share_ppm: int
     risk_ppm: int

@@ -177,10 +177,10 @@ class PaperConfig(Section):
     taker_fee_pct: Annotated[PercentOrZero, Field(description="Fee of a market order, percent.")] = Decimal("0.06")
     maker_fee_pct: Annotated[PercentOrZero, Field(description="Fee of a resting order, percent.")] = Decimal("0.02")
     slippage: Annotated[
-        Literal["fixed", "spread_volatility"],
+        Literal["fixed", "spread_volatility", "depth"],
         Field(
-            description="What a market order fills worse by: fixed (slippage_pct) or spread_volatility "
-            "(half_spread_pct and range_share_pct)."
+            description="What a market order fills worse by: fixed (slippage_pct), spread_volatility "
+            "(half_spread_pct and range_share_pct) or depth (half_spread_pct and impact_pct)."
         ),
     ] = "fixed"
     slippage_pct: Annotated[
@@ -188,12 +188,19 @@ class PaperConfig(Section):
     ] = Decimal("0.05")
     half_spread_pct: Annotated[
         PercentOrZero,
-        Field(description="spread_volatility: half of what lies between bid and ask, percent of the price."),
+        Field(description="spread_volatility, depth: half of what lies between bid and ask, percent of the price."),
     ] = Decimal("0.02")
     range_share_pct: Annotated[
         PercentOrZero,
         Field(description="spread_volatility: share of the candle's range (high less low) before the fill, percent."),
     ] = Decimal(10)
+    impact_pct: Annotated[
+        PercentOrZero,
+        Field(
+            description="depth: percent of the price that a fill as large as the whole volume of the candle before "
+            "costs; a smaller one that times the root of its share."
+        ),
+    ] = Decimal("0.1")
     latency_candles: Annotated[
         Annotated[int, fields.count(0, 5, "candles")],
         Field(description="How many candles later an order at the market trades than with the next; not resting ones."),

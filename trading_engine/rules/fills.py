@@ -11,7 +11,9 @@ case is taken: stops before targets, no fill at a price that was only touched, c
 
 from typing import NamedTuple
 
-from trading_engine.rules.integers import E8, PPM, scale_ceil, scale_floor
+from trading_engine.rules.integers import E8, PPM, ratio_ceil, root_ceil, scale_ceil, scale_floor
+
+_SHARE_DIGITS = 12  # of a share in 1e-12 the root is in 1e-6
 
 
 class Path(NamedTuple):
@@ -33,14 +35,30 @@ def adverse_path(sign: int, open: int, high: int, low: int, close: int) -> Path:
     return Path(open, high, low, close)
 
 
-def slipped(sign_of_trade: int, ticks: int, slippage_ppm: int, range_ticks: int = 0, range_ppm: int = 0) -> int:
+def impact_e8(impact_ppm: int, steps: int, volume_steps: int) -> int:
+    """How much worse a taker of `steps` fills where `volume_steps` traded before, in 1e-8 of the price, rounded up.
+
+    impact_ppm × √(steps / volume_steps): the square-root law of market impact (Tóth et al. 2011, Physical Review X 1,
+    021006; on Bitcoin Donier and Bonart 2015, arXiv:1412.4503). More than the whole volume counts as the whole, and so
+    does anything where nothing traded: it never comes to more than impact_ppm. 0 ≤ impact_ppm ≤ 1e6.
+    """
+    most_e8 = impact_ppm * (E8 // PPM)
+    if most_e8 == 0 or steps >= volume_steps:
+        return most_e8
+    return scale_ceil(most_e8, root_ceil(ratio_ceil(steps, volume_steps, _SHARE_DIGITS)), PPM)
+
+
+def slipped(
+    sign_of_trade: int, ticks: int, slippage_ppm: int, range_ticks: int = 0, range_ppm: int = 0, impact_e8: int = 0
+) -> int:
     """`ticks` moved against the taker: up for a buy, down for a sell.
 
-    By `slippage_ppm` of the price and `range_ppm` of a range (high less low) of `range_ticks`. Each part is
-    rounded against the taker to whole ticks, so that any that is not nothing costs at least one; none costs
-    none. A sale never goes below one tick.
+    By `slippage_ppm` of the price, `range_ppm` of a range (high less low) of `range_ticks` and `impact_e8` (1e-8)
+    of the price. Each part is rounded against the taker to whole ticks, so that any that is not nothing costs at
+    least one; none costs none. A sale never goes below one tick.
     """
     cost = scale_ceil(ticks, slippage_ppm, PPM) + scale_ceil(range_ticks, range_ppm, PPM)
+    cost += scale_ceil(ticks, impact_e8, E8)
     return max(1, ticks + sign_of_trade * cost)
 
 

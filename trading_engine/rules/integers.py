@@ -51,6 +51,25 @@ def ratio_ceil(numerator: int, denominator: int, digits: int) -> int:
     return -ratio_floor(-numerator, denominator, digits)
 
 
+def root_floor(value: int) -> int:
+    """The largest whole number whose square is not above value; value ≥ 0.
+
+    Newton's steps from above, which fall until they are there: `math.isqrt` is beyond numba, floats are not exact.
+    """
+    root = value
+    following = value // 2 + value % 2
+    while following < root:
+        root = following
+        following = (root + value // root) // 2
+    return root
+
+
+def root_ceil(value: int) -> int:
+    """The smallest whole number whose square is not below value; value ≥ 0."""
+    root = root_floor(value)
+    return root if root * root == value else root + 1
+
+
 def share_half_even(amount: int, part: int, whole: int) -> int:
     """amount × part / whole to the nearest whole number, halves to the even one; amount ≥ 0, 0 ≤ part ≤ whole.
 

@@ -29,6 +29,7 @@ from trading_engine.runtime.configured import (
     check_intervals,
     configuration,
     engine_settings,
+    idle_slippage,
     instrument_of,
     stop_level,
     terms_of,
@@ -165,6 +166,7 @@ def _checked(config: Config, options: RunOptions, environ: Mapping[str, str]) ->
         filters_of(config, strategies_of(config, config.symbols))
         text = f"mode {config.mode} on {config.venue}, account {config.account}, symbols {', '.join(config.symbols)}"
         odd = [Finding("warning", f"venues.{config.venue}", one) for one in simplified(config)]
+        odd += _idle(config) if config.mode == "paper" else []
         return [Finding("ok", str(options.config_path), text), *odd, *_unreachable(config)]
     plan = prepare(options, environ)
     traded = ", ".join(plan.settings.instruments)
@@ -174,6 +176,7 @@ def _checked(config: Config, options: RunOptions, environ: Mapping[str, str]) ->
     span_ms = plan.source.last_ts + plan.source.interval_ms - plan.source.first_ts
     short = shortages(plan.strategies, plan.filters, span_ms)
     findings.extend(Finding("warning", subject, text) for subject, text in short)
+    findings.extend(_idle(plan.config))
     findings.extend(_folded(plan))
     findings.extend(_unreachable(plan.config))
     return findings
@@ -202,6 +205,10 @@ def simplified(config: Config) -> list[str]:
     if section.margin_mode == "cross":
         found.append("margin_mode = cross: on the embedded exchange each position has its own margin")
     return found
+
+
+def _idle(config: Config) -> list[Finding]:
+    return [Finding("warning", "paper", text) for text in idle_slippage(config)]
 
 
 def _unreachable(config: Config) -> list[Finding]:

@@ -32,6 +32,14 @@ if TYPE_CHECKING:  # ports name every event and record, each a class that takes 
     from trading_engine.ports import Capabilities
 
 
+_READ_BY = {
+    "slippage_pct": ("fixed",),
+    "half_spread_pct": ("spread_volatility", "depth"),
+    "range_share_pct": ("spread_volatility",),
+    "impact_pct": ("depth",),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What the command line asks for. `speed` None is as fast as it goes.
@@ -134,11 +142,23 @@ def terms_of(config: Config) -> Terms:
         taker_fee_e8=rate_e8(paper.taker_fee_pct),
         maker_fee_e8=rate_e8(paper.maker_fee_pct),
         slippage_ppm=ppm(paper.slippage_pct if paper.slippage == "fixed" else paper.half_spread_pct),
-        slippage_range_ppm=0 if paper.slippage == "fixed" else ppm(paper.range_share_pct),
+        slippage_range_ppm=ppm(paper.range_share_pct) if paper.slippage == "spread_volatility" else 0,
+        impact_ppm=ppm(paper.impact_pct) if paper.slippage == "depth" else 0,
         latency_candles=paper.latency_candles,
         volume_share_ppm=ppm(paper.volume_share_pct),
         leverage_milli=int(config.leverage * 1000),
     )
+
+
+def idle_slippage(config: Config) -> list[str]:
+    """Settings that were written down although the slippage model that is chosen does not read them, one line each."""
+    paper = config.paper
+    return [
+        f"paper.{name} = {getattr(paper, name)} has no effect with paper.slippage = {paper.slippage}; it is read by"
+        f" {' and '.join(models)}: leave it out, or choose another model"
+        for name, models in _READ_BY.items()
+        if name in paper.model_fields_set and paper.slippage not in models
+    ]
 
 
 def engine_settings(

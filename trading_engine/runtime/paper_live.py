@@ -24,6 +24,7 @@ from trading_engine.ports import Clock, Loaded, PublicMarket
 from trading_engine.runtime import bootstrap, contracts, remote, rule_settings, startup, warm_up
 from trading_engine.runtime.bootstrap import Finding, RunOptions
 from trading_engine.runtime.brain import Brain
+from trading_engine.runtime.configured import idle_slippage
 from trading_engine.runtime.feeding import Feeding
 from trading_engine.runtime.paper import Ground, PaperRun
 from trading_engine.runtime.process import require
@@ -156,6 +157,7 @@ class LivePaperRun(PaperRun):
         for text in (
             remote.address_note(config),
             *bootstrap.simplified(config),
+            *idle_slippage(config),
             *startup.of_the_balance(config, loaded),
         ):
             if text:

@@ -19,6 +19,7 @@ from trading_engine.domain.time import MINUTE_MS, interval_name, iso
 from trading_engine.marketdata.replay import CandleSource
 from trading_engine.ports import Loaded
 from trading_engine.runtime.bootstrap import Plan, RunOptions, instrument_of
+from trading_engine.runtime.configured import idle_slippage
 from trading_engine.runtime.executor import FILL_OVERLAP_MS
 from trading_engine.system.clock import SteadyClock
 from trading_engine.system.state_dir import StateDir
@@ -170,7 +171,7 @@ def warnings(options: RunOptions, plan: Plan, loaded: Loaded) -> list[str]:
     cursor_ms = loaded.checkpoint.cursor_ms if loaded.checkpoint else 0
     if cursor_ms:
         found += _of_the_data(plan.source, cursor_ms)
-    return found + of_the_balance(plan.config, loaded)
+    return [*found, *idle_slippage(plan.config), *of_the_balance(plan.config, loaded)]
 
 
 def of_the_balance(config: Config, loaded: Loaded) -> list[str]:

@@ -5,7 +5,8 @@ The contract has a tick of 0.1, a step of 0.001 coins, and takes no order below 
 scenario says otherwise a market order costs 0.06 % and fills 0.05 % of the price worse, rounded to a tick against us; a
 resting order costs 0.02 % and fills at its own price. An entry that is decided on a close trades at the next open.
 In the last scenarios a market order fills half a spread of 0.02 % and 10 % of the range of the candle before worse,
-each rounded to a tick against us, or is under way for some candles while what rests at the exchange is not.
+each rounded to a tick against us, or is under way for some candles while what rests at the exchange is not; or it fills
+half that spread worse and 0.5 % of the price times the root of its share of the volume of the candle before.
 
 A line of a ledger is a fill or a settlement: what, coins, price, value = coins × price, rate, fee = value × rate, and
 what an exit makes before fees = coins × (exit − entry), negated for a short. `net` is the sum of that column, less fees
@@ -67,12 +68,14 @@ class Scenario:
     """Candles by the minute they open at, what was said, and the ledger that follows.
 
     settled   funding rates by the minute they are due; the price then is the close before
+    volumes   what traded in the candle of a minute, steps; in any other more than enough
     """
 
     ledger: str
     candles: Mapping[int, Shape]
     said: Sequence[Said] = (Said(),)
     settled: Mapping[int, str] = field(default_factory=dict)
+    volumes: Mapping[int, int] = field(default_factory=dict)
     terms: Terms = field(default_factory=lambda: Terms(60_000, 20_000, 500))
     sizing: Mapping[str, Any] = field(default_factory=dict)
     limits: LimitSettings = field(default_factory=lambda: without_limits(refuses_liquidation=False))
@@ -94,6 +97,7 @@ def minutes(*shapes: Shape) -> dict[int, Shape]:
 
 
 WIDE = Terms(60_000, 20_000, 200, slippage_range_ppm=100_000)
+DEEP = Terms(60_000, 20_000, 200, impact_ppm=5_000)
 LATE = Terms(60_000, 20_000, 500, latency_candles=1)
 
 PARTIALS = (PartialStep(2_000, 300_000), PartialStep(4_000, 400_000))
@@ -474,6 +478,101 @@ SCENARIOS: Mapping[str, Scenario] = {
         terms=WIDE,
         exits=ExitSettings(max_age_ms=3 * MINUTE_MS, close_on_max_age=True),
     ),
+    # 100 of 40,000 steps are 1/400, whose root is 1/20: 0.025 % of 1000 are 2.5 ticks, so 3. 100 of 2,500 are 1/25, so
+    # a fifth: 0.1 % of 990 are 9.9 ticks, so 10. Half spreads 2 and 1.98, so 2.
+    "depth, a long to its stop": Scenario(
+        """
+        entry      0.1     1000.5   100.05     0.06%   0.06003               1000 and 0.2 and 0.3
+        stop       0.1      988.8    98.88     0.06%   0.059328   −1.17      990 less 0.2 and 1.0
+        net       −1.289358
+        balance    998.710642
+        """,
+        minutes(QUIET, LOSES),
+        volumes={0: 40_000, 1: 2_500},
+        terms=DEEP,
+    ),
+    # A hundredth of the volume before, so a tenth: 0.05 % of 1000 are 5 ticks. The target rests and fills at its price.
+    "depth, a short to its target": Scenario(
+        """
+        entry      0.1      999.3    99.93     0.06%   0.059958              1000 less 0.2 and 0.5
+        target     0.1      970      97        0.02%   0.0194     +2.93
+        net       +2.850642
+        balance   1002.850642
+        """,
+        minutes(QUIET, (1_000, 1_000, 969.9, 975)),
+        [Said(side=-1)],
+        volumes={0: 10_000},
+        terms=DEEP,
+    ),
+    # Nothing traded before the entry, as if it took all: 0.5 % of 1000 are 50 ticks. A millionth of the volume before
+    # the stop, so a thousandth: 0.0005 % of 1010 is a twentieth of a tick, so 1; 0.02 % are 2.02, so 3.
+    "depth, a short into a market without volume, to its stop": Scenario(
+        """
+        entry      0.1      994.8    99.48     0.06%   0.059688              1000 less 0.2 and 5.0
+        stop       0.1     1010.4   101.04     0.06%   0.060624   −1.56      1010 and 0.3 and 0.1
+        net       −1.680312
+        balance    998.319688
+        """,
+        minutes(QUIET, (1_000, 1_010, 1_000, 1_005)),
+        [Said(side=-1)],
+        volumes={0: 0, 1: 100_000_000},
+        terms=DEEP,
+    ),
+    # 100 steps where 50 traded before count as all of them, no more: 50 ticks.
+    "depth, a long of more than what traded before": Scenario(
+        """
+        entry      0.1     1005.2   100.52     0.06%   0.060312              1000 and 0.2 and 5.0
+        stop       0.1      989.7    98.97     0.06%   0.059382   −1.55      990 less 0.2 and 0.1
+        net       −1.669694
+        balance    998.330306
+        """,
+        minutes(QUIET, LOSES),
+        volumes={0: 50},
+        terms=DEEP,
+    ),
+    # Each by its own quantity, of 12,000 steps: 30 are 1/400, so 1/20: 0.025 % of 1021.5 are 2.6 ticks and of 1050 as
+    # many, so 3; 40 are 1/300, whose root is 0.0577: 0.0289 % of 1042.5 are 3.01 ticks, so 4. Half spreads: 3 each.
+    "depth, partial exits and a target at the market": Scenario(
+        """
+        entry      0.1     1000.5   100.05     0.06%   0.06003
+        partial    0.03    1020.9    30.627    0.06%   0.0183762  +0.612     1021.5 less 0.3 and 0.3
+        partial    0.04    1041.8    41.672    0.06%   0.0250032  +1.652     1042.5 less 0.3 and 0.4
+        target     0.03    1049.4    31.482    0.06%   0.0188892  +1.467     1050 less 0.3 and 0.3
+        net       +3.6087014                                                 3.731 − 0.1222986
+        balance   1003.6087014
+        """,
+        minutes(QUIET, (1_000, 1_050.1, 1_000, 1_000)),
+        [Said(target=50)],
+        volumes={0: 40_000, 1: 12_000},
+        terms=DEEP,
+        exits=ExitSettings(plans={PLAN: ExitPlan(PARTIALS)}, target_order=OrderType.TAKE_PROFIT_MARKET),
+    ),
+    # A tenth at the exit: 0.05 % of 1003 are 5.015 ticks, so 6; 0.02 % are 2.006, so 3. What trades in the candle
+    # itself, and before the decision, counts for nothing.
+    "depth, closed by age": Scenario(
+        """
+        entry      0.1     1000.5   100.05     0.06%   0.06003
+        time       0.1     1002.1   100.21     0.06%   0.060126   +0.16      1003 less 0.3 and 0.6
+        net       +0.039844
+        balance   1000.039844
+        """,
+        minutes(QUIET, QUIET, (1_000, 1_001, 999, 1_000), (1_003, 1_005, 1_003, 1_005), QUIET),
+        volumes={0: 40_000, 2: 2_000, 3: 10_000, 4: 1_000},
+        terms=DEEP,
+        exits=ExitSettings(max_age_ms=3 * MINUTE_MS, close_on_max_age=True),
+    ),
+    # The volume that counts is the one before the fill, 10,000, not the one before the decision.
+    "late, with depth": Scenario(
+        """
+        entry      0.1     1000.7   100.07     0.06%   0.060042              1000 and 0.2 and 0.5
+        target     0.1     1030     103        0.02%   0.0206     +2.93
+        net       +2.849358
+        balance   1002.849358
+        """,
+        minutes(QUIET, QUIET, WINS),
+        volumes={0: 100, 1: 10_000},
+        terms=replace(DEEP, latency_candles=1),
+    ),
     # The candle after the signal would have met the stop: nothing is open then. The stop itself comes at once.
     "a long that is entered a candle late, to its stop": Scenario(
         """
@@ -582,7 +681,8 @@ def case_of(scenario: Scenario) -> Case:
     rates = [
         FundingRate(AAA, START_MS + minute * MINUTE_MS, Decimal(rate)) for minute, rate in scenario.settled.items()
     ]
-    block = from_units(contract, ts, columns, np.full(len(ts), 10**9, dtype=np.int64))
+    volumes = np.array([scenario.volumes.get(minute, 10**9) for minute in scenario.candles], dtype=np.int64)
+    block = from_units(contract, ts, columns, volumes)
     market = make_market({AAA: block}, rates, MINUTE_MS)
     rows = [
         (

@@ -321,6 +321,21 @@ def test_a_share_of_the_range_and_latency_are_told_where_they_are_assumed(tmp_pa
     assert "2 candles before an order at the market trades" in words
 
 
+def test_an_impact_is_told_where_it_is_assumed(tmp_path: Path) -> None:
+    """In the result, on the page, and as slippage, although no part of the price is the same for all."""
+    run = run_of(outcome(), FLAT, Terms(slippage_ppm=0, impact_ppm=1_250))
+    told = costs(run.terms)
+    assert ("0", "0.125") == (told["slippage_pct"], told["slippage_impact_pct"])
+    assert "slippage_range_pct" not in told
+    assert "slippage_impact_pct" not in costs(Terms())
+    assert "No slippage" not in " ".join(notes(run))
+    assert "No slippage" in " ".join(notes(run_of(outcome(), FLAT, Terms(slippage_ppm=0))))
+    assert (
+        "0 % of the price and 0.125 % of it times the root of the fill's share of the volume of the candle before,"
+        " against us"
+    ) in page_of(run, tmp_path).words
+
+
 def test_what_is_always_doubtful_is_always_said() -> None:
     """A short run without settlements: growth is stretched, funding is missing, hours hide what is in them."""
     told = " ".join(notes(run_of(outcome([trade(at, "1", at * 10) for at in range(40)]), FLAT)))

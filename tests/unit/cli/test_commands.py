@@ -164,6 +164,17 @@ def test_validate_tells_of_stops_that_never_move(folder: Path, capsys: pytest.Ca
     assert " warning  trend_vwap: the stop never follows: it would begin at 3 R, and the target is 3 R" in printed
 
 
+def test_validate_tells_of_costs_that_are_not_charged(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On recorded candles and on a venue's live market alike."""
+    for where in ("", "venue: binance\n"):
+        (folder / "paper.yaml").write_text(CONFIG + where + "paper: {slippage: depth, slippage_pct: 0.01}\n")
+        assert 0 == main(["validate", "--config", "paper.yaml"])
+        printed = capsys.readouterr().out
+        line = "paper.slippage_pct = 0.01 has no effect with paper.slippage = depth; it is read by fixed: leave it out"
+        assert 1 == printed.count(f" warning  paper: {line}")
+        assert "0 errors, 1 warning" in printed
+
+
 def test_validate_knows_where_a_target_was_put(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Multiples of the stop, or both in one unit; in two units it cannot tell."""
     ladder = "exits: {break_even_at_r: 4}\n"

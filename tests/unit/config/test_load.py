@@ -1,5 +1,6 @@
 """A configuration file is read exactly, and every mistake in it is told in one line."""
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from trading_engine.config import Config, load_config
 from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.runtime.configured import idle_slippage
 
 MINIMAL = "mode: paper\nsymbols: [BTCUSDT, ETHUSDT]\nstrategies:\n  - name: trend_vwap\n"
 CONFIGS = Path(__file__).parents[3] / "configs"
@@ -130,8 +132,8 @@ CASES = {
         "risk.max_daily_loss_money = 0.000000001 is finer than 0.00000001, the smallest step",
     ),
     "a slippage model of one's own": (
-        "paper: {slippage: depth}",
-        "paper.slippage = depth is not one of fixed, spread_volatility",
+        "paper: {slippage: volume}",
+        "paper.slippage = volume is not one of fixed, spread_volatility, depth",
     ),
     "more latency than is modelled": (
         "paper: {latency_candles: 6}",
@@ -148,6 +150,14 @@ CASES = {
     "a spread below zero": (
         "paper: {half_spread_pct: -0.01}",
         "paper.half_spread_pct = -0.01 is not a percentage from 0 to 100 (a fraction? 1.5 % is written 1.5)",
+    ),
+    "an impact beyond the price": (
+        "paper: {slippage: depth, impact_pct: 100.1}",
+        "paper.impact_pct = 100.1 is not a percentage from 0 to 100 (a fraction? 1.5 % is written 1.5)",
+    ),
+    "an impact finer than a millionth": (
+        "paper: {slippage: depth, impact_pct: 0.00001}",
+        "paper.impact_pct = 0.00001 is finer than 0.0001, the smallest step",
     ),
     "an endless quantity": (
         "paper: {instruments: {BTCUSDT: {max_quantity: 1e13}}}",
@@ -479,6 +489,18 @@ def test_the_paper_file_shows_the_defaults_that_it_claims_to_show() -> None:
         {"mode": "paper", "symbols": shown.symbols, "strategies": shown.strategies},
     )
     assert bare == shown
+
+
+def test_the_paper_file_shows_the_defaults_of_what_it_leaves_out(tmp_path: Path) -> None:
+    """Settings of other slippage models stand in comments: written down they would do nothing."""
+    text = (CONFIGS / "paper.yaml").read_text(encoding="utf-8")
+    whole = re.sub(r"^  # (half_spread_pct|range_share_pct|impact_pct):", r"  \1:", text, flags=re.MULTILINE)
+    (tmp_path / "whole.yaml").write_text(whole, encoding="utf-8")
+    written = load_config(tmp_path / "whole.yaml", NO_OVERRIDES, {}, None).paper
+    assert {"half_spread_pct", "range_share_pct", "impact_pct"} <= written.model_fields_set
+    shown = load_config(CONFIGS / "paper.yaml", NO_OVERRIDES, {}, None)
+    assert shown.paper == written
+    assert [] == idle_slippage(shown)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,43 @@ def test_a_share_of_a_range_is_added_to_the_share_of_the_price(
 
 
 @pytest.mark.parametrize(
+    ("impact_ppm", "steps", "volume", "expected"),
+    [
+        (1_000, 100, 10_000, 10_000),  # a hundredth of the volume: a tenth of 0.1 %
+        (1_000, 1, 1_000_000, 100),
+        (1_000, 1, 3, 57_736),  # √⅓ is 0.577350 and a rest
+        (1_000, 10_000, 10_000, 100_000),
+        (1_000, 10_001, 10_000, 100_000),
+        (1_000, 1, 0, 100_000),
+        (1_000, 1, 10**18, 1),
+        (1_000_000, 5, 5, 100_000_000),
+        (0, 100, 10_000, 0),
+        (0, 100, 0, 0),
+    ],
+)
+def test_impact_grows_with_the_root_of_the_share_of_the_volume(
+    impact_ppm: int, steps: int, volume: int, expected: int
+) -> None:
+    """Rounded up; a market without volume, or with less than is traded, costs all of it and no more."""
+    assert expected == fills.impact_e8(impact_ppm, steps, volume)
+
+
+@pytest.mark.parametrize(
+    ("trade_sign", "ppm", "impact_e8", "expected"),
+    [
+        (1, 200, 10_000, 10_003),
+        (-1, 200, 10_000, 9_997),
+        (1, 0, 10_001, 10_002),
+        (1, 200, 0, 10_002),
+        (-1, 0, 10**8, 1),
+    ],
+)
+def test_impact_is_a_share_of_the_price_by_itself(trade_sign: int, ppm: int, impact_e8: int, expected: int) -> None:
+    """Rounded against the taker as the others; never below one tick."""
+    assert expected == fills.slipped(trade_sign, 10_000, ppm, impact_e8=impact_e8)
+
+
+@pytest.mark.parametrize(
     ("trade_sign", "start", "end", "expected"),
     [
         (-1, 105, 101, False),

@@ -6,6 +6,8 @@ from trading_engine.rules.integers import (
     divide_ceil,
     ratio_ceil,
     ratio_floor,
+    root_ceil,
+    root_floor,
     scale_ceil,
     scale_floor,
     share_half_even,
@@ -44,3 +46,15 @@ def test_a_share_is_the_nearest_whole_number_and_ties_go_to_the_even(
 ) -> None:
     """As the ledger rounds, so that every book says the same."""
     assert expected == share_half_even(amount, part, whole)
+
+
+@pytest.mark.parametrize(
+    ("value", "down", "up"),
+    [
+        (0, 0, 0), (1, 1, 1), (2, 1, 2), (3, 1, 2), (4, 2, 2), (5, 2, 3), (99, 9, 10), (100, 10, 10), (101, 10, 11),
+        (10**12, 10**6, 10**6), (10**12 - 1, 10**6 - 1, 10**6), (2**63 - 1, 3_037_000_499, 3_037_000_500),
+    ],
+)  # fmt: skip
+def test_roots_round_as_named(value: int, down: int, up: int) -> None:
+    """Floor and ceiling are one for a square, and differ by one for every other number."""
+    assert (down, up) == (root_floor(value), root_ceil(value))

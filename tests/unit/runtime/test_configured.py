@@ -7,7 +7,14 @@ import pytest
 
 from trading_engine.config.model import Config
 from trading_engine.domain.time import HOUR_MS
-from trading_engine.runtime.configured import RunOptions, configuration, engine_settings, instrument_of, terms_of
+from trading_engine.runtime.configured import (
+    RunOptions,
+    configuration,
+    engine_settings,
+    idle_slippage,
+    instrument_of,
+    terms_of,
+)
 from trading_engine.venues.embedded import facts
 from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.venue import CAPABILITIES, EmbeddedVenue
@@ -56,13 +63,51 @@ def _configured(text: str) -> Config:
             "{slippage: spread_volatility, slippage_pct: 5, half_spread_pct: 0.01, range_share_pct: 0.5}",
             Terms(slippage_ppm=100, slippage_range_ppm=5_000),
         ),
+        ("{slippage: depth}", Terms(slippage_ppm=200, impact_ppm=1_000)),
+        (
+            "{slippage: depth, slippage_pct: 5, range_share_pct: 3, half_spread_pct: 0, impact_pct: 0.25}",
+            Terms(slippage_ppm=0, impact_ppm=2_500),
+        ),
+        ("{slippage: fixed, impact_pct: 1}", Terms()),
+        ("{slippage: spread_volatility, impact_pct: 1}", Terms(slippage_ppm=200, slippage_range_ppm=100_000)),
         ("{latency_candles: 3}", Terms(latency_candles=3)),
     ],
 )
 @pytest.mark.usefixtures("in_folder")
 def test_each_slippage_model_has_its_own_settings(paper: str, expected: Terms) -> None:
-    """What belongs to the other one counts for nothing."""
+    """What belongs to another one counts for nothing."""
     assert expected == terms_of(_configured(f"paper: {paper}"))
+
+
+@pytest.mark.parametrize(
+    ("paper", "idle"),
+    [
+        ("{}", ()),
+        ("{slippage_pct: 0.1}", ()),
+        ("{slippage: depth}", ()),
+        ("{slippage: depth, half_spread_pct: 0.01, impact_pct: 0.2}", ()),
+        ("{slippage: spread_volatility, half_spread_pct: 0.01, range_share_pct: 5}", ()),
+        ("{half_spread_pct: 0.02, range_share_pct: 5, impact_pct: 0.1}", ("half_spread", "range_share", "impact")),
+        ("{slippage: spread_volatility, slippage_pct: 0.05, impact_pct: 0.1}", ("slippage", "impact")),
+        ("{slippage: depth, slippage_pct: 0.05, range_share_pct: 5}", ("slippage", "range_share")),
+    ],
+)
+@pytest.mark.usefixtures("in_folder")
+def test_a_setting_that_the_slippage_model_does_not_read_is_told_where_it_was_written(
+    paper: str, idle: tuple[str, ...]
+) -> None:
+    """Also one at its default: whoever wrote it down believes that it does something."""
+    found = idle_slippage(_configured(f"paper: {paper}"))
+    assert list(idle) == [line.split("_pct = ")[0].removeprefix("paper.") for line in found]
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_an_idle_setting_is_told_in_one_line_with_its_value_and_what_to_do() -> None:
+    """And with what would read it."""
+    assert [
+        "paper.half_spread_pct = 0.3 has no effect with paper.slippage = fixed; it is read by spread_volatility and"
+        " depth: leave it out, or choose another model"
+    ] == idle_slippage(_configured("paper: {half_spread_pct: 0.3}"))
 
 
 @pytest.mark.usefixtures("in_folder")

@@ -115,10 +115,11 @@ def test_stops_slip_and_limit_orders_do_not() -> None:
     assert [("limit", 10, 990), ("stop", -10, 979)] == trades(game.candle(A=(1_000, 1_000, 970, 970)))
 
 
-# ── a share of the range, and latency ───────────────────────────────────────
+# ── a share of the range, the volume, and latency ───────────────────────────────────────
 
 
 WIDE = replace(FREE, slippage_ppm=1_000, slippage_range_ppm=100_000, leverage_milli=1_000)
+DEEP = replace(FREE, slippage_ppm=1_000, impact_ppm=60_000, leverage_milli=10_000)
 LATE = replace(FREE, latency_candles=2, leverage_milli=1_000)
 FLAT = (1_000, 1_000, 1_000, 1_000)
 
@@ -151,6 +152,52 @@ def test_what_rests_pays_for_no_range() -> None:
     game.order("limit", Kind.LIMIT, BUY, 10, 990)
     game.order("stop", Kind.STOP, SELL, 10, 980)
     assert [("limit", 10, 990), ("stop", -10, 978)] == trades(game.candle(A=(1_000, 1_000, 970, 970)))
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(BUY, 1_007), (SELL, 993)])
+def test_impact_is_by_the_volume_of_the_candle_before(sign: int, expected: int) -> None:
+    """0.1 % of 1,000 is a tick; a hundredth of the volume costs a tenth of 6 %. The candle of the fill counts later."""
+    game = Game(DEEP)
+    game.candle(A=FLAT, volume=1_000)
+    game.order("m", Kind.MARKET, sign, 10)
+    assert [("m", sign * 10, expected)] == trades(game.candle(A=FLAT, volume=40))
+    game.order("n", Kind.MARKET, sign, 10)
+    assert [("n", sign * 10, 1_000 + sign * 31)] == trades(game.candle(A=FLAT))
+
+
+@pytest.mark.parametrize("volume", [0, 9, 10])
+def test_impact_is_never_more_than_that_of_the_whole_volume(volume: int) -> None:
+    """Also where nothing traded before, and where less did than the order takes."""
+    game = Game(DEEP)
+    game.candle(A=FLAT, volume=volume)
+    game.order("m", Kind.MARKET, BUY, 10)
+    assert [("m", 10, 1_061)] == trades(game.candle(A=FLAT))
+
+
+def test_a_market_that_nobody_has_seen_trade_takes_the_whole_impact() -> None:
+    """What an earlier release has written knows no volume either."""
+    game = Game(DEEP)
+    game.kernel.account.points["A"].volume = 0
+    game.order("m", Kind.MARKET, BUY, 10)
+    assert [("m", 10, 1_061)] == trades(game.candle(A=FLAT))
+
+
+def test_each_fill_of_an_order_has_its_own_impact() -> None:
+    """By its own quantity and the candle before it: 90 of 1,000,000 are under a tick of 6 %, 10 of 90 are 20."""
+    game = Game(DEEP)
+    game.order("m", Kind.MARKET, BUY, 100)
+    assert [("m", 90, 1_002)] == trades(game.candle(A=FLAT, volume=90))
+    assert [("m", 10, 1_022)] == trades(game.candle(A=FLAT))
+
+
+def test_what_rests_has_no_impact() -> None:
+    """A stop has: once it has triggered it is a taker. 0.098 are one tick, 6 % of 980 and a tenth of it are 5.88."""
+    game = Game(DEEP)
+    game.hold(BUY, 10)
+    game.candle(A=FLAT, volume=1_000)
+    game.order("limit", Kind.LIMIT, BUY, 10, 990)
+    game.order("stop", Kind.STOP, SELL, 10, 980)
+    assert [("limit", 10, 990), ("stop", -10, 973)] == trades(game.candle(A=(1_000, 1_000, 970, 970)))
 
 
 @pytest.mark.parametrize("is_exit", [False, True])

@@ -97,19 +97,19 @@ def test_everything_written_is_loaded_again(tmp_path: Path) -> None:
 
 
 def test_what_an_earlier_release_has_written_of_a_market_is_read(tmp_path: Path) -> None:
-    """It knew of no range: there is none until the next candle."""
+    """It knew of no range and no volume: there is none until the next candle."""
     path = tmp_path / "paper.db"
     memory = Memory(path)
-    memory.write(Account(points={"A": MarketPoint("A", 91, 7, -1, 60, 12)}), Change())
+    memory.write(Account(points={"A": MarketPoint("A", 91, 7, -1, 60, 12, 34)}), Change())
     memory.close()
     db = sqlite3.connect(path)
-    db.execute("UPDATE symbols SET point = json_remove(point, '$.range')")
+    db.execute("UPDATE symbols SET point = json_remove(point, '$.range', '$.volume')")
     db.commit()
     db.close()
     memory = Memory(path)
     loaded = memory.load()
     assert loaded is not None
-    assert {"A": MarketPoint("A", 91, 7, -1, 60, 0)} == loaded.points
+    assert {"A": MarketPoint("A", 91, 7, -1, 60, 0, 0)} == loaded.points
     memory.close()
 
 

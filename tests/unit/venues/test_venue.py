@@ -139,9 +139,10 @@ def test_progress_is_saved_on_request(tmp_path: Path) -> None:
     again.close()
 
 
-def test_an_order_under_way_arrives_after_restarts_as_well(tmp_path: Path) -> None:
-    """When it would have, and worse by the range that was last, which a restart has not forgotten."""
-    terms = replace(TERMS, latency_candles=1, slippage_range_ppm=100_000)
+@pytest.mark.parametrize(("costs", "worse"), [({"slippage_range_ppm": 100_000}, 2), ({"impact_ppm": 300_000}, 4)])
+def test_an_order_under_way_arrives_after_restarts_as_well(tmp_path: Path, costs: dict[str, int], worse: int) -> None:
+    """When it would have, and worse by the range and the volume that were last, which a restart has not forgotten."""
+    terms = replace(TERMS, latency_candles=1, **costs)
 
     def opened() -> EmbeddedVenue:
         return EmbeddedVenue(Memory(tmp_path / "paper.db"), [INSTRUMENT], terms, Decimal(1_000), 0)
@@ -157,5 +158,5 @@ def test_an_order_under_way_arrives_after_restarts_as_well(tmp_path: Path) -> No
     venue = opened()
     (filled,) = _play(venue, 2, 1_010)
     assert isinstance(filled, FillSeen)
-    assert INSTRUMENT.ticks_to_price(1_010 + 2) == filled.fill.price
+    assert INSTRUMENT.ticks_to_price(1_010 + worse) == filled.fill.price
     venue.close()

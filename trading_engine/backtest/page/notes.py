@@ -83,7 +83,7 @@ def _assumptions(run: Run) -> Iterator[str]:
         )
     if not run.terms.taker_fee_e8:
         yield "No taker fee was charged."
-    if not run.terms.slippage_ppm and not run.terms.slippage_range_ppm:
+    if not run.terms.slippage_ppm and not run.terms.slippage_range_ppm and not run.terms.impact_ppm:
         yield "No slippage was assumed."
     if not len(run.market.funding.ts) and not any("no funding is charged" in remark for remark in run.remarks):
         yield "No funding was charged, as no settlements were given."

@@ -248,6 +248,11 @@ def origin(run: Run) -> Element:
     slippage = f"{told['slippage_pct']} % of the price"
     if "slippage_range_pct" in told:
         slippage += f" and {told['slippage_range_pct']} % of the range of the candle before"
+    if "slippage_impact_pct" in told:
+        slippage += (
+            f" and {told['slippage_impact_pct']} % of it times the root of the fill's share of the volume of the candle"
+            " before"
+        )
     latency = words.count(run.terms.latency_candles, "candle") + " before an order at the market trades"
     rows = (
         ("Dataset", run.dataset_hash, True),

@@ -84,6 +84,7 @@ class MarketPoint:
     path_sign   +1 low first, −1 high first, 0 not chosen yet
     funded_ms   last settlement that was paid or received
     range       high less low of the last whole candle, ticks; 0 before the first
+    volume      what traded in it, steps; 0 before the first
     """
 
     symbol: str
@@ -92,6 +93,7 @@ class MarketPoint:
     path_sign: int = 0
     funded_ms: int = -1
     range: int = 0
+    volume: int = 0
 
 
 @dataclass(slots=True)
@@ -153,6 +155,7 @@ class Terms:
     slippage_ppm         share of the price that a taker's fill is worse by
     slippage_range_ppm   and share of the range of its symbol's last whole candle
     latency_candles      how many candles' time an order at the market is under way
+    impact_ppm           and share of the price for a fill of the whole volume of that candle, by its root for less
     """
 
     taker_fee_e8: int = 60_000
@@ -162,6 +165,7 @@ class Terms:
     leverage_milli: int = 1_000
     slippage_range_ppm: int = 0
     latency_candles: int = 0
+    impact_ppm: int = 0
 
 
 def trade(

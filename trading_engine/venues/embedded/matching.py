@@ -170,7 +170,8 @@ class Kernel:
         progress = self.account.progress
         progress.stage = DONE
         for candle in candles:
-            self._point(candle.symbol).range = candle.high - candle.low
+            point = self._point(candle.symbol)
+            point.range, point.volume = candle.high - candle.low, candle.volume
         if candles:
             progress.now_ms = max(progress.now_ms, progress.open_ms + candles[0].interval_ms)
 
@@ -297,7 +298,7 @@ class Kernel:
         point = self._point(order.symbol)
         steps = min(self._wanted(order), point.budget)
         is_maker = order.kind is Kind.LIMIT and not _takes(order, at)
-        price = order.price if is_maker else self._slipped(order.sign, at, point)
+        price = order.price if is_maker else self._slipped(order.sign, at, steps, point)
         if order.kind is Kind.LIMIT and order.sign * price > order.sign * order.price:
             price = order.price  # slippage never carries a limit order beyond its limit
         point.budget -= steps
@@ -308,9 +309,10 @@ class Kernel:
             order.status = Status.NEW  # what is left of it rests
         yield from self._book(order, order.symbol, order.sign, steps, price, is_maker=is_maker)
 
-    def _slipped(self, sign: int, at: int, point: MarketPoint) -> int:
+    def _slipped(self, sign: int, at: int, steps: int, point: MarketPoint) -> int:
         terms = self._terms
-        return fills.slipped(sign, at, terms.slippage_ppm, point.range, terms.slippage_range_ppm)
+        impact_e8 = fills.impact_e8(terms.impact_ppm, steps, point.volume)
+        return fills.slipped(sign, at, terms.slippage_ppm, point.range, terms.slippage_range_ppm, impact_e8)
 
     def _liquidate(self, symbol: str, at: int) -> Iterator[Happening]:
         """The position is taken over whole; its reduce-only orders are void afterwards."""
