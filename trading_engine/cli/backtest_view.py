@@ -3,32 +3,19 @@
 What belongs here: the tables and lines below `backtest`. What does not: its JSON (backtest_command), the figures.
 """
 
-from collections.abc import Sequence
 from decimal import Decimal
 
 from rich.console import Console
 
 from trading_engine.backtest.job import Finished
-from trading_engine.backtest.result import Trade
 from trading_engine.cli import table, text
+from trading_engine.cli.groups_table import show_groups
 from trading_engine.cli.table import Cell, Column
 from trading_engine.cli.text import DASH, count
 from trading_engine.domain import money
-from trading_engine.domain.money import ZERO
 from trading_engine.domain.time import HOUR_MS
 
 _FIGURES = (Column(""), Column("", is_number=True), Column(""))
-_GROUPS = (
-    Column("STRATEGY"),
-    Column("SYMBOL"),
-    Column("TRADES", is_number=True),
-    Column("WON", is_number=True),
-    Column("WON %", is_number=True),
-    Column("FEES", is_number=True, gives_way=1),
-    Column("FUNDING", is_number=True, gives_way=2),
-    Column("NET PNL", is_number=True),
-    Column("MEAN R", is_number=True),
-)
 _DIFFERENCES = (Column("POSITION"), Column("FIELD"), Column("FAST"), Column("FULL"))
 _SHOWN = 20
 
@@ -47,7 +34,7 @@ def show(done: Finished) -> None:
     _show_figures(out, done)
     if run.outcome.trades:
         table.say(out, "")
-        _show_groups(out, run.outcome.trades)
+        show_groups(out, run.outcome.trades)
     table.say(out, "")
     _show_parity(out, done)
     timing = done.timing
@@ -125,32 +112,6 @@ def _won(done: Finished) -> str:
     if told.profit_factor is not None:
         parts.append(f"profit factor {told.profit_factor:.2f}")
     return ", ".join(parts)
-
-
-def _show_groups(out: Console, trades: Sequence[Trade]) -> None:
-    groups: dict[tuple[str, str], list[Trade]] = {}
-    for trade in trades:
-        groups.setdefault((trade.strategy, trade.symbol), []).append(trade)
-    rows = [_group_row(*key, groups[key]) for key in sorted(groups)]
-    if len(rows) > 1:
-        rows.append(_group_row("all", "", trades))
-    table.show(out, _GROUPS, rows)
-
-
-def _group_row(strategy: str, symbol: str, trades: Sequence[Trade]) -> list[Cell | str]:
-    won = sum(trade.net_pnl > 0 for trade in trades)
-    multiples = [trade.r_multiple for trade in trades if trade.r_multiple is not None]
-    return [
-        strategy,
-        symbol,
-        text.number(Decimal(len(trades))),
-        text.number(Decimal(won)),
-        f"{won / len(trades) * 100:.1f}",
-        text.amount(sum((trade.fees for trade in trades), ZERO)),
-        text.signed(sum((trade.funding for trade in trades), ZERO)),
-        table.pnl(sum((trade.net_pnl for trade in trades), ZERO)),
-        table.pnl(money.ratio(sum(multiples, ZERO), Decimal(len(multiples))) if multiples else None),
-    ]
 
 
 def _show_parity(out: Console, done: Finished) -> None:

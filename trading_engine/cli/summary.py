@@ -14,30 +14,20 @@ from pathlib import Path
 from rich.console import Console
 
 from trading_engine.cli import table, text
+from trading_engine.cli.groups_table import show_groups
 from trading_engine.cli.table import Cell, Column
-from trading_engine.cli.tally import Tally, by_group, deepest_fall, tally
-from trading_engine.cli.text import DASH, count
+from trading_engine.cli.tally import Tally, deepest_fall, tally
+from trading_engine.cli.text import count
 from trading_engine.cli.views import Overview, reading
 from trading_engine.core.state import Ledger
 from trading_engine.domain import money
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.records import Fate
-from trading_engine.store.read_models import EquityPoint, PositionView, SignalView, Trade
+from trading_engine.store.read_models import EquityPoint, PositionView, SignalView
 from trading_engine.system.state_dir import StateDir, resolve
 
 _FIGURES = (Column(""), Column("", is_number=True), Column(""))
-_GROUPS = (
-    Column("STRATEGY"),
-    Column("SYMBOL"),
-    Column("TRADES", is_number=True),
-    Column("WON", is_number=True),
-    Column("WON %", is_number=True),
-    Column("FEES", is_number=True, gives_way=1),
-    Column("FUNDING", is_number=True, gives_way=2),
-    Column("NET PNL", is_number=True),
-    Column("MEAN R", is_number=True),
-)
 _OPEN = (
     Column("OPEN"),
     Column("SIDE"),
@@ -66,7 +56,7 @@ def print_summary(state_dir: Path) -> None:
     _show_figures(out, overview, ledger, sums, curve)
     if trades:
         table.say(out, "")
-        _show_groups(out, trades, sums)
+        show_groups(out, trades)
     if overview.live:
         table.say(out, "")
         table.show(out, _OPEN, [_open_row(view, overview) for view in overview.live])
@@ -140,27 +130,6 @@ def _won(sums: Tally) -> str:
 
 def _pct(value: Decimal) -> str:
     return ("+" if value > 0 else "") + text.percent(value, 2)
-
-
-def _show_groups(out: Console, trades: Sequence[Trade], sums: Tally) -> None:
-    rows = [_group_row(strategy, symbol, group) for strategy, symbol, group in by_group(trades)]
-    if len(rows) > 1:
-        rows.append(_group_row("all", "", sums))
-    table.show(out, _GROUPS, rows)
-
-
-def _group_row(strategy: str, symbol: str, sums: Tally) -> list[Cell | str]:
-    return [
-        strategy,
-        symbol,
-        text.number(Decimal(sums.trades)),
-        text.number(Decimal(sums.wins)),
-        DASH if sums.win_rate_pct is None else text.percent(sums.win_rate_pct).removesuffix(" %"),
-        text.amount(sums.fees),
-        text.signed(sums.funding),
-        table.pnl(sums.net),
-        table.pnl(sums.mean_r),
-    ]
 
 
 def _open_row(view: PositionView, overview: Overview) -> list[Cell | str]:

@@ -7,10 +7,31 @@ not: reading the trades (store), showing the figures (summary, read_commands).
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
 from trading_engine.domain import money
 from trading_engine.domain.money import ZERO
-from trading_engine.store.read_models import Trade
+
+
+class Trade(Protocol):
+    """What is added up of a closed position, whether the engine or a backtest has made it."""
+
+    @property
+    def strategy(self) -> str: ...  # noqa: D102 - as of any trade, all of these
+    @property
+    def symbol(self) -> str: ...  # noqa: D102
+    @property
+    def fills(self) -> int: ...  # noqa: D102
+    @property
+    def gross_pnl(self) -> Decimal: ...  # noqa: D102
+    @property
+    def fees(self) -> Decimal: ...  # noqa: D102
+    @property
+    def funding(self) -> Decimal: ...  # noqa: D102
+    @property
+    def net_pnl(self) -> Decimal: ...  # noqa: D102
+    @property
+    def r_multiple(self) -> Decimal | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
