@@ -37,7 +37,8 @@ def flatten(
     is at FLATTEN then, over restarts. The same as `echo flatten > STOP`.
 
     With --direct it is done here and now, for an emergency: engine.db is not
-    opened, it may be damaged. Refused (exit 3) while an engine runs.
+    opened, it may be damaged. Refused (exit 3) while an engine runs, also one
+    of another state that trades with the same API key on this machine.
 
     At a venue entries are cancelled first, positions are closed at the market by
     orders that only reduce, and stops go when their position is gone. It goes on
