@@ -1,17 +1,24 @@
 """upgrade.sh and rollback.sh, with stand-ins for systemd and for the releases: no engine that ran is left down."""
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from trading_engine.config.load import load_config
+from trading_engine.runtime import arming
+from trading_engine.system.state_dir import StateDir
 
 ROOT = Path(__file__).resolve().parents[3]
 
 # What the scripts call. A unit's state is a file; an engine is a file that names its schema.
 SYSTEMCTL = """#!/bin/bash
 verb="$1"; shift
+echo "$verb $*" >>"$WORLD/asked"
 names=(); for word in "$@"; do [[ "$word" == -* ]] || names+=("$word"); done
 code=0
 for unit in "${names[@]}"; do
@@ -49,11 +56,24 @@ case "${words[0]} ${words[1]:-}" in
     "arm "*) [[ ! -e "$WORLD/disarmed" ]] || exit 3 ;;
 esac
 """
+# A release of which `arm` is the real one: the configuration and the record of a state are what they say.
+ARMED_FOR_REAL = """#!/bin/bash
+if [[ "$1" == arm ]]; then exec "$PYTHON" -m trading_engine "$@"; else exec "$(dirname "$0")/stand-in" "$@"; fi
+"""
+LIVE = """
+mode: live
+venue: binance
+account: main
+symbols: [BTCUSDT]
+strategies: [{name: trend_vwap}]
+credentials: {key: "${BINANCE_KEY}", secret: "${BINANCE_SECRET}"}
+kill_switch: {file: /var/lib/trading-engine/STOP}
+"""
 # Everything that would touch the machine is replaced in the copy of the library.
 OVERRIDES = """
 set_root "$WORLD"; prefix=''
 as_account() { "$@"; }
-in_service() { local release="$2"; shift 2; "$release/bin/trading-engine" "$@"; }
+in_service() { local state="$1" release="$2"; shift 2; STATE_DIRECTORY="$state" "$release/bin/trading-engine" "$@"; }
 require_root() { umask 022; }
 build_release() { echo "$opt/releases/new"; }
 install_units() { :; }
@@ -105,9 +125,39 @@ class World:
         schemas = {name: (self.state(name) / "engine.db").read_text().strip() for name in NAMES}
         return (self.opt / "current").resolve().name, units, schemas
 
+    def arms_for_real(self) -> None:
+        """Real money on both instances, and a new release that judges arming records as it will be installed."""
+        for name in NAMES:
+            path = self.config(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(LIVE)
+        release = self.opt / "releases/new/bin"
+        (release / "trading-engine").rename(release / "stand-in")
+        program(release / "trading-engine", ARMED_FOR_REAL)
+
+    def config(self, name: str) -> Path:
+        """Of an instance."""
+        return self.folder / f"etc/trading-engine/{name}/engine.yaml"
+
+    def armed(self, name: str, *, without: str = "") -> None:
+        """Arm an instance as this version does, or as one did that had no section `without` yet."""
+        known = {"BINANCE_KEY": "test-key", "BINANCE_SECRET": "test-secret"}
+        arming.arm(StateDir(self.state(name)), load_config(self.config(name), {}, known, None), "alice", 0)
+        if without:
+            record = self.state(name) / "arming.json"
+            values = json.loads(record.read_text())
+            del values["config"][without]
+            record.write_text(json.dumps(values | {"config_hash": "of the version before"}))
+
+    def asked(self, verb: str) -> list[str]:
+        """What systemd was asked of one kind."""
+        return [line for line in (self.folder / "asked").read_text().splitlines() if line.startswith(verb)]
+
     def call(self, script: str) -> tuple[int, str]:
         """A script without questions: exit code and all that it says."""
         environ = {"WORLD": str(self.folder), "OPT": str(self.opt), "PATH": f"{self.folder}/bin:{os.environ['PATH']}"}
+        environ |= {"PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
+        environ |= {"BINANCE_KEY": "test-key", "BINANCE_SECRET": "test-secret"}
         words = ["bash", str(self.folder / "deploy" / script), "--yes"]
         done = subprocess.run(words, capture_output=True, text=True, check=False, env=environ)
         return done.returncode, done.stdout + done.stderr
@@ -144,6 +194,38 @@ def test_the_old_release_goes_on_with_the_databases_of_before(world: World, obst
     code, said = world.call("upgrade.sh")
     assert (1, ("old", BOTH_UP, {"one": "1", "two": "1"})) == (code, world.seen()), said
     assert "the old release goes on: old" in said
+
+
+def test_an_upgrade_is_refused_before_anything_stops_where_one_engine_is_not_armed(world: World) -> None:
+    """A version with new settings changes the configuration's hash: the refusal names them and the command; armed, it
+    goes on.
+    """
+    world.arms_for_real()
+    world.armed("one")
+    world.armed("two", without="execution")
+    before = {path: path.read_bytes() for path in world.folder.rglob("*.db")}
+    code, said = world.call("upgrade.sh")
+    assert (1, ("old", BOTH_UP, {"one": "1", "two": "1"})) == (code, world.seen()), said
+    assert f"{world.config('two')} is not the configuration that alice armed at" in said
+    assert "(none) → " in said
+    command = f"trading-engine-ctl --release {world.opt}/releases/new arm --config {world.config('two')}"
+    assert f"arm it for the new release first: {command}; nothing was stopped" in said
+    assert [] == world.asked("stop")
+    assert before == {path: path.read_bytes() for path in world.folder.rglob("*.db")}
+    assert not (world.opt / "last-upgrade").exists()
+    world.armed("two")
+    code, said = world.call("upgrade.sh")
+    assert (0, ("new", BOTH_UP, {"one": "2", "two": "2"})) == (code, world.seen()), said
+    assert 1 == len(world.asked("stop"))
+
+
+def test_an_upgrade_asks_no_engine_that_is_down_whether_it_is_armed(world: World) -> None:
+    """It is migrated all the same; its next start asks."""
+    world.arms_for_real()
+    world.armed("one")
+    world.set_unit("two", "inactive")
+    code, said = world.call("upgrade.sh")
+    assert (0, ("new", {"one": "active", "two": "inactive"}, {"one": "2", "two": "2"})) == (code, world.seen()), said
 
 
 def test_an_engine_that_waits_for_its_venue_is_upgraded_as_one_that_runs(world: World) -> None:
