@@ -52,9 +52,18 @@ case "${words[0]} ${words[1]:-}" in
     "db migrate")
         [[ ! -e "$state/stuck" ]] || exit 78
         echo "$knows" >"$state/engine.db" ;;
-    "db restore") [[ ! -e "$state/stuck" ]] || exit 78; cp "${words[2]}" "$state/engine.db" ;;
+    "db restore")
+        mkdir -p "$state"
+        [[ ! -e "$state/../stuck" ]] || exit 78
+        cp "${words[2]}" "$state/engine.db"
+        [[ ! -e "$state/../paper.db" ]] || echo before >"$state/paper.db" ;;
     "arm "*) [[ ! -e "$WORLD/disarmed" ]] || exit 3 ;;
 esac
+"""
+# Renames, but for those that `$WORLD/stiff` is a pattern of.
+MV = """#!/bin/bash
+[[ ! -e "$WORLD/stiff" || "$*" != $(cat "$WORLD/stiff") ]] || { echo "mv: cannot move" >&2; exit 1; }
+exec /bin/mv "$@"
 """
 # A release of which `arm` is the real one: the configuration and the record of a state are what they say.
 ARMED_FOR_REAL = """#!/bin/bash
@@ -93,6 +102,7 @@ class World:
             program(release / "bin/trading-engine", ENGINE)
             (release / ".venv").mkdir()
         (self.opt / "current").symlink_to("releases/old")
+        program(folder / "bin/mv", MV)
         for name in ("systemctl", "systemd-analyze", "journalctl"):
             program(folder / "bin" / name, SYSTEMCTL if name == "systemctl" else "#!/bin/sh\necho why\n")
         shutil.copytree(ROOT / "deploy", folder / "deploy")
@@ -112,6 +122,11 @@ class World:
         file = self.folder / f"units/trading-engine@{name}.service"
         file.parent.mkdir(exist_ok=True)
         file.write_text(f"{state}\n")
+
+    def files(self) -> dict[str, bytes]:
+        """Everything in the states but copies."""
+        paths = [path for name in NAMES for path in self.state(name).rglob("*") if path.is_file()]
+        return {str(path): path.read_bytes() for path in paths if path.parent.name != "backups"}
 
     def ill(self, release: str, name: str) -> None:
         """An engine that does not start with a release."""
@@ -165,6 +180,7 @@ class World:
 
 NAMES = ("one", "two")
 BOTH_UP = {"one": "active", "two": "active"}
+STIFF = ["*/two/.rollback/engine.db *", "*/two/.rollback/paper.db *", "*/two/engine.db-wal *", "* */current"]
 
 
 def program(path: Path, text: str) -> None:
@@ -267,8 +283,41 @@ def test_a_way_back_that_fails_starts_the_engines_again(world: World) -> None:
     world.call("upgrade.sh")
     (world.state("two") / "stuck").touch()
     code, said = world.call("rollback.sh")
-    assert (1, "new", BOTH_UP) == (code, *world.seen()[:2]), said
-    assert "its backup cannot be restored" in said
+    assert (1, ("new", BOTH_UP, {"one": "2", "two": "2"})) == (code, world.seen()), said
+    assert "its backup cannot be restored; nothing was changed" in said
+
+
+@pytest.mark.parametrize("stiff", STIFF)
+def test_all_states_are_restored_or_none(world: World, stiff: str) -> None:
+    """Where a file of the second one cannot be put in its place, or the release not be switched, the first one is as
+    it was as well; once the cause is gone the way back is whole.
+    """
+    world.call("upgrade.sh")
+    for name in NAMES:
+        (world.state(name) / "paper.db").write_text(f"now {name}\n")
+        (world.state(name) / "engine.db-wal").write_text(f"log {name}\n")
+    (world.folder / "stiff").write_text(stiff)
+    before = world.files()
+    code, said = world.call("rollback.sh")
+    assert (1, ("new", BOTH_UP), before) == (code, world.seen()[:2], world.files()), said
+    assert "new goes on; run this again once the cause is gone" in said
+    (world.folder / "stiff").unlink()
+    code, said = world.call("rollback.sh")
+    assert (0, ("old", BOTH_UP, {"one": "1", "two": "1"})) == (code, world.seen()), said
+    after = world.files()
+    assert sorted(before.values()) == sorted(text for path, text in after.items() if ".replaced-" in path)
+    assert [b"1\n", b"before\n"] * 2 == [after[path] for path in sorted(after) if ".replaced-" not in path]
+
+
+def test_a_state_on_a_server_is_not_restored_from_here(world: World) -> None:
+    """Of a newer schema it stops the way back before anything is done: its dump is the server's."""
+    world.call("upgrade.sh")
+    (world.state("two") / "engine.db").write_text("postgresql://engine@db/engine\n")
+    (world.opt / "releases/new/schema").write_text("postgresql://engine@db/engine\n")
+    (world.state("one") / "engine.db").write_text("1\n")
+    code, said = world.call("rollback.sh")
+    assert (1, ("new", BOTH_UP)) == (code, world.seen()[:2]), said
+    assert "bring the dump of before the upgrade back there first" in said
 
 
 def test_the_way_back_asks_whether_the_old_release_may_start(world: World) -> None:
