@@ -8,10 +8,18 @@ from typing import Annotated
 
 import typer
 
-from trading_engine.cli.arguments import AcknowledgeOption, StateOption, ask, state_of, user
+from trading_engine.cli.arguments import (
+    AcknowledgeOption,
+    ActorOption,
+    StateOption,
+    YesOption,
+    ask,
+    state_of,
+    user,
+)
 from trading_engine.cli.config_commands import DEFAULT_CONFIG
-from trading_engine.cli.control_commands import ActorOption, YesOption, ask_engine, require_running
 from trading_engine.cli.failure import DONE, INTERNAL
+from trading_engine.cli.running_engine import ask_engine, require_running
 
 flatten_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
