@@ -339,6 +339,15 @@ def test_a_database_on_a_server_is_migrated_without_a_copy(world: World) -> None
     assert "backed up there (pg_dump)" in said
 
 
+def test_a_database_on_a_server_is_migrated_last(world: World) -> None:
+    """What was changed there cannot be put back from here: where another state fails, it was not begun."""
+    (world.state("one") / "engine.db").write_text("postgresql://engine@db/engine\n")
+    (world.state("two") / "stuck").touch()
+    code, said = world.call("upgrade.sh")
+    schemas = {"one": "postgresql://engine@db/engine", "two": "1"}
+    assert (1, ("old", BOTH_UP, schemas)) == (code, world.seen()), said
+
+
 def test_two_at_once_are_refused(world: World) -> None:
     """The second one says so, and does nothing."""
     lock = world.opt / ".lock"
