@@ -75,6 +75,10 @@ go_on_with_the_old() {
 put_back() {
     as_account "$old/bin/trading-engine" db check --state "$1" >/dev/null 2>&1 && return 0
     local copy
+    if is_on_server "$1"; then
+        say "$1: its database on the server is of the new schema; bring the dump of before back there"
+        return 0
+    fi
     copy="$(sed -n "s|^$1\t\([^\t]*\).*|\1|p" "$log")"
     [[ -n "$copy" ]] || return 1
     # shellcheck disable=SC2016 # the inner shell's own words
@@ -101,7 +105,12 @@ for state in "${states[@]}"; do
     printf '%s\t%s\t%s\n' "$state" "$copy" "$up" >>"$log.new"
 done
 mv "$log.new" "$log"
-for state in "${states[@]}"; do
+# Those on a server last: what was changed there cannot be put back from here.
+mapfile -t ordered < <(
+    for state in "${states[@]}"; do is_on_server "$state" || echo "$state"; done
+    for state in "${states[@]}"; do ! is_on_server "$state" || echo "$state"; done
+)
+for state in "${ordered[@]}"; do
     as_account "$new/bin/trading-engine" db migrate --state "$state" || die "$state cannot be migrated and is as it was"
     migrated+=("$state")
 done

@@ -23,6 +23,13 @@ _WHOLE: sa.types.TypeEngine[int] = sa.BigInteger().with_variant(sa.Integer(), "s
 _FRACTION: sa.types.TypeEngine[float] = sa.Double().with_variant(sa.REAL(), "sqlite")
 
 _APPEND_ONLY = ("UPDATE", "DELETE")
+_SERVER_GUARDS = (
+    "CREATE FUNCTION journal_is_append_only() RETURNS trigger LANGUAGE plpgsql AS"
+    " $$ BEGIN RAISE EXCEPTION 'the journal is append-only'; END $$",
+    "CREATE TRIGGER journal_no_change BEFORE UPDATE OR DELETE ON journal FOR EACH ROW"
+    " EXECUTE FUNCTION journal_is_append_only()",
+    "CREATE TRIGGER journal_no_truncate BEFORE TRUNCATE ON journal EXECUTE FUNCTION journal_is_append_only()",
+)
 
 
 def upgrade() -> None:
@@ -64,6 +71,10 @@ def _key(name: str, *, counts: bool = False) -> sa.Column[Any]:
 
 
 def _guard_journal() -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        for statement in _SERVER_GUARDS:
+            op.execute(statement)
+        return
     for action in _APPEND_ONLY:
         op.execute(
             f"CREATE TRIGGER journal_no_{action.lower()} BEFORE {action} ON journal "

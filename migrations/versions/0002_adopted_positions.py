@@ -23,13 +23,24 @@ _WHOLE: sa.types.TypeEngine[int] = sa.BigInteger().with_variant(sa.Integer(), "s
 
 
 def upgrade() -> None:
-    """Make both tables anew, with the new column."""
+    """Make both tables anew, with the new column; a server adds it."""
+    if op.get_bind().dialect.name == "postgresql":
+        _add("positions", _money("adopted_quantity"), "0")
+        _add("fills", _flag("is_adl"), "0")
+        return
     _set_aside("positions")
     _create_positions()
     _bring_back("positions", "adopted_quantity", "'0'")
     _set_aside("fills")
     _create_fills()
     _bring_back("fills", "is_adl", "0")
+
+
+def _add(table: str, column: sa.Column[Any], value: str) -> None:
+    """A server adds a column in place, and takes the default of the rows that are there away again."""
+    column.server_default = sa.DefaultClause(value)
+    op.add_column(table, column)
+    op.alter_column(table, column.name, server_default=None)
 
 
 def _set_aside(table: str) -> None:

@@ -23,13 +23,24 @@ _FRACTION: sa.types.TypeEngine[float] = sa.Double().with_variant(sa.REAL(), "sql
 
 
 def upgrade() -> None:
-    """Make both tables anew, with the new column."""
+    """Make both tables anew, with the new column; a server adds it."""
+    if op.get_bind().dialect.name == "postgresql":
+        _add("positions", _money("atr"), "0")
+        _add("signals", _text("inputs"), "[]")
+        return
     _set_aside("positions")
     _create_positions()
     _bring_back("positions", "atr", "'0'")
     _set_aside("signals")
     _create_signals()
     _bring_back("signals", "inputs", "'[]'")
+
+
+def _add(table: str, column: sa.Column[Any], value: str) -> None:
+    """A server adds a column in place, and takes the default of the rows that are there away again."""
+    column.server_default = sa.DefaultClause(value)
+    op.add_column(table, column)
+    op.alter_column(table, column.name, server_default=None)
 
 
 def _set_aside(table: str) -> None:

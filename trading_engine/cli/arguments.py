@@ -35,6 +35,11 @@ JsonOption = Annotated[
 ConfigOption = Annotated[
     Path, typer.Option("--config", metavar="FILE", help="Configuration file (YAML).", show_default=False)
 ]
+ActorOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Who says so, for the journal. Default: the user's name.", show_default=False),
+]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 ReplayOption = Annotated[
     list[str] | None,
     typer.Option(

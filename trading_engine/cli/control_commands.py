@@ -1,21 +1,20 @@
 """An operator's words to the engine: `pause`, `resume`, `close`, `cancel`, `reload`.
 
-What belongs here: finding out who is to be told, asking twice before something is destroyed, and the answer. What does
-not: what a word does (core), what makes no sense (runtime.commands).
+What belongs here: the commands, and asking twice before something is destroyed. What does not: reaching the engine
+(running_engine), what a word does (core), what makes no sense (runtime.commands).
 """
 
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from trading_engine.cli.arguments import StateOption, ask, state_of, user
-from trading_engine.cli.failure import NOT_RUNNING, REFUSED, CommandFailed, usage
+from trading_engine.cli.arguments import ActorOption, StateOption, YesOption, ask, state_of, user
+from trading_engine.cli.failure import REFUSED, CommandFailed, usage
+from trading_engine.cli.running_engine import ask_engine, ask_engine_or, require_running
 from trading_engine.domain.control import pause_key
-from trading_engine.system.single_instance import holder
 from trading_engine.system.state_dir import StateDir
 from trading_engine.system.stop_file import StopFile
 
@@ -28,11 +27,6 @@ reload_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 DEFAULT_STOP_FILE = Path("STOP")
 _SYMBOL = re.compile(r"[A-Z0-9]+")
 
-ActorOption = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Who says so, for the journal. Default: the user's name.", show_default=False),
-]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 _NameArgument = Annotated[
     str | None,
     typer.Argument(metavar="[SYMBOL|STRATEGY]", help="Only this symbol, or this strategy.", show_default=False),
@@ -48,10 +42,8 @@ def pause(name: _NameArgument = None, *, state: StateOption = None, actor: Actor
     Works while the engine is down.
     """
     named, directory, who = _given(name), state_of(state), actor or user()
-    if holder(directory.lock) is not None:
-        typer.echo(ask_engine(directory, {"command": "pause", "name": named, "actor": who}))
-    else:
-        typer.echo(_while_down(directory, named, who, is_paused=True))
+    message = {"command": "pause", "name": named, "actor": who}
+    typer.echo(ask_engine_or(lambda: _while_down(directory, named, who, is_paused=True), directory, message))
 
 
 @resume_app.command()
@@ -78,16 +70,16 @@ def resume(
     STOP file is there.
     """
     named, directory, who = _given(name), state_of(state), actor or user()
-    if holder(directory.lock) is not None:
-        typer.echo(ask_engine(directory, {"command": "resume", "name": named, "actor": who}))
-        return
-    if named:
-        typer.echo(_while_down(directory, named, who, is_paused=False))
-        return
-    _refuse_if_stopped(config)
-    from trading_engine.runtime import offline  # noqa: PLC0415 - a running engine needs none of it
 
-    typer.echo(offline.resume(directory.root, who))
+    def while_down() -> str:
+        if named:
+            return _while_down(directory, named, who, is_paused=False)
+        _refuse_if_stopped(config)
+        from trading_engine.runtime import offline  # noqa: PLC0415 - a running engine needs none of it
+
+        return offline.resume(directory.root, who)
+
+    typer.echo(ask_engine_or(while_down, directory, {"command": "resume", "name": named, "actor": who}))
 
 
 @close_app.command()
@@ -137,26 +129,6 @@ def reload(*, state: StateOption = None, actor: ActorOption = None) -> None:
     changed configuration must have been armed.
     """
     typer.echo(ask_engine(_running(state), {"command": "reload", "actor": actor or user()}))
-
-
-def ask_engine(directory: StateDir, message: Mapping[str, object]) -> str:
-    """Its answer to a command; CommandFailed where it does not answer (exit 4) or refuses (exit 3)."""
-    from trading_engine.runtime.control import EngineNotRunning, request  # noqa: PLC0415 - as above
-
-    try:
-        answer = request(directory.root, message)
-    except EngineNotRunning as error:
-        raise CommandFailed(f"{error}; it may be starting or stopping: try again", NOT_RUNNING) from error
-    said = str(answer.get("message", ""))
-    if not answer.get("ok"):
-        raise CommandFailed(said, REFUSED)
-    return said
-
-
-def require_running(directory: StateDir, instead: str) -> None:
-    """CommandFailed (exit 4) where no engine runs, saying what can be done instead."""
-    if holder(directory.lock) is None:
-        raise CommandFailed(f"no engine runs on {directory.root}; {instead}", NOT_RUNNING)
 
 
 def _running(state: Path | None) -> StateDir:

@@ -40,7 +40,8 @@ def _db(context: typer.Context) -> None:
 def migrate(state: StateOption = None) -> None:
     """Create the database, or bring it to the schema of this version.
 
-    A backup is made first. Refused (exit 3) while an engine runs on it.
+    A backup is made first, but not of a database on a PostgreSQL server: pg_dump
+    it before. Refused (exit 3) while an engine runs on it.
     """
     directory = prepare(state_of(state))
     from trading_engine.store import migrate as migrations  # noqa: PLC0415 - loads the migration tool
@@ -52,7 +53,8 @@ def migrate(state: StateOption = None) -> None:
     if before == after:
         typer.echo(f"{path} is at schema {after} already")
     else:
-        saved = f", was {before} (a backup is in {directory.backups})" if before else ""
+        where = "no backup was made: that is the server's business" if postgres.is_pointer(path) else ""
+        saved = f", was {before} ({where or f'a backup is in {directory.backups}'})" if before else ""
         typer.echo(f"{path} is now at schema {after}{saved}")
 
 
@@ -76,7 +78,8 @@ def attach(
     directory = prepare(state_of(state))
     with InstanceLock(directory.lock):
         revision = postgres.attach(directory.database, url, f"${variable}")
-    typer.echo(f"{directory.database} names the server's database, schema {revision}")
+    older = "" if revision == schema_version.HEAD else "; bring it on with `trading-engine db migrate`"
+    typer.echo(f"{directory.database} names the server's database, schema {revision}{older}")
 
 
 @db_app.command()

@@ -8,10 +8,18 @@ from typing import Annotated
 
 import typer
 
-from trading_engine.cli.arguments import AcknowledgeOption, StateOption, ask, state_of, user
+from trading_engine.cli.arguments import (
+    AcknowledgeOption,
+    ActorOption,
+    StateOption,
+    YesOption,
+    ask,
+    state_of,
+    user,
+)
 from trading_engine.cli.config_commands import DEFAULT_CONFIG
-from trading_engine.cli.control_commands import ActorOption, YesOption, ask_engine, require_running
 from trading_engine.cli.failure import DONE, INTERNAL
+from trading_engine.cli.running_engine import ask_engine, require_running
 
 flatten_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
@@ -37,7 +45,8 @@ def flatten(
     is at FLATTEN then, over restarts. The same as `echo flatten > STOP`.
 
     With --direct it is done here and now, for an emergency: engine.db is not
-    opened, it may be damaged. Refused (exit 3) while an engine runs.
+    opened, it may be damaged. Refused (exit 3) while an engine runs, also one
+    of another state that trades with the same API key on this machine.
 
     At a venue entries are cancelled first, positions are closed at the market by
     orders that only reduce, and stops go when their position is gone. It goes on

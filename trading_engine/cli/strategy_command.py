@@ -13,10 +13,10 @@ from typing import Annotated, Any
 import typer
 
 from trading_engine.cli import shapes, table
-from trading_engine.cli.arguments import JsonOption, StateOption, parse_pairs, state_of, user
-from trading_engine.cli.control_commands import ask_engine
+from trading_engine.cli.arguments import ActorOption, JsonOption, StateOption, parse_pairs, state_of, user
 from trading_engine.cli.failure import DONE, FINDINGS
 from trading_engine.cli.findings import has_errors, print_findings
+from trading_engine.cli.running_engine import ask_engine_or
 from trading_engine.cli.table import Cell, Column
 from trading_engine.cli.text import DASH, count, duration
 from trading_engine.domain.errors import ConfigInvalid
@@ -25,7 +25,6 @@ from trading_engine.runtime import strategy_check, strategy_files, strategy_temp
 from trading_engine.strategy.api import Strategy
 from trading_engine.strategy.registry import BUILT_IN
 from trading_engine.strategy.settings import described
-from trading_engine.system.single_instance import holder
 
 strategy_app = typer.Typer(rich_markup_mode="rich", add_completion=False, no_args_is_help=True)
 
@@ -91,10 +90,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show the rules of a strategy, its settings and the candles it needs."""
-    if name not in strategy_names(folder):
-        raise ConfigInvalid(
-            f"strategy {name!r} does not exist; there are {', '.join(strategy_names(folder))}", exit_code=2
-        )
+    _require_known(name, folder)
     item = _known(name, folder)
     if item.kind is None or item.strategy is None:
         raise ConfigInvalid(item.wrong)
@@ -159,18 +155,12 @@ def check(
     return DONE if is_honest else FINDINGS
 
 
-_ActorOption = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Who says so, for the journal. Default: the user's name.", show_default=False),
-]
-
-
 @strategy_app.command()
 def enable(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A strategy of the engine's configuration.")],
     *,
     state: StateOption = None,
-    actor: _ActorOption = None,
+    actor: ActorOption = None,
     folder: _FolderOption = _FOLDER,
 ) -> None:
     """Let a strategy that was disabled make entries again, now or from the next start on."""
@@ -182,7 +172,7 @@ def disable(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A strategy of the engine's configuration.")],
     *,
     state: StateOption = None,
-    actor: _ActorOption = None,
+    actor: ActorOption = None,
     folder: _FolderOption = _FOLDER,
 ) -> None:
     """Keep a strategy from making entries, over restarts, until it is enabled.
@@ -195,20 +185,27 @@ def disable(
 
 def _switch(name: str, state: Path | None, actor: str | None, folder: Path, *, is_enabled: bool) -> str:
     directory, who = state_of(state), actor or user()
-    if holder(directory.lock) is not None:
-        return ask_engine(directory, {"command": "strategy", "name": name, "enabled": is_enabled, "actor": who})
-    if name not in strategy_names(folder):
-        raise ConfigInvalid(
-            f"strategy {name!r} does not exist; there are {', '.join(strategy_names(folder))}", exit_code=2
-        )
-    from trading_engine.runtime import offline  # noqa: PLC0415 - a running engine needs none of it
 
-    return offline.switch(directory.root, name, is_enabled=is_enabled, actor=who)
+    def while_down() -> str:
+        _require_known(name, folder)
+        from trading_engine.runtime import offline  # noqa: PLC0415 - a running engine needs none of it
+
+        return offline.switch(directory.root, name, is_enabled=is_enabled, actor=who)
+
+    message = {"command": "strategy", "name": name, "enabled": is_enabled, "actor": who}
+    return ask_engine_or(while_down, directory, message)
 
 
 def strategy_names(folder: Path = _FOLDER) -> list[str]:
     """Those built in, and those of the folder."""
     return list(dict.fromkeys((*sorted(BUILT_IN), *strategy_files.names_in(folder))))
+
+
+def _require_known(name: str, folder: Path) -> None:
+    if name not in strategy_names(folder):
+        raise ConfigInvalid(
+            f"strategy {name!r} does not exist; there are {', '.join(strategy_names(folder))}", exit_code=2
+        )
 
 
 def _known(name: str, folder: Path) -> _Known:

@@ -12,6 +12,9 @@ import contextlib
 import faulthandler
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+from loguru import logger
 
 from trading_engine.config.model import Config
 from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
@@ -75,6 +78,7 @@ def _run_at_venue(options: RunOptions, config: Config, manager: ServiceManager) 
     """The same on the market of a venue. The adapters are imported here: recorded candles do without a network."""
     from trading_engine.runtime import live, paper_live  # noqa: PLC0415 - see above
     from trading_engine.runtime.acknowledgement import acknowledge_run  # noqa: PLC0415 - see above
+    from trading_engine.runtime.sole_trader import sole_trader  # noqa: PLC0415 - see above
 
     bootstrap.refuse_leftovers(options)
     strategy_setup.filters_of(config, strategy_setup.strategies_of(config, config.symbols))
@@ -89,7 +93,8 @@ def _run_at_venue(options: RunOptions, config: Config, manager: ServiceManager) 
     if not options.signals_only:  # what sends nothing costs nothing
         acknowledge_run(config, state, options.config_path)
     state_dir.require_private(state_dir.prepare(state))
-    return _locked(state, manager, lambda prepared: live.LiveRun(options, config, prepared))
+    claim = nullcontext() if options.signals_only else sole_trader(config, logger.warning)
+    return _locked(state, manager, lambda prepared: live.LiveRun(options, config, prepared), claim)
 
 
 def rehearse(options: RunOptions) -> list[bootstrap.Finding]:
@@ -117,10 +122,15 @@ def _refuse_to_begin_stopped(config: Config) -> None:
         raise ConfigInvalid(f"{stop_file.path} is present; remove it to start", exit_code=EXIT_REFUSED)
 
 
-def _locked(state: StateDir, manager: ServiceManager, make: Callable[[StateDir], Process]) -> int:
-    """Run what `make` makes of the prepared state, alone on it."""
+def _locked(
+    state: StateDir,
+    manager: ServiceManager,
+    make: Callable[[StateDir], Process],
+    claim: AbstractContextManager[None] | None = None,
+) -> int:
+    """Run what `make` makes of the prepared state, alone on it, and under `claim` where one is needed."""
     state = state_dir.prepare(state)
-    with InstanceLock(state.lock):
+    with InstanceLock(state.lock), claim or nullcontext():
         manager.extend(MORE_TIME_S)
         ensure_database(state)
         with handlers_kept():

@@ -14,6 +14,8 @@ from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from loguru import logger
+
 from trading_engine.config.model import Config
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import TakeSnapshot
@@ -35,6 +37,7 @@ from trading_engine.runtime.offline import Difference
 from trading_engine.runtime.process import EXIT_REFUSED, require
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.repair import RUN_ID, GapWord, Repaired, alone, told, with_word
+from trading_engine.runtime.sole_trader import sole_trader
 from trading_engine.runtime.timers import Timers
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system import crash_points
@@ -183,7 +186,7 @@ def reconcile(
 ) -> Repaired:
     """As `repair.reconcile`, at the venue. VenueUnavailable where it cannot be read; what was done stays done."""
     acknowledge(config, "may place orders with", acknowledged)
-    with alone(state), _opened(state, config, read_only=False) as store:
+    with alone(state), sole_trader(config, logger.warning), _opened(state, config, read_only=False) as store:
         return asyncio.run(_reconcile(store, config, config_path, agree, word))
 
 
@@ -287,7 +290,7 @@ def unsettled(state: EngineState) -> list[str]:
 def flatten(state: StateDir, config: Config, tell: Callable[[str], None], acknowledged: str) -> bool:
     """Close the configured symbols at the venue, without the engine's database; whether they are flat.
 
-    ConfigInvalid, exit 3, while an engine runs on this state.
+    ConfigInvalid, exit 3, while an engine runs on this state, or another process of this machine on this account.
     """
     acknowledge(config, "closes positions held with", acknowledged)
     if state.root.is_dir():
@@ -295,7 +298,7 @@ def flatten(state: StateDir, config: Config, tell: Callable[[str], None], acknow
     else:
         tell(f"no state at {state.root}: whether an engine trades on this account elsewhere is not known")
         lock = nullcontext()
-    with lock:
+    with lock, sole_trader(config, tell):
         return asyncio.run(_flatten(config, tell))
 
 

@@ -208,7 +208,8 @@ def flatten(
     """Close every position of the configured symbols; the engine's database is not opened.
 
     Whether the venue is flat, or as flat as the paper exchange gets before its next candle. Raises ConfigInvalid,
-    exit 3, while an engine runs, and exit 78 where there is no account. `acknowledged` as for `reconcile`.
+    exit 3, while an engine runs (at a venue also one of another state), and exit 78 where there is no account.
+    `acknowledged` as for `reconcile`.
     """
     state = StateDir(state_dir)
     known = os.environ if environ is None else environ

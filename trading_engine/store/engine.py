@@ -82,15 +82,19 @@ def create_reader(path: Path) -> Engine:
 
 
 def create_migrator(path: Path) -> Engine:
-    """An engine for changing the schema: foreign keys off, our mark in the file's header."""
-    _require_file(path, "has the schema that it was attached with; a later one is not made there yet")
+    """An engine for changing the schema: of a file with foreign keys off and our mark in its header."""
+    if postgres.is_pointer(path):
+        return postgres.create_writer(path)
     pragmas = ("foreign_keys = OFF", "synchronous = FULL", f"busy_timeout = {READER_PATIENCE_MS}")
     return _create(path, "rw", (*pragmas, f"application_id = {APPLICATION_ID}"), "BEGIN IMMEDIATE")
 
 
 def open_raw(path: Path, mode: str) -> sqlite3.Connection:
     """A plain connection (`mode` is ro or rw) in which no transaction begins by itself."""
-    _require_file(path, "is backed up and restored by the server's own means (pg_dump)")
+    if postgres.is_pointer(path):
+        raise ConfigInvalid(
+            f"{path}: names a PostgreSQL server, which is backed up and restored by the server's own means (pg_dump)"
+        )
     uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=READER_PATIENCE_MS / 1000)
 
@@ -132,11 +136,6 @@ def require_sound(connection: Connection, path: Path) -> None:
     orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
     if orphans:
         raise _unsound(path, [f"a row of {row[0]} refers to a missing row of {row[2]}" for row in orphans])
-
-
-def _require_file(path: Path, why: str) -> None:
-    if postgres.is_pointer(path):
-        raise ConfigInvalid(f"{path}: names a PostgreSQL server, which {why}")
 
 
 def _unsound(path: Path, findings: list[str]) -> ConfigInvalid:

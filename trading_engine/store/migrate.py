@@ -1,4 +1,4 @@
-"""Bringing a database file to the schema of this code. The only module that loads the migration tool.
+"""Bringing a database to the schema of this code. The only module that loads the migration tool.
 
 What belongs here: running the revisions of `migrations/` safely. What does not: the schema itself
 (tables, migrations). The engine's process never imports this: it starts `python -m
@@ -7,6 +7,9 @@ trading_engine.store.migrate PATH` for a new file and otherwise refuses a schema
 A new file is built under another name and renamed when it is complete, so a kill at any moment leaves
 nothing or everything. An existing file is backed up first and changed in one transaction, foreign keys
 off (rebuilding a parent table would delete its children), keys checked before the commit.
+
+The database of a PostgreSQL server is changed in one transaction as well, by the one writer that it lets in; a
+backup of it is the server's business.
 """
 
 import os
@@ -23,7 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.store import backup as backups
-from trading_engine.store import engine, schema_version
+from trading_engine.store import engine, postgres, schema_version
 
 INSIDE_MIGRATION = "migrate.inside"
 BEFORE_PUBLISH = "migrate.before_publish"
@@ -74,8 +77,8 @@ def upgrade(
     scripts   another directory of revisions
     hit       told the names of the crash points
 
-    Raises ConfigInvalid, with the database as it was, for a foreign, damaged or newer file and for a
-    revision that fails.
+    Raises ConfigInvalid, with the database as it was, for a foreign, damaged or newer one and for a revision that
+    fails; on a server also where it has lost its tables, or an engine writes there (exit 3).
     """
     directory = scripts or scripts_dir()
     newest = head(directory)
@@ -86,7 +89,8 @@ def upgrade(
     found = current(path)
     if found != newest:
         _require_known(path, found, directory)
-        backups.backup(path, path.parent / "backups", stamp_ms)
+        if not postgres.is_pointer(path):
+            backups.backup(path, path.parent / "backups", stamp_ms)
         _change(path, directory, hit)
     return newest
 
@@ -106,6 +110,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _require_known(path: Path, found: str | None, directory: Path) -> None:
+    if found is None and postgres.is_pointer(path):  # a new schema there would pass for a new ledger
+        raise ConfigInvalid(
+            f"{path}: the server's database holds no tables of this program; bring it back by the server's own means,"
+            " or attach another one to a new --state"
+        )
     known = {script.revision for script in ScriptDirectory(str(directory)).walk_revisions()}
     if found is not None and found not in known:
         raise ConfigInvalid(
@@ -135,16 +144,22 @@ def _change(path: Path, directory: Path, hit: Callable[[str], None]) -> None:
         try:
             with connection.begin():
                 _run_revisions(connection, directory)
-                orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-                if orphans:
-                    raise ConfigInvalid(
-                        f"{path}: the migration would leave {len(orphans)} rows that refer to missing rows, "
-                        f"the first in {orphans[0][0]}; nothing was changed"
-                    )
+                _require_parents(connection, path)
                 hit(INSIDE_MIGRATION)
         except SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or error
+            cause = " ".join(str(getattr(error, "orig", None) or error).split())
             raise ConfigInvalid(f"{path}: the migration failed ({cause}); nothing was changed") from error
+
+
+def _require_parents(connection: Connection, path: Path) -> None:
+    if connection.dialect.name != "sqlite":
+        return  # the keys of a server cannot be switched off
+    orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    if orphans:
+        raise ConfigInvalid(
+            f"{path}: the migration would leave {len(orphans)} rows that refer to missing rows, "
+            f"the first in {orphans[0][0]}; nothing was changed"
+        )
 
 
 def _run_revisions(connection: Connection, directory: Path) -> None:

@@ -112,16 +112,18 @@ def _create(url: URL, options: str, isolation: str) -> Engine:
 
 
 def attach(path: Path, line: str, where: str) -> str:
-    """Make the schema on an empty server database and point `path` to it; the revision. An existing one is kept.
+    """Make the schema on an empty server database and point `path` to it; the revision.
 
-    ConfigInvalid where `path` is there already, the server cannot be reached, or its schema is another one's.
+    What this program has made there before is kept as it is, at the revision that it has: an older one is brought on
+    by `store.migrate`. ConfigInvalid where `path` is there already, the server cannot be reached, or its schema is
+    another one's.
     """
     if path.exists():
         raise ConfigInvalid(f"{path}: is there already; attach a database to a new --state")
     url = parse(line, where)
     try:
         with _create(url, _WRITER, "SERIALIZABLE").connect() as connection, connection.begin():
-            _build(connection, path)
+            revision = _build(connection, path)
     except SQLAlchemyError as error:
         cause = " ".join(str(getattr(error, "orig", None) or error).split())
         raise ConfigInvalid(f"{where}: the server's database cannot be used ({cause})") from None
@@ -129,14 +131,15 @@ def attach(path: Path, line: str, where: str) -> str:
     handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(url.render_as_string(hide_password=False) + "\n")
-    return schema_version.HEAD
+    return revision
 
 
-def _build(connection: Connection, path: Path) -> None:
+def _build(connection: Connection, path: Path) -> str:
     found = schema_version.revision_of(connection)
+    if found in schema_version.REVISIONS:
+        return found
     if found is not None:
         schema_version.require_head(connection, path)
-        return
     if inspect(connection).get_table_names():
         raise ConfigInvalid("the server's database holds tables of another program; give the engine one of its own")
     for table in metadata.tables.values():
@@ -154,3 +157,4 @@ def _build(connection: Connection, path: Path) -> None:
     connection.execute(insert(control).values(**first, peak_at_rebase=ZERO))
     connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": schema_version.HEAD})
+    return schema_version.HEAD
