@@ -136,8 +136,13 @@ class Machine:
         return said
 
     def systemctl(self, *words: str, code: int | None = 0) -> str:
-        """As `call`."""
-        return self.call("systemctl", *words, code=code)
+        """As `call`; a unit that does not start is explained by its journal."""
+        try:
+            return self.call("systemctl", *words, code=code)
+        except AssertionError as error:
+            if words[0] in {"start", "restart"}:
+                error.add_note("\n".join(self.log(unit)[-3_000:] for unit in words[1:]))
+            raise
 
     def shown(self, name: str, unit: str = UNIT) -> str:
         """A property of a unit."""

@@ -171,7 +171,7 @@ def restore(
     if file is None:
         directory = state_of(state)
         with InstanceLock(directory.lock):
-            epoch = backups.lock_server(directory.database, SystemClock().now_ms())
+            epoch = backups.lock_server(directory.database)
         typer.echo(f"{directory.database}: the server's database goes on in the new epoch {epoch}")
         typer.echo(_LOCKED)
         return

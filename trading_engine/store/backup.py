@@ -104,7 +104,7 @@ def restore(
             with _one_moment([copy]) as (source,):
                 _copy(source, copy, draft, draft, check)
         _bring_up_to_date(drafts[0], now_ms)
-        _lock(drafts[0], backup_path, epoch, now_ms)
+        _lock(drafts[0], backup_path, epoch)
         for draft, (_, replaced) in zip(drafts, pairs, strict=True):
             set_aside(replaced, now_ms)
             publish(draft, replaced)
@@ -245,7 +245,7 @@ def _bring_up_to_date(draft: Path, now_ms: int) -> None:
         migrate.upgrade(draft, now_ms)
 
 
-def lock_server(path: Path, now_ms: int) -> str:
+def lock_server(path: Path) -> str:
     """As `restore` ends, for a PostgreSQL server's database that was brought back by its own means; the new epoch.
 
     ConfigInvalid where `path` names no server, or nothing has run on its database.
@@ -253,13 +253,13 @@ def lock_server(path: Path, now_ms: int) -> str:
     if not postgres.is_pointer(path):
         raise ConfigInvalid(f"{path}: names no PostgreSQL server; a file is restored from a copy made by `db backup`")
     epoch = base36(secrets.randbelow(36**EPOCH_LENGTH), EPOCH_LENGTH)
-    _journal_lock(path, path, epoch, now_ms)
+    _journal_lock(path, path, epoch)
     return epoch
 
 
-def _lock(draft: Path, origin: Path, new_epoch: str, now_ms: int) -> None:
+def _lock(draft: Path, origin: Path, new_epoch: str) -> None:
     """Journal the new epoch and the lock in a file that is about to be renamed."""
-    _journal_lock(draft, origin, new_epoch, now_ms)
+    _journal_lock(draft, origin, new_epoch)
     connection = engine.open_raw(draft, "rw")
     try:
         connection.execute("PRAGMA journal_mode = DELETE")  # fold everything into the one file that is renamed
@@ -267,8 +267,12 @@ def _lock(draft: Path, origin: Path, new_epoch: str, now_ms: int) -> None:
         connection.close()
 
 
-def _journal_lock(draft: Path, origin: Path, new_epoch: str, now_ms: int) -> None:
-    """As a run of its own that begins and ends here."""
+def _journal_lock(draft: Path, origin: Path, new_epoch: str) -> None:
+    """As a run of its own that begins and ends here, in the state's time.
+
+    Like any word to an engine that is down: a replayed market, or a server that runs faster, is not at the machine's
+    time, and a record of the future would keep the engine from starting.
+    """
     with Reader.open(draft) as reader:
         last = reader.last_run()
     with SqlStore.open(draft) as store:
@@ -276,7 +280,7 @@ def _journal_lock(draft: Path, origin: Path, new_epoch: str, now_ms: int) -> Non
         checkpoint = loaded.checkpoint
         if last is None or checkpoint is None:
             raise ConfigInvalid(f"{origin}: nothing has run on this backup: there is nothing to restore")
-        run_id = f"restore-{new_epoch}"
+        run_id, now_ms = f"restore-{new_epoch}", max(checkpoint.cursor_ms, loaded.last_ts_ms)
         records: tuple[Record, ...] = (
             RunStarted(run_id, last.version, last.mode, last.config_hash, new_epoch),
             ControlChanged(Level.LOCKED, RESTORED, "db restore", now_ms),

@@ -11,6 +11,7 @@ from fakes.record_stories import EPOCH, without_old_keys
 
 from trading_engine.domain.control import Level
 from trading_engine.domain.errors import ConfigInvalid
+from trading_engine.domain.time import DAY_MS
 from trading_engine.store import backup as backups
 from trading_engine.store.audit import audit
 from trading_engine.store.read_models import Reader
@@ -182,6 +183,21 @@ def test_a_restored_database_is_locked_with_a_new_epoch(tmp_path: Path) -> None:
         run = reader.last_run()
     assert run is not None
     assert ("restore-zz99", "paper", "restored backup") == (run.run_id, run.mode, run.how)
+
+
+def test_a_restore_is_written_down_in_the_states_own_time(tmp_path: Path) -> None:
+    """A replayed market and a server that runs faster are years from the machine's: none must find a later record."""
+    path, _ = told(tmp_path)
+    with SqlStore.open(path) as store:
+        before_ms = store.load().last_ts_ms
+    later_ms = NOW_MS + 365 * DAY_MS
+    copy = backups.backup(path, tmp_path / "backups", later_ms)
+    backups.restore(copy, path, later_ms, force=True)
+    with SqlStore.open(path) as store:
+        loaded = store.load()
+    assert Level.LOCKED == loaded.book.control.level
+    assert loaded.checkpoint is not None
+    assert max(before_ms, loaded.checkpoint.cursor_ms) == loaded.last_ts_ms
 
 
 def test_a_restore_draws_an_epoch_of_its_own(tmp_path: Path) -> None:
