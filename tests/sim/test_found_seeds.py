@@ -33,6 +33,7 @@ FOUND = {
     4268: "I5: a person's cancel was heard late, and the judge blamed the engine",
     10554: "I3: STOP had not flattened a position for 6 s",
     12263: "I5: a stop was cancelled and nothing else stood",
+    77443: "I5: after a restart a replaced stop was cancelled, though the one in its place was gone",
 }
 WITH_STRANGERS = {654: "a person traded beside the engine"}
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from trading_engine.core import authority, breaker, contact, foreign, kill, protect, slippage
 from trading_engine.core.draft import Draft
-from trading_engine.core.effects import CancelOrder, FetchFills, LookUpOrder, SetTimer, TakeSnapshot
+from trading_engine.core.effects import FetchFills, LookUpOrder, SetTimer, TakeSnapshot
 from trading_engine.core.on_command import raise_level
 from trading_engine.domain import money
 from trading_engine.domain.control import Level
@@ -97,8 +97,8 @@ def on_cancel_answered(draft: Draft, client_order_id: str, outcome: Outcome) -> 
 def cancel_again(draft: Draft, client_order_id: str) -> None:
     """Ask once more for a cancel that was intended, after a pause: the venue still shows the order open."""
     order = draft.book.orders.get(client_order_id)
-    if order is not None and order.is_live and order.cancel_requested:
-        draft.effect(CancelOrder(order.symbol, client_order_id, order.venue_order_id))
+    if order is not None:
+        protect.cancel_again(draft, order)
 
 
 def on_looked_up(draft: Draft, lookup: OrderLookup) -> None:

@@ -8,6 +8,7 @@ closed (handlers), how a reply is merged (on_venue).
 placing the new one first; the old one is cancelled when the new one is acknowledged.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -76,6 +77,36 @@ def cancel(draft: Draft, order: Order, reason: str) -> None:
     if order.is_live and not order.cancel_requested:
         draft.record(CancelIntended(order.client_order_id, reason))
         draft.effect(CancelOrder(order.symbol, order.client_order_id, order.venue_order_id))
+
+
+def cancel_again(draft: Draft, order: Order, listed: Container[str] | None = None) -> None:
+    """Send a cancel that was intended and has not happened.
+
+    The stop that an old one was replaced by may be gone meanwhile, while nothing ran or unheard: a position's last stop
+    waits until another one covers it.
+
+    listed   ids of the orders that the venue has just shown open, where it has; what it did not show covers nothing
+    """
+    if not order.is_live or not order.cancel_requested:
+        return
+    if _is_last_cover(draft, order, listed):
+        at_ms = draft.ts_ms + draft.settings.execution.lookup_retry_ms
+        draft.effect(SetTimer(at_ms, TimerKind.CANCEL, order.client_order_id))
+    else:
+        draft.effect(CancelOrder(order.symbol, order.client_order_id, order.venue_order_id))
+
+
+def _is_last_cover(draft: Draft, order: Order, listed: Container[str] | None) -> bool:
+    position = draft.book.positions.get(order.position_id)
+    if order.purpose is not Purpose.STOP or position is None or not position.quantity:
+        return False
+    return not any(
+        stop.is_confirmed
+        and not stop.cancel_requested
+        and stop.remaining >= position.quantity
+        and (listed is None or stop.client_order_id in listed)
+        for stop in draft.book.orders_of(order.position_id, Purpose.STOP)
+    )
 
 
 def place_again(draft: Draft, order: Order) -> None:

@@ -7,6 +7,7 @@ Order of work: own orders, fills and income since the watermark, stops, net posi
 gate opens. A snapshot that failed changes nothing but the gate.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from trading_engine.core import authority, breaker, contact, danger, foreign, on_venue, protect
@@ -40,8 +41,10 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     for report in snapshot.open_orders:
         _order_at_venue(draft, report, is_unexplained=report.symbol in unexplained)
     _take_in_lookups(draft, snapshot)
+    unanswered = [order.client_order_id for order in draft.book.orders.values() if order.cancel_requested]
     for held in list(draft.book.positions):
         protect.tend(draft, held)
+    _cancel_what_is_left(draft, snapshot, unanswered)
     _compare_positions(draft, snapshot)
     danger.on_positions(draft, snapshot.positions)
     _compare_wallet(draft, snapshot)
@@ -106,14 +109,20 @@ def _book_what_happened(draft: Draft, snapshot: VenueSnapshot) -> None:
             on_venue.on_fill(draft, event, is_whole_story=True)
 
 
+def _cancel_what_is_left(draft: Draft, snapshot: VenueSnapshot, unanswered: Sequence[str]) -> None:
+    """Cancels that have not happened, of orders that are shown; last, when it is known which stops there still are."""
+    listed = {report.client_order_id for report in snapshot.open_orders}
+    for client_order_id in unanswered:
+        order = draft.book.orders.get(client_order_id)
+        if order is not None and client_order_id in listed:
+            protect.cancel_again(draft, order, listed)
+
+
 def _order_at_venue(draft: Draft, report: OrderReport, *, is_unexplained: bool) -> None:
     """What becomes of an open order; `is_unexplained` says that the venue holds another quantity than we do."""
     key = parse_client_order_id(report.client_order_id)
     if report.client_order_id in draft.book.orders:
         on_venue.merge_report(draft, report)
-        order = draft.book.orders.get(report.client_order_id)
-        if order is not None and order.is_live and order.cancel_requested:
-            draft.effect(CancelOrder(order.symbol, order.client_order_id, order.venue_order_id))
     elif key is None or draft.settings.signals_only:
         return  # not ours: judged above
     elif key.epoch != draft.book.epoch:

@@ -2,7 +2,18 @@
 
 from dataclasses import replace
 
-from builders import BTC, Playbook, dec, held_at_venue, make_fill, make_income, make_order, make_report
+import pytest
+from builders import (
+    BTC,
+    Playbook,
+    dec,
+    held_at_venue,
+    make_fill,
+    make_income,
+    make_order,
+    make_report,
+    make_settings,
+)
 
 from trading_engine.core.effects import CancelOrder, PlaceOrder, SetTimer
 from trading_engine.domain.control import Level
@@ -64,6 +75,54 @@ def test_an_order_that_should_be_gone_is_cancelled_again() -> None:
     play.stop_file()
     play.snapshot(open_orders=(make_report(play.order(entry)),))
     assert [CancelOrder(BTC, id_of(entry), f"v-{id_of(entry)}")] == play.asked(CancelOrder)
+
+
+def _replaced_by_one_that_is_gone(play: Playbook) -> tuple[PlaceOrder, PlaceOrder]:
+    """A stop that should be cancelled, and the one that took its place and was then cancelled unheard."""
+    entry = play.enter()
+    play.fill(entry, 4)
+    old = play.place(Purpose.STOP)
+    play.ack(old)
+    play.wait(1_000)
+    play.fill(entry, 6)
+    new = play.place(Purpose.STOP)
+    play.ack(new)
+    assert [id_of(old)] == [cancel.client_order_id for cancel in play.asked(CancelOrder)]
+    return old, new
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["told to be gone", "not shown any more"])
+def test_a_replaced_stop_stays_while_what_replaced_it_is_gone(is_known: bool) -> None:
+    """Its cancel was never sent, and it is all that stands by now; it goes when another one covers the position."""
+    play = Playbook(make_settings(absence_is_proof=False))
+    old, new = _replaced_by_one_that_is_gone(play)
+    report = replace(make_report(play.order(new)), state=OrderState.CANCELED)
+    lookups = (OrderLookup(id_of(new), report),) if is_known else ()
+    play.snapshot(open_orders=(make_report(play.order(old)),), lookups=lookups)
+    assert [] == play.asked(CancelOrder)
+    again = SetTimer(play.now + 2_000, TimerKind.CANCEL, id_of(old))
+    assert again in play.asked(SetTimer)
+    if not is_known:
+        play.cancelled(new)
+    play.pass_time(5_000)
+    third = play.place(Purpose.STOP)
+    assert id_of(third) not in (id_of(old), id_of(new))
+    assert 1 == sum(cancel.client_order_id == id_of(old) for cancel in _cancels(play))
+    play.ack(third)
+    play.pass_time(2_000)
+    assert 2 == sum(cancel.client_order_id == id_of(old) for cancel in _cancels(play))
+
+
+def _cancels(play: Playbook) -> list[CancelOrder]:
+    return [effect for effect in play.performed if isinstance(effect, CancelOrder)]
+
+
+def test_a_replaced_stop_goes_where_what_replaced_it_is_shown() -> None:
+    """Once, by the snapshot that shows both."""
+    play = Playbook()
+    old, new = _replaced_by_one_that_is_gone(play)
+    play.snapshot(open_orders=(make_report(play.order(old)), make_report(play.order(new))))
+    assert [id_of(old)] == [cancel.client_order_id for cancel in play.asked(CancelOrder)]
 
 
 def test_an_order_missing_from_the_list_is_decided_by_its_look_up() -> None:
