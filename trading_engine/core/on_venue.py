@@ -18,7 +18,7 @@ from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.fills import PART_MARK, Fill, Income, PnlKind
-from trading_engine.domain.ids import Purpose, is_emergency_order_id, parse_client_order_id, position_id
+from trading_engine.domain.ids import OrderKey, Purpose, is_emergency_order_id, parse_client_order_id, position_id
 from trading_engine.domain.lifecycle import PositionState, Trigger
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import (
@@ -369,10 +369,24 @@ def _without_position(draft: Draft, fill: Fill, *, is_told: bool) -> None:
             _late_fill(draft, fill, position_id(key.position_number))
         else:  # it only reduces, so it has closed what is there now
             _from_outside(draft, fill, is_told=is_told)
+    elif _closes_what_a_backup_holds(draft, fill, key):
+        _from_outside(draft, fill, is_told=is_told)
     elif fill.ts_ms > draft.book.ledger.rebased_ms:
         _lock_on_unknown_origin(draft, fill)
     else:  # an operator has resumed since: the past of a lost database is a stranger's
         _from_outside(draft, fill, is_told=is_told)
+
+
+def _closes_what_a_backup_holds(draft: Draft, fill: Fill, key: OrderKey) -> bool:
+    """An exit that was made after the backup, of a position that is in it: the epoch before this one sent its orders.
+
+    Until it is booked the position seems open, and stops and exits would be sent for nothing.
+    """
+    held = draft.book.position_on(fill.symbol)
+    if held is None or key.purpose is Purpose.ENTRY or held.number != key.position_number:
+        return False
+    ids = (parse_client_order_id(order.client_order_id) for order in draft.book.orders_of(held.position_id))
+    return any(known is not None and known.epoch == key.epoch for known in ids)
 
 
 def _lock_on_unknown_origin(draft: Draft, fill: Fill) -> None:

@@ -296,6 +296,8 @@ def handlers_kept() -> Iterator[None]:
 def ensure_database(state: StateDir) -> None:
     """A new state directory gets its schema from a process of its own: Alembic never enters this one.
 
+    ConfigInvalid where a database was here and is gone: with a new one, limits and kill switch would be forgotten.
+
     It works on a name of this start alone: where this process is killed, the other goes on for a moment, and
     must not touch what the next start has made.
     """
@@ -304,6 +306,12 @@ def ensure_database(state: StateDir) -> None:
         leftover.unlink(missing_ok=True)
     if path.exists():
         return
+    log = path.with_name(f"{path.name}-wal")
+    if log.exists():
+        raise ConfigInvalid(
+            f"{path}: is gone while its log {log.name} is there, so it was deleted or moved: bring it back, or restore"
+            " a backup with `trading-engine db restore` (a new state begins in another directory: --state DIR)"
+        )
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     command = [sys.executable, "-m", "trading_engine.store.migrate", str(draft)]
     where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # ours, from wherever it was started

@@ -3,8 +3,9 @@
 What belongs here: opening the engine's database for writing, `commit` and its guards. What does not: what
 the rows are (rows), how they are read back (loading), anything read by people (read_models).
 
-Guards: the journal's numbers follow on without a gap; a position row is only changed from the version
-that this process wrote last; `control.version` counts the commits. A second writer breaks one of the
+Guards: file and log are those that were opened (one that was deleted or replaced would take commits that nobody can
+read again); the journal's numbers follow on without a gap; a position row is only changed from the version
+that this process wrote last; `control.version` counts the commits. A second writer breaks one of the last
 three in its first commit and gets StoreFailed instead of silence.
 """
 
@@ -132,6 +133,7 @@ class SqlStore:
             live = loading.live_positions(connection)
         self._versions = {name: position.version for name, position in live.items()}
         self._statements = _prepared(connection.dialect)
+        self._files = () if read_only else engine.files_of(path, connection)
 
     @classmethod
     def open(
@@ -227,7 +229,10 @@ class SqlStore:
         try:
             with self._connection.begin():
                 self._write(commit, journaled, collected)
+                engine.require_in_place(self._files)
                 self._hit(INSIDE_COMMIT)
+        except engine.FileGone as error:
+            raise StoreFailed(f"{error}; nothing was written") from None
         except SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
             message = f"{self._path}: a commit of {len(journaled)} records failed ({cause})"
@@ -238,7 +243,7 @@ class SqlStore:
         return self._last_seq
 
     def close(self) -> None:
-        """Fold the log into the file, unless it is only read, and release it; again has no effect.
+        """Fold the log into the file, unless it is only read or no longer there, and release it; again has no effect.
 
         Never raises for the database: the log holds everything, and an error here would hide the first one.
         """
@@ -247,7 +252,8 @@ class SqlStore:
         try:
             raw = self._connection.connection.dbapi_connection
             if raw is not None and not self._is_read_only and self._connection.dialect.name == "sqlite":
-                with contextlib.suppress(sqlite3.Error):
+                with contextlib.suppress(sqlite3.Error, engine.FileGone):
+                    engine.require_in_place(self._files)
                     raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self._connection.close()

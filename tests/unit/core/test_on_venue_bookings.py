@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from builders import BTC, ETH, Playbook, dec, make_fill, make_settings
 
-from trading_engine.core.effects import FetchFills, SetTimer
+from trading_engine.core.effects import FetchFills, PlaceOrder, SetTimer
 from trading_engine.core.on_venue import split_fill
 from trading_engine.core.settings import LimitSettings
 from trading_engine.domain.control import Level
@@ -211,6 +211,39 @@ def test_what_a_lost_database_did_before_an_operator_resumed_is_a_stranger_s() -
     fresh = replace(past, trade_id="y", ts_ms=play.now + 1)
     play.on(FillsRead(play.now + 1, (past, fresh)))
     assert Level.LOCKED is play.book.control.level
+
+
+def restored(play: Playbook) -> None:
+    """The database is a backup from now on: LOCKED, and of a new epoch."""
+    play.stop_file(Level.LOCKED)
+    play.state = replace(play.state, book=replace(play.book, epoch="copy"))
+
+
+def test_an_exit_that_a_restored_backup_lacks_closes_the_position_that_it_holds() -> None:
+    """Also while it is LOCKED: stops and exits of a position that is gone would be sent for nothing."""
+    play = Playbook()
+    play.opened()
+    restored(play)
+    ours = make_fill(
+        trade_id="x", client_order_id="tetest000001x00001", side=TradeSide.SELL, quantity=dec(10), ts_ms=play.now
+    )
+    play.snapshot(fills=(ours,), positions=())
+    assert ["x"] == [record.fill.trade_id for record in play.recorded(FillApplied)]
+    assert (dec(0), CloseReason.EXTERNAL) == (play.position.quantity, play.position.close_reason)
+    assert Level.LOCKED is play.book.control.level
+    assert [] == play.asked(PlaceOrder)
+
+
+@pytest.mark.parametrize("client_order_id", ["teothe000001x00001", "tetest000002x00001", "tetest000001e00002"])
+def test_what_may_not_be_of_the_position_that_a_backup_holds_waits_for_a_person(client_order_id: str) -> None:
+    """An exit of another epoch or of another position, and an entry: nothing is booked while it is LOCKED."""
+    play = Playbook()
+    play.opened()
+    restored(play)
+    other = make_fill(client_order_id=client_order_id, side=TradeSide.SELL, quantity=dec(10), ts_ms=play.now)
+    play.on(FillsRead(play.now, (other,)))
+    assert () == play.last.records
+    assert dec(10) == play.position.quantity
 
 
 def test_a_fill_larger_than_the_position_is_cut() -> None:

@@ -320,3 +320,21 @@ def test_the_duration_of_a_commit_is_known(store: SqlStore) -> None:
     """For the alarm on a slow disk."""
     store.commit(Story(1).begin())
     assert 0 < store.last_commit_ms
+
+
+@pytest.mark.parametrize("name", ["engine.db", "engine.db-wal"])
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_commit_to_a_file_that_is_gone_fails(path: Path, name: str, is_replaced: bool) -> None:
+    """The system lets a deleted file be written for as long as it is open; what is in it is lost with the process."""
+    with SqlStore.open(path) as store:
+        story = Story(1)
+        store.commit(story.begin())
+        file = path.with_name(name)
+        content = file.read_bytes()
+        file.rename(file.with_name("elsewhere"))
+        if is_replaced:
+            file.write_bytes(content)
+        with pytest.raises(StoreFailed, match=r"replaced|gone"):
+            store.commit(story.next())
+    if file == path:
+        assert [content] * is_replaced == [path.read_bytes() for _ in range(path.exists())]
