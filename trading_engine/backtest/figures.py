@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from itertools import groupby
 from statistics import fmean, stdev
 from typing import NamedTuple
@@ -87,7 +88,12 @@ def day(ts_ms: int) -> str:
 
 def month(ts_ms: int) -> str:
     """The UTC month of an instant, `2025-05`."""
-    return day(ts_ms)[:7]
+    return _month_of(ts_ms // DAY_MS)
+
+
+@cache
+def _month_of(days: int) -> str:
+    return day(days * DAY_MS)[:7]
 
 
 def sharpe(returns: Sequence[float]) -> float | None:

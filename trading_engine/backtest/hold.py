@@ -5,6 +5,7 @@ What belongs here: the line a strategy has to beat. What does not: trading, figu
 
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import repeat
 
 import numpy as np
 
@@ -31,4 +32,4 @@ def buy_and_hold(market: Market, deposit: Decimal, instants: Sequence[int]) -> t
         share_e8, bought = money.exact_units(share, MONEY_QUANTUM), int(block.open[0])
         for at, (row, close) in enumerate(zip(rows.tolist(), block.close[rows].tolist(), strict=True)):
             worth_e8[at] += share_half_even(share_e8, close, bought) if row >= 0 else share_e8
-    return tuple(Sample(ts, money.from_e8(value), ZERO) for ts, value in zip(instants, worth_e8, strict=True))
+    return tuple(map(Sample, instants, map(money.from_e8, worth_e8), repeat(ZERO)))

@@ -20,7 +20,7 @@ from trading_engine.backtest.figures import Bucket
 from trading_engine.backtest.result import Outcome, Sample, Trade
 from trading_engine.domain import money
 from trading_engine.domain.money import ZERO
-from trading_engine.domain.time import DAY_MS, HOUR_MS, iso
+from trading_engine.domain.time import DAY_MS, HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ def _groups(results: Sequence[_Result]) -> dict[str, dict[str, Group]]:
         "strategy": lambda trade: trade.strategy,
         "side": lambda trade: trade.side,
         "close_reason": lambda trade: str(trade.close_reason),
-        "hour": lambda trade: iso(trade.opened_ms)[11:13],
+        "hour": lambda trade: f"{trade.opened_ms // HOUR_MS % 24:02d}",
         "month": lambda trade: figures.month(trade.closed_ms),
     }
     return {name: _grouped(results, key) for name, key in keys.items()}
