@@ -200,9 +200,9 @@ def test_a_refused_topic_is_asked_for_again_without_disturbing_the_others() -> N
     """Data that slips out after the refusal proves nothing."""
 
     async def main() -> None:
-        async with running(silence_ms=100) as rig:
+        async with running(silence_ms=500) as rig:  # a busy machine must not be taken for a silent server
             rig.speaking = ["no book", "data candles", "data marks", "data book"]
-            await rig.until(lambda: rig.asked("book") >= 4)
+            await rig.until(lambda: rig.asked("book") >= 3)
             assert 1 == len(rig.connections)
             assert 1 == rig.asked("candles")
             assert any("refused a subscription to book: unknown" in note for note in rig.notes)
