@@ -22,6 +22,7 @@ from trading_engine.backtest.shape import result_shape
 from trading_engine.cli.arguments import ConfigOption, FundingOption, JsonOption, overrides, parse_pairs, parse_time
 from trading_engine.cli.failure import DONE, FINDINGS, usage
 from trading_engine.marketdata.candle_store.name import DEFAULT_FOLDER
+from trading_engine.system.garbage import rare_collection
 
 backtest_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
@@ -115,7 +116,7 @@ def backtest(
     changes = overrides(mode=None, symbols=None, leverage=leverage, risk_pct=risk_pct)
     files, rates = parse_pairs("--data", data), parse_pairs("--funding", funding)
     job = Job(config, files, rates, store, venue, strategy, *_span(from_time, to_time), engine, changes)
-    with _bar() as progress:
+    with rare_collection(), _bar() as progress:
         done = run_job(job, os.environ, progress, _tell_of_compiling)
     for remark in done.run.remarks:
         typer.echo(f"note: {remark}", err=True)

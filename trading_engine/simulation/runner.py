@@ -3,7 +3,6 @@
 What belongs here: the work list, the processes, the sums. What does not: one seed (world), the display (cli).
 """
 
-import gc
 import hashlib
 import multiprocessing
 import os
@@ -30,6 +29,7 @@ from trading_engine.simulation.scenario import LADDER, TIGHT_LIMITS, WIDE_LIMITS
 from trading_engine.simulation.sequences import SCENARIO, Pair, plan_of
 from trading_engine.simulation.world import Result, World
 from trading_engine.store import migrate
+from trading_engine.system.garbage import rare_collection
 
 SEEDS_TO_FIND = 200
 _FAST_FOLDER = Path("/dev/shm")  # noqa: S108 - memory instead of a disk; what lies there is this run's alone
@@ -222,21 +222,10 @@ def _live(shop: Path, scenario: Scenario, plan: Plan) -> Result:
     for name in ("engine.db", "engine.db-wal", "engine.db-shm"):
         (folder / name).unlink(missing_ok=True)
     try:
-        with _rare_collection():
+        with rare_collection():
             return World(scenario, plan, folder, shop / _TEMPLATE).run()
     finally:
         logger.enable("trading_engine")
-
-
-@contextmanager
-def _rare_collection() -> Iterator[None]:
-    """What a short-lived world leaves in circles is collected now and then (measured: 10 % of a seed)."""
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, 20, 50)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def _trim(result: Result) -> Result:
