@@ -1,7 +1,7 @@
 """When Python looks for objects that hold each other.
 
-What belongs here: a process that is soon over, or works in short turns. What does not: the engine, which runs for months
-and collects as Python does by itself.
+What belongs here: a process that is soon over, or works in short turns. What does not: the engine, which runs for
+months and collects as Python does by itself.
 """
 
 import gc
