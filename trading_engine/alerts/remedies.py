@@ -32,7 +32,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "rejected": Rule(
         "order rejected",
-        "`trading-engine orders` shows the reason; of a stop or exit: look at the position at the venue now",
+        "`trading-engine orders` shows the reason; where it is critical: look at the position at the venue now",
     ),
     "unknown": Rule(
         "outcome of an order unknown", "wait a minute, it is being asked after; then `trading-engine orders`"

@@ -259,8 +259,9 @@ def _refused(draft: Draft, order: Order, outcome: Rejected) -> None:
 
 def _after_refusal(draft: Draft, order: Order, reason: str) -> None:
     """What a refusal calls for, whether it came as an answer or by a report."""
-    severity = Severity.CRITICAL if order.purpose in (Purpose.STOP, Purpose.EXIT) else Severity.WARNING
+    grave = order.purpose is Purpose.STOP or (order.purpose is Purpose.EXIT and _is_left_open(draft, order))
     text = f"{order.symbol}: {order.purpose} order of {order.position_id} was refused ({reason})"
+    severity = Severity.CRITICAL if grave else Severity.WARNING
     draft.alert(severity, f"rejected:{order.position_id}:{order.purpose}", text)
     if order.purpose is Purpose.ENTRY:
         _count_reject(draft, order)
@@ -270,6 +271,20 @@ def _after_refusal(draft: Draft, order: Order, reason: str) -> None:
         at_ms = protect.retry_exit_at_ms(draft, order.position_id)
         draft.effect(SetTimer(at_ms, TimerKind.RETRY_EXIT, order.position_id))
         draft.effect(TakeSnapshot())
+
+
+def _is_left_open(draft: Draft, leave: Order) -> bool:
+    """A refused exit leaves its position where nothing may close it.
+
+    The first one behind a stop of full size does not: mostly that stop has just closed the position, of which the venue
+    told later than of the refusal. The next attempt shows it.
+    """
+    position = draft.book.positions.get(leave.position_id)
+    if position is None:
+        return False
+    exits = draft.book.orders_of(leave.position_id, Purpose.EXIT)
+    refusals = sum(1 for row in exits if row.state is OrderState.REJECTED)
+    return refusals > 1 or not protect.is_covered(draft.book, position)
 
 
 def _count_reject(draft: Draft, order: Order) -> None:

@@ -129,6 +129,43 @@ def test_a_refused_exit_is_tried_again_after_a_while() -> None:
     assert [SetTimer(play.now + 10_000, TimerKind.RETRY_EXIT, "P000001")] == play.asked(SetTimer), "the wait doubles"
 
 
+def test_the_first_refusal_of_an_exit_behind_its_stop_is_a_warning_and_the_next_one_critical() -> None:
+    """The stop may just have closed the position; once it is still there, somebody must look."""
+    play = Playbook()
+    play.opened()
+    play.signal(None, exit_side=Side.LONG)
+    play.reject(play.place(Purpose.EXIT), "-2022", "ReduceOnly order is rejected")
+    assert [Severity.WARNING] == severities(play)
+    play.wait(5_000)
+    play.timer(TimerKind.RETRY_EXIT, "P000001")
+    play.reject(play.place(Purpose.EXIT), "-2022", "ReduceOnly order is rejected")
+    assert [Severity.CRITICAL] == severities(play)
+
+
+def test_a_refused_exit_of_a_position_without_its_stop_is_critical_at_once() -> None:
+    """Nothing else would close it."""
+    play = Playbook()
+    play.fill(play.enter())
+    play.signal(None, exit_side=Side.LONG)
+    play.reject(play.place(Purpose.EXIT), "-1", "maintenance")
+    assert [Severity.CRITICAL] == severities(play)
+
+
+def test_a_refused_exit_of_a_position_that_its_stop_has_closed_is_a_warning() -> None:
+    """Nothing is left to be closed."""
+    play = Playbook()
+    entry = play.enter()
+    play.ack(entry)
+    play.fill(entry)
+    stop = play.place(Purpose.STOP)
+    play.ack(stop)
+    play.signal(None, exit_side=Side.LONG)
+    leave = play.place(Purpose.EXIT)
+    play.fill(stop)
+    play.reject(leave, "-2022", "ReduceOnly order is rejected")
+    assert [Severity.WARNING] == severities(play)
+
+
 def test_the_wait_doubles_with_every_refused_exit_up_to_five_minutes() -> None:
     """A venue in maintenance is not hammered; a timer that fires early is set again."""
     play = Playbook()
