@@ -23,7 +23,7 @@ def on_lost(draft: Draft, why: str) -> None:
     """The venue does not tell what happens, or cannot be read. Said at once for the log, loudly when it lasts."""
     if draft.market.lost_ms:
         return
-    draft.see(lost_ms=draft.ts_ms, lost_why=why, unheard={})
+    draft.see(lost_ms=draft.ts_ms, lost_why=why, unheard={}, told=frozenset())
     draft.alert(Severity.INFO, "venue:lost", f"{draft.settings.venue}: {why}; no entries until it was read again")
     draft.effect(SetTimer(draft.ts_ms + draft.settings.execution.outage_alert_ms, TimerKind.OUTAGE))
 
@@ -65,6 +65,9 @@ def _minutes(draft: Draft) -> str:
 def on_fill_read(draft: Draft, fill: Fill) -> None:
     """A fill was learned by reading: the stream that was there when it happened is to tell it as well."""
     market = draft.market
+    if fill.key in market.told:
+        draft.see(told=market.told - {fill.key})
+        return
     heard_from_ms = max(market.connected_ms, market.began_ms) + _SETTLED_MS
     if draft.settings.absence_is_proof or not market.is_connected or fill.ts_ms <= heard_from_ms:
         return
@@ -73,9 +76,12 @@ def on_fill_read(draft: Draft, fill: Fill) -> None:
 
 
 def on_fill_told(draft: Draft, fill: Fill) -> None:
-    """The stream has told a fill."""
-    if fill.key in draft.market.unheard:
-        draft.see(unheard={key: at_ms for key, at_ms in draft.market.unheard.items() if key != fill.key})
+    """The stream has told a fill, before it was read or after; some are booked only once they were read."""
+    market = draft.market
+    if fill.key in market.unheard:
+        draft.see(unheard={key: at_ms for key, at_ms in market.unheard.items() if key != fill.key})
+    elif fill.key not in draft.book.seen:
+        draft.see(told=market.told | {fill.key})
 
 
 def on_stream_timer(draft: Draft) -> None:

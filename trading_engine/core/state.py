@@ -238,6 +238,7 @@ class Market:
     lost_ms         since when the venue is not heard or cannot be read, 0 while it is; lost_why in words
     is_outage_told  a person was told that it lasts
     unheard         key of a fill that was read → when; the stream has yet to tell it
+    told            keys of fills that the stream has told and that are booked only once they were read
     quiet_until_ms  the venue, or its budget, wants no order before this instant, not even one that only reduces
     beyond          position id → the close time of the first candle that closed beyond its stop
     dangers         position id → its liquidation price, and whether a person was told that it is near
@@ -271,6 +272,7 @@ class Market:
     lost_why: str = ""
     is_outage_told: bool = False
     unheard: Mapping[str, int] = field(default_factory=dict)
+    told: frozenset[str] = frozenset()
     quiet_until_ms: int = 0
     beyond: Mapping[str, int] = field(default_factory=dict)
     dangers: Mapping[str, Danger] = field(default_factory=dict)

@@ -105,8 +105,8 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912, PLR09
         case CandlesClosed():
             on_market.on_candles(draft, event)
         case FillSeen():
-            contact.on_fill_told(draft, event.fill)
             on_venue.on_fill(draft, event.fill)
+            contact.on_fill_told(draft, event.fill)
         case FillsRead():
             on_venue.on_fills_read(draft, event.fills)
         case IncomeSeen():

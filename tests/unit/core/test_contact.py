@@ -1,10 +1,12 @@
 """Whether the venue can be heard: outages that last, and a stream that is open and says nothing."""
 
+from dataclasses import replace
+
 import pytest
 from builders import Playbook, make_settings, without_limits
 
-from trading_engine.core.effects import RenewStream, SetTimer
-from trading_engine.domain.events import TimerKind
+from trading_engine.core.effects import FetchFills, RenewStream, SetTimer
+from trading_engine.domain.events import FillSeen, TimerKind
 from trading_engine.domain.fills import Fill
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.position import CloseReason
@@ -132,6 +134,33 @@ def test_a_fill_that_is_read_late_gives_the_stream_its_own_time() -> None:
     play.wait(LAG_MS - 4_000)
     play.timer(TimerKind.STREAM)
     assert [SetTimer(play.now + 4_000, TimerKind.STREAM)] == play.asked(SetTimer)
+
+
+def test_a_fill_that_was_told_first_and_could_only_be_booked_once_it_was_read_is_no_silence() -> None:
+    """A trade by hand, or an exit before its entry: the stream has done its part."""
+    play = Playbook()
+    entry = play.enter()
+    play.ack(entry)
+    play.wait(30_000)
+    fill = replace(play.make_fill(entry), client_order_id="by-hand")
+    play.on(FillSeen(play.now, fill))
+    assert [FetchFills()] == play.asked(FetchFills)
+    assert {fill.key} == play.state.market.told
+    play.fills_read(fill)
+    assert (frozenset(), {}) == (play.state.market.told, play.state.market.unheard)
+    assert [] == play.asked(SetTimer)
+
+
+def test_what_was_told_before_the_stream_broke_is_forgotten() -> None:
+    """The one that comes after it begins anew."""
+    play = Playbook()
+    entry = play.enter()
+    play.ack(entry)
+    play.wait(30_000)
+    play.on(FillSeen(play.now, replace(play.make_fill(entry), client_order_id="by-hand")))
+    assert 1 == len(play.state.market.told)
+    play.stream_lost()
+    assert frozenset() == play.state.market.told
 
 
 def test_what_happened_while_the_stream_was_away_is_not_expected_of_it() -> None:
