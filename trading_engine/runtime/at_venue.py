@@ -39,6 +39,7 @@ from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.repair import RUN_ID, GapWord, Repaired, alone, told, with_word
 from trading_engine.runtime.sole_trader import sole_trader
 from trading_engine.runtime.timers import Timers
+from trading_engine.store.engine import missing
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system import crash_points
 from trading_engine.system.clock import SteadyClock
@@ -92,7 +93,7 @@ def plan(state: StateDir, config: Config, config_path: Path) -> list[Difference]
 
 def _opened(state: StateDir, config: Config, *, read_only: bool) -> SqlStore:
     if not state.database.exists():
-        raise ConfigInvalid(f"{state.root}: nothing has run on this state yet")
+        raise missing(state.database)
     store = SqlStore.open(
         state.database, venue=config.venue, account=config.account, read_only=read_only, hit=crash_points.hit
     )

@@ -36,6 +36,7 @@ from trading_engine.domain.reports import VenueSnapshot
 from trading_engine.ports import Checkpoint, Commit, Loaded
 from trading_engine.runtime import bootstrap, contracts, startup, status
 from trading_engine.runtime.executor import take_snapshot
+from trading_engine.store.engine import missing
 from trading_engine.store.read_models import Reader
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.clock import SystemClock
@@ -80,7 +81,7 @@ def resume(state_dir: Path, actor: str) -> str:
     """Release a raised kill switch, or end a pause, while the engine is down; refused (exit 3) while it runs."""
     state = StateDir(state_dir)
     if not state.database.exists():
-        raise ConfigInvalid(f"{state.database}: no database; nothing has run on this state yet", exit_code=4)
+        raise missing(state.database, exit_code=4)
     with InstanceLock(state.lock):
         store = SqlStore.open(state.database)
         try:
@@ -133,7 +134,7 @@ def _while_down(state_dir: Path, act: Callable[[Draft], None]) -> bool:
     """Commit what follows from an operator's word; whether anything did."""
     state = StateDir(state_dir)
     if not state.database.exists():
-        raise ConfigInvalid(f"{state.database}: no database; nothing has run on this state yet", exit_code=4)
+        raise missing(state.database, exit_code=4)
     with InstanceLock(state.lock):
         store = SqlStore.open(state.database)
         try:
@@ -149,6 +150,17 @@ def _while_down(state_dir: Path, act: Callable[[Draft], None]) -> bool:
         finally:
             store.close()
     return True
+
+
+def require_both(state: StateDir) -> None:
+    """ConfigInvalid unless engine and paper exchange have a database."""
+    if not state.database.exists():
+        raise missing(state.database)
+    if not state.paper_database.exists():
+        raise ConfigInvalid(
+            f"{state.paper_database}: no paper account is there; restore a backup with `trading-engine db restore`"
+            " where one has traded on this state"
+        )
 
 
 def _no_settings() -> EngineSettings:
@@ -170,8 +182,7 @@ def plan(state_dir: Path, config_path: Path, environ: Mapping[str, str] | None =
 
         return at_venue.plan(state, live, config_path)
     config, settings, terms = bootstrap.settings_only(options, known)
-    if not state.database.exists() or not state.paper_database.exists():
-        raise ConfigInvalid(f"{state.root}: nothing has run on this state yet")
+    require_both(state)
     with (
         SqlStore.open(state.database, venue=settings.venue, account=settings.account, read_only=True) as store,
         _one_moment(store, state.paper_database) as (loaded, memory),

@@ -41,6 +41,7 @@ from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.reaching import FIRST_PAUSE_S, Reaching
 from trading_engine.runtime.service_report import Report, Silence
 from trading_engine.store import backup as backups
+from trading_engine.store.engine import missing
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.clock import SystemClock
 from trading_engine.system.logging import configure_logging, has_journal
@@ -306,12 +307,8 @@ def ensure_database(state: StateDir) -> None:
         leftover.unlink(missing_ok=True)
     if path.exists():
         return
-    log = path.with_name(f"{path.name}-wal")
-    if log.exists():
-        raise ConfigInvalid(
-            f"{path}: is gone while its log {log.name} is there, so it was deleted or moved: bring it back, or restore"
-            " a backup with `trading-engine db restore` (a new state begins in another directory: --state DIR)"
-        )
+    if path.with_name(f"{path.name}-wal").exists():
+        raise missing(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     command = [sys.executable, "-m", "trading_engine.store.migrate", str(draft)]
     where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # ours, from wherever it was started

@@ -108,8 +108,7 @@ def reconcile(
         from trading_engine.runtime import at_venue  # noqa: PLC0415 - paper trading does without a network
 
         return at_venue.reconcile(state, config, config_path, agree, word, acknowledged)
-    if not state.database.exists() or not state.paper_database.exists():
-        raise ConfigInvalid(f"{state.root}: nothing has run on this state yet")
+    offline.require_both(state)
     with alone(state):
         planned = [with_word(item, word) for item in offline.plan(state_dir, config_path, known)]
         if not planned:

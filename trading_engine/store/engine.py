@@ -48,7 +48,7 @@ def check_file(path: Path) -> None:
         with path.open("rb") as file:
             header = file.read(_HEADER_LENGTH)
     except FileNotFoundError:
-        raise ConfigInvalid(f"no database at {path}: nothing has run on this state yet") from None
+        raise missing(path) from None
     except OSError as error:
         message = f"{path}: cannot be read ({error.strerror}); check owner and permissions"
         raise ConfigInvalid(message) from error
@@ -66,6 +66,18 @@ def check_file(path: Path) -> None:
             f"{path}: a SQLite database of another program (application id {found:#x}, "
             f"expected {APPLICATION_ID:#x}); name another directory with --state"
         )
+
+
+def missing(path: Path, exit_code: int = 78) -> ConfigInvalid:
+    """What to say where there is no database: nothing has run yet, or it was here and is gone."""
+    log = path.with_name(f"{path.name}-wal")
+    if not log.exists():
+        return ConfigInvalid(f"no database at {path}: nothing has run on this state yet", exit_code=exit_code)
+    return ConfigInvalid(
+        f"{path}: is gone while its log {log.name} is there, so it was deleted or moved: bring it back, or restore"
+        " a backup with `trading-engine db restore` (a new state begins in another directory: --state DIR)",
+        exit_code=exit_code,
+    )
 
 
 def create_writer(path: Path) -> Engine:

@@ -334,7 +334,7 @@ def test_a_strategy_is_disabled_and_enabled_while_the_engine_is_down(
     ("name", "code", "said"),
     [
         ("momentun", 2, "strategy 'momentun' does not exist; there are "),
-        ("momentum", 4, "no database; nothing has run on this state yet"),
+        ("momentum", 4, "engine.db: nothing has run on this state yet"),
     ],
 )
 def test_what_cannot_be_switched_is_named(

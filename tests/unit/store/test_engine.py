@@ -19,6 +19,13 @@ def test_a_missing_file_says_that_nothing_has_run(tmp_path: Path) -> None:
     assert 78 == caught.value.exit_code
 
 
+def test_a_missing_file_beside_its_log_was_there(tmp_path: Path) -> None:
+    """Deleted while an engine ran, or moved away: what it held is in a backup, at best."""
+    (tmp_path / "engine.db-wal").write_bytes(b"")
+    with pytest.raises(ConfigInvalid, match=r"is gone while its log engine\.db-wal is there, .* `trading-engine db"):
+        engine.check_file(tmp_path / "engine.db")
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     """A directory in its place, for one."""
     with pytest.raises(ConfigInvalid, match=r"cannot be read .*check owner and permissions"):
