@@ -147,7 +147,7 @@ class Incarnation:
     def _told(self, ts_ms: int, records: tuple[Record, ...]) -> None:
         del ts_ms
         for record in records:
-            self.world.note("record", _brief(record))
+            self.world.note("record", record)
 
     def _end(self) -> None:
         """From here on this process does nothing and hears nothing."""
@@ -250,10 +250,4 @@ def _purpose(order_id: str) -> str:
     )
 
 
-def _brief(record: Record) -> str:
-    text = repr(record)
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
-
-
-_LONGEST = 260
 _SIMULATED = "(simulated)"

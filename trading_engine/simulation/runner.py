@@ -230,7 +230,7 @@ def _live(shop: Path, scenario: Scenario, plan: Plan) -> Result:
 
 def _trim(result: Result) -> Result:
     """Without the timeline where nothing went wrong: it need not travel between processes."""
-    result.timeline = result.timeline[-_TIMELINE_LINES:] if result.violations else []
+    result.noted = result.noted[-_TIMELINE_LINES:] if result.violations else []
     return result
 
 

@@ -24,6 +24,7 @@ from trading_engine.core.state import Book
 from trading_engine.domain.ids import EPOCH_LENGTH, base36, parse_client_order_id
 from trading_engine.domain.market import Candle
 from trading_engine.domain.orders import OrderRequest
+from trading_engine.domain.records import Record
 from trading_engine.ports import VenueEvent
 from trading_engine.simulation.exchange import SimulatedExchange
 from trading_engine.simulation.faults import Fault, Plan
@@ -48,11 +49,15 @@ from trading_engine.simulation.scenario import (
     settings_of,
 )
 from trading_engine.simulation.strangers import Stranger
+from trading_engine.simulation.telling import words
 from trading_engine.store import backup as backups
 from trading_engine.store.audit import audit
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.clock import SteadyClock
 from trading_engine.venues.embedded.account import Terms
+
+Noted = tuple[int, str, str | Record]
+"""(ms since the beginning, who, what): a record is put into words only where somebody reads them."""
 
 
 @dataclass(slots=True)
@@ -68,7 +73,12 @@ class Result:
     trades: int
     starts: int
     journal_hash: str
-    timeline: list[tuple[int, str, str]]
+    noted: list[Noted]
+
+    @property
+    def timeline(self) -> list[tuple[int, str, str]]:
+        """(ms since the beginning, who, what) of everything that was noted."""
+        return [(at_ms, who, what if isinstance(what, str) else words(what)) for at_ms, who, what in self.noted]
 
 
 _NEVER_MS = 10**12
@@ -91,7 +101,7 @@ class World:
         self.database = folder / "engine.db"
         shutil.copyfile(template, self.database)
         self.loop = VirtualLoop()
-        self.timeline: list[tuple[int, str, str]] = []
+        self.noted: list[Noted] = []
         self.faults: Counter[str] = Counter()
         self.crash_points: Counter[str] = Counter()
         self.crashes = self.starts = 0
@@ -119,9 +129,9 @@ class World:
             not_before_ms,
         )
 
-    def note(self, who: str, text: str) -> None:
+    def note(self, who: str, what: str | Record) -> None:
         """One line of the timeline."""
-        self.timeline.append((self.now_ms() - WALL_MS, who, text))
+        self.noted.append((self.now_ms() - WALL_MS, who, what))
 
     def fault(self, site: str, lasts_ms: int = 0) -> Fault | None:
         """The fault of this visit; one that happens is counted, told, and gives the engine time anew."""
@@ -390,7 +400,7 @@ class World:
             trades=len(self.exchange.memory.trades),
             starts=self.starts,
             journal_hash=journal_hash(self.database),
-            timeline=self.timeline,
+            noted=self.noted,
         )
 
 
