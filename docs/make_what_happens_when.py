@@ -7,18 +7,19 @@ Every row is a run of the simulation's short story (one position from entry to e
 the process dies at that very place and is started again; nothing here is written by hand.
 """
 
-import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from trading_engine.domain.records import FillApplied, OrderUpdated, PositionAdvanced, Record
 from trading_engine.simulation.faults import Fault
 from trading_engine.simulation.runner import live_sequence
 from trading_engine.simulation.sequences import Pair
-from trading_engine.simulation.world import Result
+from trading_engine.simulation.telling import kind_of
+from trading_engine.simulation.world import Noted, Result
 
 PAGE = Path(__file__).parent / "operations" / "what-happens-when.md"
 POINTS = (
@@ -76,28 +77,30 @@ def rows() -> Iterator[Row]:
 
 
 def _row(point: str, visit: int, result: Result) -> Row | None:
-    lines = result.timeline
-    died = next((at for at, line in enumerate(lines) if line[1] == "engine" and line[2].startswith("died")), None)
+    lines = result.noted
+    died = next((at for at, line in enumerate(lines) if line[1] == "engine" and str(line[2]).startswith("died")), None)
     if died is None:
         return None
     doing = _doing(lines[:died])
-    return Row(f"`{point}` {visit}: {doing}", lines[died + 1][2], lines[died + 2][2], _then(lines[died + 3 :]))
+    left = (str(what) for _, _, what in lines[died + 1 : died + 3])
+    return Row(f"`{point}` {visit}: {doing}", *left, _then(lines[died + 3 :]))
 
 
-def _doing(lines: list[tuple[int, str, str]]) -> str:
+def _doing(lines: Sequence[Noted]) -> str:
     """What the engine was about when it died: its last step."""
-    for _, who, text in reversed(lines):
+    for _, who, what in reversed(lines):
         if who == "send":
-            return f"sending {_order(text)}"
-        if who == "record":
-            return _record(text)
+            return f"sending {_order(str(what))}"
+        if not isinstance(what, str):
+            order_id = _order_id(what)
+            return f"after “{kind_of(what)}{' of ' + _order(order_id) if order_id else ''}”"
     return "starting"
 
 
-def _record(text: str) -> str:
-    name = re.sub(r"(?<!^)([A-Z])", r" \1", text.partition("(")[0]).lower()
-    order = re.search(r"client_order_id='(te\w+)'", text)
-    return f"after “{name}{' of ' + _order(order[1]) if order else ''}”"
+def _order_id(record: Record) -> str:
+    """The order that a record is about, empty where it is about none of ours."""
+    about = getattr(record, "order", None) or getattr(record, "fill", None) or record
+    return str(getattr(about, "client_order_id", ""))
 
 
 def _order(text: str) -> str:
@@ -106,34 +109,29 @@ def _order(text: str) -> str:
     return f"{purpose}{leg} {int(text[14:18], 36)}"
 
 
-def _then(lines: list[tuple[int, str, str]]) -> str:
+def _then(lines: Sequence[Noted]) -> str:
     """What the next incarnation did about orders and position, the first seconds of it."""
     start = next((line[0] for line in lines if line[1] == "engine"), None)
     if start is None:
         return "nothing: the story was over"
     told: list[str] = []
-    for at_ms, who, text in lines:
+    for at_ms, who, what in lines:
         seconds = f"{(at_ms - start) / 1000:.1f} s"
         if at_ms - start > _SHOWN_MS:
             break
         if who == "send":
-            told.append(f"{seconds}: sends {_order(text)}")
-        elif who == "record" and (found := _outcome(text)):
+            told.append(f"{seconds}: sends {_order(str(what))}")
+        elif not isinstance(what, str) and (found := _outcome(what)):
             told.append(f"{seconds}: {found}")
     return "; ".join(told[:_MOST]) or "all is in order: waits for the next event"
 
 
-def _outcome(text: str) -> str:
-    order = re.search(r"client_order_id='(te\w+)'", text)
-    state = re.search(r"OrderState\.(\w+)", text)
-    if text.startswith("OrderUpdated") and order and state:
-        return f"{_order(order[1])} is {state[1]}"
-    if text.startswith("FillApplied") and order:
-        return f"books a fill of {_order(order[1])}"
-    if text.startswith("PositionAdvanced"):
-        target = re.search(r"target=<PositionState\.(\w+)", text)
-        return f"position {target[1]}" if target else ""
-    return ""
+def _outcome(record: Record) -> str:
+    if isinstance(record, OrderUpdated):
+        return f"{_order(record.client_order_id)} is {record.state}"
+    if isinstance(record, FillApplied):
+        return f"books a fill of {_order(record.fill.client_order_id)}"
+    return f"position {record.target}" if isinstance(record, PositionAdvanced) else ""
 
 
 _SHOWN_MS = 25_000

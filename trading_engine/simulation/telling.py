@@ -22,9 +22,13 @@ _LONGEST = 260
 
 def words(record: Record) -> str:
     """The kind of a record, then what of it is not as usual; instants in seconds since the world began."""
-    kind = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(record).__name__).lower()
-    text = " ".join([kind, *_fields(record)])
+    text = " ".join([kind_of(record), *_fields(record)])
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def kind_of(record: Record) -> str:
+    """What a record says has happened: `order updated`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(record).__name__).lower()
 
 
 def _fields(item: object) -> Iterator[str]:
