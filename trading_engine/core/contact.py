@@ -66,7 +66,6 @@ def on_fill_read(draft: Draft, fill: Fill) -> None:
     """A fill was learned by reading: the stream that was there when it happened is to tell it as well."""
     market = draft.market
     if fill.key in market.told:
-        draft.see(told=market.told - {fill.key})
         return
     heard_from_ms = max(market.connected_ms, market.began_ms) + _SETTLED_MS
     if draft.settings.absence_is_proof or not market.is_connected or fill.ts_ms <= heard_from_ms:
@@ -81,7 +80,7 @@ def on_fill_told(draft: Draft, fill: Fill) -> None:
     if fill.key in market.unheard:
         draft.see(unheard={key: at_ms for key, at_ms in market.unheard.items() if key != fill.key})
     elif fill.key not in draft.book.seen:
-        draft.see(told=market.told | {fill.key})
+        draft.see(told=(market.told - draft.book.seen.keys()) | {fill.key})
 
 
 def on_stream_timer(draft: Draft) -> None:

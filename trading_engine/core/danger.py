@@ -85,7 +85,7 @@ def on_positions(draft: Draft, held: Sequence[VenuePosition]) -> None:
         return
     for item in held:
         position = draft.book.position_on(item.symbol)
-        if position is None or item.liquidation_price is None:
+        if position is None or item.liquidation_price is None or item.symbol not in draft.settings.instruments:
             continue
         if (position.side, position.quantity) == (item.side, item.quantity):
             ticks = money.floor_units(item.liquidation_price, draft.instrument(item.symbol).tick)

@@ -117,7 +117,8 @@ def _is_through(draft: Draft, position: Position, candle: Candle) -> bool:
         return False
     first_ms = beyond.get(position.position_id, candle.close_time_ms)
     if first_ms == candle.close_time_ms:
-        draft.see(beyond={**beyond, position.position_id: first_ms})
+        kept = {name: at_ms for name, at_ms in beyond.items() if name in draft.book.positions}
+        draft.see(beyond={**kept, position.position_id: first_ms})
         for stop in draft.book.orders_of(position.position_id, Purpose.STOP):
             if stop.is_live:
                 draft.effect(LookUpOrder(stop.symbol, stop.client_order_id))

@@ -134,17 +134,20 @@ def _ask_again(draft: Draft, order: Order) -> None:
 
 
 def is_prompt(order: Order) -> bool:
-    """It should fill at once: when it does not seem to, a message may be lost."""
+    """It should fill at once: when it does not seem to, a message may be lost. A stop should once it has begun."""
+    if order.purpose is Purpose.STOP:
+        return max(order.filled, order.reported_filled) > 0
     return order.purpose in (Purpose.ENTRY, Purpose.EXIT) and order.type is OrderType.MARKET
 
 
 def _next_poll_ms(draft: Draft, order: Order) -> int:
-    """The pause between two questions grows with the order's age.
+    """The pause between two questions grows with the order's age, of a stop since it was last heard of.
 
     Not beyond what leaves time to protect what an entry has filled meanwhile: the stream may have lost that fill.
     """
     execution = draft.settings.execution
-    pause_ms = max(execution.poll_ms, (draft.ts_ms - order.created_ms) // 2)
+    since_ms = order.updated_ms if order.purpose is Purpose.STOP else order.created_ms
+    pause_ms = max(execution.poll_ms, (draft.ts_ms - since_ms) // 2)
     if order.purpose is Purpose.ENTRY:
         longest_ms = max(execution.stop_confirmation_ms - 2 * execution.poll_ms, execution.poll_ms)
         pause_ms = min(pause_ms, longest_ms)
@@ -444,6 +447,8 @@ def _book(draft: Draft, position: Position, fill: Fill, order: Order | None) -> 
         draft.alert(Severity.WARNING, f"pnl:{fill.key}", text)
     slippage.judge(draft, position, fill, order)
     _tell_part(draft, position, order)
+    if order is not None and order.purpose is Purpose.STOP and not order.filled and order.is_live:
+        _ask_again(draft, draft.book.orders[order.client_order_id])
     _move_on(draft, position, fill, order)
     protect.tend(draft, position.position_id)
 
@@ -489,9 +494,9 @@ def _close_reason(position: Position, fill: Fill, order: Order | None) -> CloseR
         return CloseReason.ADL if fill.is_adl else CloseReason.EXTERNAL
     if order.purpose is Purpose.STOP:
         return CloseReason.STOP if order.trigger_price == position.initial_stop else CloseReason.TRAILING
-    if order.purpose is Purpose.TARGET:
+    if order.purpose is Purpose.TARGET and fill.quantity >= position.quantity:
         return CloseReason.TARGET
-    return None
+    return None  # a target that rests may wait for the price with its remainder: until then the position is open
 
 
 def _announce_open(draft: Draft, position: Position, fill: Fill) -> None:

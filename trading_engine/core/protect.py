@@ -58,17 +58,9 @@ def tend(draft: Draft, position_id: str) -> None:
 
 
 def begin_close(draft: Draft, position_id: str, reason: CloseReason, cause: str) -> None:
-    """Decide a full exit and bring it on its way; one that is PENDING or CLOSED is left as it is.
-
-    A position that is CLOSING by a target at rest stops waiting for the price and exits at market.
-    """
-    state = draft.position(position_id).state
-    if state is PositionState.OPEN:
+    """Decide a full exit and bring it on its way; one that is PENDING, CLOSING or CLOSED is left as it is."""
+    if draft.position(position_id).state is PositionState.OPEN:
         draft.advance(position_id, Trigger.BEGIN_CLOSE, cause, reason)
-        tend(draft, position_id)
-    elif state is PositionState.CLOSING:
-        for target in draft.book.orders_of(position_id, Purpose.TARGET):
-            cancel(draft, target, cause)
         tend(draft, position_id)
 
 
@@ -334,11 +326,11 @@ def _place_targets(draft: Draft, position: Position, legs: list[resizing.Leg]) -
 
 
 def _ensure_exit(draft: Draft, position: Position) -> None:
-    """A CLOSING position needs an order that is closing it: the one that began to fill, or a market exit."""
+    """A CLOSING position needs an order that is closing it: the stop that began to fill, or a market exit."""
     if draft.ts_ms < retry_exit_at_ms(draft, position.position_id):
         return  # the retry timer asks again
     for row in draft.book.orders_of(position.position_id):
-        has_begun = row.purpose in (Purpose.STOP, Purpose.TARGET) and max(row.filled, row.reported_filled) > 0
+        has_begun = row.purpose is Purpose.STOP and max(row.filled, row.reported_filled) > 0
         if not (row.purpose is Purpose.EXIT or has_begun) or not _is_at_work(row) or row.cancel_requested:
             continue
         if not row.state.is_unresolved:

@@ -39,16 +39,18 @@ def test_an_entry_that_fills_after_a_mere_stop_is_kept_and_protected() -> None:
     assert [Purpose.STOP, Purpose.TARGET] == play.placed()
 
 
-def test_a_position_that_waits_for_its_target_does_not_wait_any_more() -> None:
-    """Half of the target has filled, the rest rests at its limit: flatten takes the market instead."""
+def test_a_position_whose_target_has_begun_to_fill_is_closed_like_any_other() -> None:
+    """Half of the target has filled, the rest rests at its limit: flatten takes the market, the rest of it goes then."""
     play = Playbook()
     play.opened()
     target = play.place(Purpose.TARGET)
     play.fill(target, 5, 115)
-    assert PositionState.CLOSING is play.position.state
+    assert PositionState.OPEN is play.position.state
     assert Purpose.EXIT not in play.placed()
     play.stop_file(Level.FLATTEN)
-    assert target.request.client_order_id in [cancel.client_order_id for cancel in play.asked(CancelOrder)]
     assert [Purpose.EXIT] == play.placed()
-    assert 5 == play.place(Purpose.EXIT).request.quantity
-    assert CloseReason.TARGET is play.position.close_reason
+    leave = play.place(Purpose.EXIT)
+    assert 5 == leave.request.quantity
+    assert CloseReason.KILL_SWITCH is play.position.close_reason
+    play.fill(leave, price=114)
+    assert target.request.client_order_id in [cancel.client_order_id for cancel in play.asked(CancelOrder)]

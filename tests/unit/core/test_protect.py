@@ -7,7 +7,7 @@ from builders import BTC, Playbook, dec, make_instrument, make_open_position, ma
 
 from trading_engine.core import protect
 from trading_engine.core.draft import Draft
-from trading_engine.core.effects import CancelOrder, PlaceOrder, SetTimer
+from trading_engine.core.effects import CancelOrder, LookUpOrder, PlaceOrder, SetTimer
 from trading_engine.core.settings import EngineSettings, ExitPlan, ExitSettings, PartialStep
 from trading_engine.core.state import Book, EngineState
 from trading_engine.domain.events import TimerKind
@@ -300,15 +300,56 @@ def test_a_stop_that_a_person_cancels_is_placed_again() -> None:
     assert SetTimer(play.now + 5_000, TimerKind.STOP_CONFIRMATION, "P000001") in play.asked(SetTimer)
 
 
-def test_a_target_that_begins_to_fill_is_the_exit() -> None:
-    """Half of it: CLOSING, a smaller stop, no second exit beside it."""
+def target_begun() -> Playbook:
+    """A position with half of its target filled; the rest rests at its limit."""
     play = Playbook()
     play.opened()
     play.wait(1_000)
     play.fill(play.place(Purpose.TARGET), 5, 115)
-    assert (PositionState.CLOSING, CloseReason.TARGET) == (play.position.state, play.position.close_reason)
+    return play
+
+
+def test_a_target_that_begins_to_fill_leaves_the_position_open() -> None:
+    """A smaller stop; the rest may wait for its price for ever, so nothing that guards the position may end."""
+    play = target_begun()
+    assert PositionState.OPEN is play.position.state
     assert [Purpose.STOP] == play.placed()
     assert dec(5) == play.place(Purpose.STOP).request.quantity
+    play.ack(play.place(Purpose.STOP))
+    play.fill(play.place(Purpose.TARGET), 5, 115)
+    assert (PositionState.CLOSING, CloseReason.TARGET) == (play.position.state, play.position.close_reason)
+
+
+def test_a_position_whose_target_has_begun_leaves_on_a_signal() -> None:
+    """At market, with what is left."""
+    play = target_begun()
+    play.ack(play.place(Purpose.STOP))
+    play.signal(None, exit_side=Side.LONG)
+    assert (PositionState.CLOSING, CloseReason.SIGNAL) == (play.position.state, play.position.close_reason)
+    assert dec(5) == play.place(Purpose.EXIT).request.quantity
+
+
+def test_a_position_whose_target_has_begun_is_closed_where_its_stop_is_never_confirmed() -> None:
+    """The guard of every open position."""
+    play = target_begun()
+    play.report(play.place(Purpose.STOP), OrderState.CANCELED)
+    play.on(OrderReported(play.now, make_report(play.stops()[0], OrderState.CANCELED, ts_ms=play.now)))
+    for placed in play.pass_time(10_000):
+        play.reject(placed, "busy", "try later")
+    play.pass_time(10_000)
+    assert (PositionState.CLOSING, CloseReason.RISK) == (play.position.state, play.position.close_reason)
+
+
+def test_the_rest_of_a_stop_that_has_begun_is_asked_after() -> None:
+    """The venue may have ended it unheard, and what was not filled would stand without a stop."""
+    play = Playbook()
+    play.opened()
+    stop = play.place(Purpose.STOP)
+    play.wait(60_000)
+    play.fill(stop, 6, 95)
+    play.pass_time(5_000)
+    asked = [look.client_order_id for look in play.performed if isinstance(look, LookUpOrder)]
+    assert stop.request.client_order_id in asked
 
 
 def test_a_stop_that_fills_in_part_is_the_exit_until_it_ends() -> None:

@@ -158,8 +158,8 @@ def test_an_entry_that_neither_fills_nor_ends_is_told() -> None:
     assert "its entry has neither filled nor ended" in told(play, "stuck")[0][1]
 
 
-def test_an_exit_by_a_target_at_rest_is_not_stuck_before_an_order_is_sent() -> None:
-    """Nothing has been tried yet; and where it is switched off nothing is told at all."""
+def test_a_target_that_has_begun_is_not_stuck() -> None:
+    """The position is open; and where it is switched off nothing is told at all."""
     play = Playbook(make_settings(tell=TellSettings(stuck_ms=0)))
     play.enter()
     play.wait(HOUR_MS)
@@ -168,7 +168,7 @@ def test_an_exit_by_a_target_at_rest_is_not_stuck_before_an_order_is_sent() -> N
     waiting = Playbook()
     waiting.opened()
     waiting.fill(waiting.place(Purpose.TARGET), 3, 115)
-    assert PositionState.CLOSING is waiting.position.state
+    assert PositionState.OPEN is waiting.position.state
     waiting.wait(HOUR_MS)
     waiting.close_at(114)
     assert [] == told(waiting, "stuck")
