@@ -88,6 +88,7 @@ class Checkpoint:
     turbulence    symbol and how wild its market is, where that is measured
     foreign       what somebody else holds at the venue; `foreign_orders` their open orders, each with its key
     signals_only  the run that has written this sends nothing to the venue
+    unbooked      key and time of fills that were seen and are not booked yet
     """
 
     cursor_ms: int
@@ -102,6 +103,7 @@ class Checkpoint:
     foreign_orders: tuple[tuple[str, ForeignHolding], ...] = ()
     turbulence: tuple[tuple[str, Turbulence], ...] = ()
     signals_only: bool = False
+    unbooked: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,14 @@ from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.fills import PART_MARK, Fill, Income, PnlKind
-from trading_engine.domain.ids import OrderKey, Purpose, is_emergency_order_id, parse_client_order_id, position_id
+from trading_engine.domain.ids import (
+    OrderKey,
+    Purpose,
+    is_emergency_order_id,
+    next_epoch,
+    parse_client_order_id,
+    position_id,
+)
 from trading_engine.domain.lifecycle import PositionState, Trigger
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import (
@@ -34,6 +41,7 @@ from trading_engine.domain.orders import (
 from trading_engine.domain.position import CloseReason, Position, gross_of
 from trading_engine.domain.records import (
     DifferenceFound,
+    EpochChanged,
     FillApplied,
     IncomeBooked,
     OrderUpdated,
@@ -43,6 +51,9 @@ from trading_engine.domain.records import (
 from trading_engine.domain.reports import KEY_CODE, Accepted, OrderLookup, Outcome, Rejected, is_passing
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import day_of
+
+LONGEST_LAG_MS = 60_000  # no venue shows a position for so long without the fill that made it
+_LONGEST_PAUSE_MS = 30_000  # between two reads of a history that lags
 
 
 def on_submit_answered(draft: Draft, client_order_id: str, outcome: Outcome) -> None:
@@ -224,8 +235,11 @@ def merge_report(draft: Draft, report: OrderReport) -> None:
     order = draft.book.orders.get(report.client_order_id)
     if order is None:
         return
+    if report.symbol != order.symbol or report.filled > order.quantity:
+        _tells_another(draft, order, report)
+        return
     merged = merge(order, report)
-    if merged.reported_filled > merged.filled:
+    if merged.reported_filled > merged.filled and order.client_order_id not in draft.market.lagging:
         # Reports carry no fills: they are read since the watermark, a moment later where they lag behind.
         draft.effect(SetTimer(draft.ts_ms + draft.settings.execution.poll_ms, TimerKind.FILLS))
     if merged == order:
@@ -236,6 +250,16 @@ def merge_report(draft: Draft, report: OrderReport) -> None:
     if merged.state is OrderState.REJECTED and order.state is not OrderState.REJECTED:
         _after_refusal(draft, order, report.reason)
     protect.tend(draft, order.position_id)
+
+
+def _tells_another(draft: Draft, order: Order, report: OrderReport) -> None:
+    """The venue knows another order by this id: rows were lost, or somebody gives ids like ours."""
+    told = f"{report.symbol} with {money.text(report.filled)} filled"
+    if draft.book.control.level is Level.LOCKED:
+        return
+    draft.record(DifferenceFound("another_order", order.symbol, money.text(order.quantity), told, "locked"))
+    reason = f"the venue knows order {order.client_order_id} as another one ({told})"
+    raise_level(draft, Level.LOCKED, reason, "reconcile")
 
 
 def _update(draft: Draft, order: Order) -> None:
@@ -342,8 +366,28 @@ def on_fills_read(draft: Draft, fills: tuple[Fill, ...]) -> None:
     """Book what was missed, in the order it happened; what a report has named and nobody shows is asked for again."""
     for fill in sorted(fills, key=lambda fill: fill.ts_ms):
         on_fill(draft, fill, is_whole_story=True)
-    if any(order.reported_filled > order.filled for order in draft.book.orders.values()):
-        draft.effect(SetTimer(draft.ts_ms + draft.settings.execution.poll_ms, TimerKind.FILLS))
+    after_reading(draft)
+
+
+def after_reading(draft: Draft) -> None:
+    """What reports have named and a read of fills did not show: the venue's history lags, and is read again.
+
+    What an entry has taken meanwhile is protected by the report's word.
+    """
+    behind = [order for order in draft.book.orders.values() if order.reported_filled > order.filled]
+    lagging = frozenset(order.client_order_id for order in behind)
+    if lagging != draft.market.lagging:
+        draft.see(lagging=lagging)
+        for name in {order.position_id: None for order in behind if order.purpose is Purpose.ENTRY}:
+            if name in draft.book.positions:
+                protect.tend(draft, name)
+    if behind:
+        age_ms = draft.ts_ms - max(order.updated_ms for order in behind)
+        pause_ms = max(draft.settings.execution.poll_ms, min(age_ms // 2, _LONGEST_PAUSE_MS))
+        draft.effect(SetTimer(draft.ts_ms + pause_ms, TimerKind.FILLS))
+    unbooked = {key: at_ms for key, at_ms in draft.market.unbooked.items() if key not in draft.book.seen}
+    if len(unbooked) != len(draft.market.unbooked):
+        draft.see(unbooked=unbooked)
 
 
 def on_fill(draft: Draft, fill: Fill, *, is_whole_story: bool = False) -> None:
@@ -364,9 +408,14 @@ def on_fill(draft: Draft, fill: Fill, *, is_whole_story: bool = False) -> None:
     if position is None:
         _without_position(draft, fill, is_told=is_told)
         return
+    if order is not None and fill.quantity > order.quantity - order.filled:
+        _leave_unbooked(draft, fill, f"fill {fill.trade_id} is more than order {order.client_order_id} has left")
+        return
     if fill.side is closing_side(position.side) and fill.quantity > position.quantity:
         if not is_told:
             draft.effect(FetchFills())
+            return
+        if _is_entry_behind(draft, position, fill):
             return
         excess = fill
         if position.quantity:
@@ -375,6 +424,29 @@ def on_fill(draft: Draft, fill: Fill, *, is_whole_story: bool = False) -> None:
         foreign.on_fill(draft, excess)  # an order that only reduces opens nothing: it closed a stranger's coins
         return
     _book(draft, position, fill, order)
+
+
+def _is_entry_behind(draft: Draft, position: Position | None, fill: Fill) -> bool:
+    """Fills of the position's own entry may be yet to come: what closes more than we know of waits for them.
+
+    For as long as histories lag at the most; it is read again until then.
+    """
+    is_late = draft.ts_ms - fill.ts_ms >= LONGEST_LAG_MS
+    if position is None or is_late or draft.settings.absence_is_proof or fill.side is not closing_side(position.side):
+        return False
+    if all(entry.is_settled for entry in draft.book.orders_of(position.position_id, Purpose.ENTRY)):
+        return False
+    draft.effect(SetTimer(draft.ts_ms + draft.settings.execution.poll_ms, TimerKind.FILLS))
+    return True
+
+
+def _leave_unbooked(draft: Draft, fill: Fill, reason: str) -> None:
+    """What this fill is cannot be said without a person: it is kept in mind, read again, and nothing is entered."""
+    draft.see(unbooked={**draft.market.unbooked, fill.key: fill.ts_ms})
+    if draft.book.control.level is Level.LOCKED:
+        return
+    draft.record(DifferenceFound("unknown_origin", fill.symbol, "", fill.client_order_id, "locked"))
+    raise_level(draft, Level.LOCKED, reason, "reconcile")
 
 
 def _without_position(draft: Draft, fill: Fill, *, is_told: bool) -> None:
@@ -409,11 +481,16 @@ def _closes_what_a_backup_holds(draft: Draft, fill: Fill, key: OrderKey) -> bool
 
 def _lock_on_unknown_origin(draft: Draft, fill: Fill) -> None:
     """A fill of an order that this database never made: a restored backup, a lost file, a second instance."""
-    if draft.book.control.level is Level.LOCKED:
-        return
+    leave_epoch(draft, fill.client_order_id)
     reason = f"fill {fill.trade_id} is of order {fill.client_order_id}, which this database never made"
-    draft.record(DifferenceFound("unknown_origin", fill.symbol, "", fill.client_order_id, "locked"))
-    raise_level(draft, Level.LOCKED, reason, "reconcile")
+    _leave_unbooked(draft, fill, reason)
+
+
+def leave_epoch(draft: Draft, client_order_id: str) -> None:
+    """Rows of this very database were lost: ids that it would give next are taken at the venue, so others begin."""
+    key = parse_client_order_id(client_order_id)
+    if key is not None and key.epoch == draft.book.epoch:
+        draft.record(EpochChanged(next_epoch(key.epoch, draft.ts_ms), f"{client_order_id} is no row of it"))
 
 
 def split_fill(fill: Fill, quantity: Decimal) -> tuple[Fill, Fill]:
@@ -516,6 +593,8 @@ def _from_outside(draft: Draft, fill: Fill, *, is_told: bool) -> None:
     if ours < fill.quantity and not is_told:
         draft.effect(FetchFills())
         return
+    if ours < fill.quantity and _is_entry_behind(draft, position, fill):
+        return
     if position is None or not ours:
         foreign.on_fill(draft, fill)
         return
@@ -543,10 +622,14 @@ def _cause(fill: Fill) -> str:
 def _late_fill(draft: Draft, fill: Fill, origin: str) -> None:
     """A fill of ours after its position closed never reopens it: what it left is closed at once."""
     text = f"{fill.symbol}: late fill {fill.trade_id} of {origin}; closing what it opened"
-    if draft.book.position_on(fill.symbol) is not None:
+    held = draft.book.position_on(fill.symbol)
+    if held is not None:
+        draft.see(unbooked={**draft.market.unbooked, fill.key: fill.ts_ms})
         if fill.symbol not in draft.book.frozen:
             draft.record(SymbolFrozen(fill.symbol, f"late fill {fill.trade_id} beside an open position"))
             draft.alert(Severity.CRITICAL, f"late:{fill.key}", f"{text} once the open position is closed")
+        if fill.side is opening_side(held.side):  # nothing covers what it added
+            protect.begin_close(draft, held.position_id, CloseReason.RISK, "a late fill stands beside it")
         return
     number = draft.book.next_position
     side = Side.LONG if fill.side is TradeSide.BUY else Side.SHORT

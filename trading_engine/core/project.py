@@ -33,6 +33,7 @@ from trading_engine.domain.records import (
     CancelIntended,
     ControlChanged,
     EntriesPaused,
+    EpochChanged,
     FillApplied,
     IncomeBooked,
     LimitsRebased,
@@ -79,6 +80,11 @@ def _apply(record: object, book: Book) -> Book:
 
 @_apply.register
 def _(record: RunStarted, book: Book) -> Book:
+    return replace(book, epoch=record.epoch)
+
+
+@_apply.register
+def _(record: EpochChanged, book: Book) -> Book:
     return replace(book, epoch=record.epoch)
 
 

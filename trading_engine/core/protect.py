@@ -41,6 +41,8 @@ def tend(draft: Draft, position_id: str) -> None:
     if position.state is PositionState.PENDING:
         if entry is None or entry.is_settled:
             draft.advance(position_id, Trigger.ABANDON, "entry ended unfilled", CloseReason.ABANDONED)
+        elif exposure(draft, position):
+            _ensure_stop(draft, position)
         return
     if position.quantity == 0:
         _watch_cover(draft, position)
@@ -55,6 +57,17 @@ def tend(draft: Draft, position_id: str) -> None:
         _watch_cover(draft, draft.position(position_id))
     if position.state is PositionState.OPEN and (entry is None or entry.is_settled):
         _ensure_targets(draft, position)
+
+
+def exposure(draft: Draft, position: Position) -> Decimal:
+    """What is open, with what the venue has reported of an entry and its history of fills does not show yet."""
+    entries = (draft.book.orders[name] for name in draft.market.lagging if name in draft.book.orders)
+    untold = (
+        max(entry.reported_filled - entry.filled, money.ZERO)
+        for entry in entries
+        if entry.purpose is Purpose.ENTRY and entry.position_id == position.position_id
+    )
+    return position.quantity + sum(untold, money.ZERO)
 
 
 def begin_close(draft: Draft, position_id: str, reason: CloseReason, cause: str) -> None:
@@ -162,9 +175,8 @@ def _ensure_stop(draft: Draft, position: Position) -> None:
     if position.state is PositionState.CLOSING and any(_is_refused(stop) for stop in stops):
         return  # the exit is on its way; a venue that refused the stop once would be asked in a loop
     live = [stop for stop in stops if _is_at_work(stop) and not stop.cancel_requested]
-    fitting = [
-        stop for stop in live if stop.trigger_price == position.stop_price and stop.remaining == position.quantity
-    ]
+    quantity = exposure(draft, position)
+    fitting = [stop for stop in live if stop.trigger_price == position.stop_price and stop.remaining == quantity]
     confirmed = [stop for stop in fitting if stop.is_confirmed]
     if confirmed:
         for stop in live:
@@ -175,7 +187,7 @@ def _ensure_stop(draft: Draft, position: Position) -> None:
     if draft.ts_ms < at_ms:
         draft.effect(SetTimer(at_ms, TimerKind.PROTECT, position.position_id))
         return
-    wanted = _Wanted(Purpose.STOP, OrderType.STOP_MARKET, position.quantity, trigger_price=position.stop_price)
+    wanted = _Wanted(Purpose.STOP, OrderType.STOP_MARKET, quantity, trigger_price=position.stop_price)
     _intend(draft, position, wanted)
     _wake_if_unanswered(draft, position, Purpose.STOP)
 

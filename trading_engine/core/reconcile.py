@@ -27,8 +27,6 @@ from trading_engine.domain.reports import VenueSnapshot
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import iso
 
-LONGEST_LAG_MS = 60_000  # no venue shows a position for so long without the fill that made it
-
 
 def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     """Bring the book to what the snapshot proves; open the entry gate where nothing is left unexplained."""
@@ -51,8 +49,7 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     _judge_untold(draft, snapshot)
     if draft.market.doubts:
         _look_again(draft)
-    if any(order.reported_filled > order.filled for order in draft.book.orders.values()):
-        draft.effect(SetTimer(draft.ts_ms + draft.settings.execution.poll_ms, TimerKind.FILLS))
+    on_venue.after_reading(draft)
     is_current = draft.market.is_connected and snapshot.ts_ms >= draft.market.connected_ms
     draft.see(is_synced=is_current)
     if is_current:
@@ -132,9 +129,12 @@ def _order_at_venue(draft: Draft, report: OrderReport, *, is_unexplained: bool) 
         raise_level(draft, Level.LOCKED, reason, "reconcile")
     elif is_unexplained and report.reduce_only and _is_lost(draft, key):
         # Perhaps all that stands between that position and the market: a person decides.
+        on_venue.leave_epoch(draft, report.client_order_id)
         reason = f"order {report.client_order_id} guards what we do not hold"
         foreign.freeze(draft, report.symbol, "orphan_order", reason)
     else:
+        if _is_lost(draft, key):
+            on_venue.leave_epoch(draft, report.client_order_id)
         _note(draft, "orphan_order", report.symbol, "none", report.client_order_id, "cancelled")
         text = f"{report.symbol}: orphan order {report.client_order_id} is cancelled"
         draft.alert(Severity.WARNING, f"orphan:{report.client_order_id}", text)
@@ -161,7 +161,9 @@ def _differences(draft: Draft, snapshot: VenueSnapshot) -> dict[str, Decimal]:
 
 def _has_stood(draft: Draft, symbol: str, difference: Decimal) -> bool:
     doubt = draft.market.doubts.get(symbol)
-    return doubt is not None and doubt.difference == difference and draft.ts_ms - doubt.since_ms >= LONGEST_LAG_MS
+    return (
+        doubt is not None and doubt.difference == difference and draft.ts_ms - doubt.since_ms >= on_venue.LONGEST_LAG_MS
+    )
 
 
 def _is_foreign(draft: Draft, report: OrderReport) -> bool:
@@ -181,7 +183,8 @@ def _compare_positions(draft: Draft, snapshot: VenueSnapshot) -> None:
     """A difference that fills did not explain follows the symbol's policy for what is not ours.
 
     Orders, positions and fills are read one after the other, and fills may lag behind: over a wire the same
-    difference has to show twice, with nothing of ours in doubt on the symbol, before it is believed.
+    difference has to show twice, with nothing of ours in doubt on the symbol, before it is believed; one that a fill
+    of an order of ours would make has to stand for longer than histories lag.
     """
     doubts: dict[str, Doubt] = {}
     execution = draft.settings.execution
@@ -191,13 +194,26 @@ def _compare_positions(draft: Draft, snapshot: VenueSnapshot) -> None:
         doubt = draft.market.doubts.get(symbol)
         if doubt is None or doubt.difference != difference:
             doubt = Doubt(difference, draft.ts_ms)
-        age_ms = draft.ts_ms - doubt.since_ms
-        is_stable = age_ms >= execution.lookup_retry_ms + draft.settings.visibility_delay_ms
+        soon_ms = execution.lookup_retry_ms + draft.settings.visibility_delay_ms
+        wait_ms = on_venue.LONGEST_LAG_MS if _may_be_a_fill_of_ours(draft, snapshot, symbol, difference) else soon_ms
+        is_stable = draft.ts_ms - doubt.since_ms >= wait_ms
         if draft.settings.absence_is_proof or (is_stable and not _has_order_in_doubt(draft, symbol)):
             foreign.on_difference(draft, symbol, difference, snapshot.positions)
         else:
             doubts[symbol] = doubt
     draft.see(doubts=doubts)
+
+
+def _may_be_a_fill_of_ours(draft: Draft, snapshot: VenueSnapshot, symbol: str, difference: Decimal) -> bool:
+    """An order that is shown at rest as we know it explains nothing."""
+    resting = {(report.client_order_id, report.filled) for report in snapshot.open_orders}
+    return any(
+        order.symbol == symbol
+        and not order.is_settled
+        and difference * order.side.sign > 0
+        and (order.client_order_id, order.filled) not in resting
+        for order in draft.book.orders.values()
+    )
 
 
 def _has_order_in_doubt(draft: Draft, symbol: str) -> bool:

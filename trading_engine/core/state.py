@@ -239,6 +239,8 @@ class Market:
     is_outage_told  a person was told that it lasts
     unheard         key of a fill that was read → when; the stream has yet to tell it
     told            keys of fills that the stream has told and that are booked only once they were read
+    lagging         ids of orders that the venue has reported to be filled further than a read of fills has shown
+    unbooked        key of a fill that was seen and cannot be booked yet → its time, from which fills are read again
     quiet_until_ms  the venue, or its budget, wants no order before this instant, not even one that only reduces
     beyond          position id → the close time of the first candle that closed beyond its stop
     dangers         position id → its liquidation price, and whether a person was told that it is near
@@ -273,6 +275,8 @@ class Market:
     is_outage_told: bool = False
     unheard: Mapping[str, int] = field(default_factory=dict)
     told: frozenset[str] = frozenset()
+    lagging: frozenset[str] = frozenset()
+    unbooked: Mapping[str, int] = field(default_factory=dict)
     quiet_until_ms: int = 0
     beyond: Mapping[str, int] = field(default_factory=dict)
     dangers: Mapping[str, Danger] = field(default_factory=dict)
@@ -285,6 +289,11 @@ class Market:
     host: Host = field(default_factory=Host)
     stuck: frozenset[str] = frozenset()
     degraded: frozenset[str] = frozenset()
+
+    @property
+    def unbooked_ms(self) -> int:
+        """The time of the oldest fill that is not booked yet, 0 for none."""
+        return min(self.unbooked.values(), default=0)
 
     @property
     def clock_off_ms(self) -> int:

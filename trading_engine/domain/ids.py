@@ -69,6 +69,11 @@ def base36(number: int, width: int) -> str:
     return digits.rjust(width, "0")
 
 
+def next_epoch(epoch: str, ts_ms: int) -> str:
+    """Another epoch than `epoch`, the same for equal arguments."""
+    return base36((int(epoch, 36) + 1 + ts_ms // 1_000 % (36**EPOCH_LENGTH - 1)) % 36**EPOCH_LENGTH, EPOCH_LENGTH)
+
+
 def derive_client_order_id(key: OrderKey) -> str:
     """The one id that these columns give; equal columns give equal ids on every machine and at any time."""
     if len(key.epoch) != EPOCH_LENGTH or any(char not in _DIGITS for char in key.epoch):

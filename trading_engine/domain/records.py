@@ -47,6 +47,14 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class EpochChanged:
+    """Ids of new orders carry another epoch from here on: those of the one before are taken at the venue."""
+
+    epoch: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunEnded:
     """The process left in order."""
 
@@ -316,6 +324,7 @@ Record = (
     | IncomeBooked
     | AdjustmentBooked
     | ControlChanged
+    | EpochChanged
     | StrategySwitched
     | EntriesPaused
     | ConfigChanged

@@ -160,8 +160,10 @@ async def _one_moment(store: SqlStore, desk: _Desk) -> tuple[Loaded, VenueSnapsh
     """Ledger and venue with no commit in between, if a running engine allows."""
     for _ in range(_MOMENTS):
         loaded = store.load()
-        reconciled_ms = loaded.checkpoint.reconciled_ms if loaded.checkpoint else 0
-        snapshot = await take_snapshot(desk.venue, loaded.book, desk.clock.now_ms(), reconciled_ms)
+        view = _view(loaded)
+        snapshot = await take_snapshot(
+            desk.venue, loaded.book, desk.clock.now_ms(), view.reconciled_ms, view.unbooked_ms
+        )
         if store.load().last_seq == loaded.last_seq:
             break
     return loaded, snapshot

@@ -218,7 +218,8 @@ class Executor:
         assert self._pump is not None  # noqa: S101 - as above
         try:
             state, now_ms = self._pump.state, self._clock.now_ms()
-            since_ms, _ = _read_from(self._venue, state.book, state.market.reconciled_ms, now_ms)
+            market = state.market
+            since_ms, _ = _read_from(self._venue, state.book, market.reconciled_ms, now_ms, market.unbooked_ms)
             fills = await _bounded(self._venue.fills_since(since_ms))
         except (VenueUnavailable, VenueRejected):  # a key that is refused is told by the look at the account
             self._timers.set(self._clock.now_ms() + FILLS_RETRY_MS, TimerKind.FILLS, "")
@@ -230,7 +231,8 @@ class Executor:
         assert self._pump is not None  # noqa: S101 - as above
         try:
             state, began_ms = self._pump.state, self._clock.now_ms()
-            snapshot = await take_snapshot(self._venue, state.book, began_ms, state.market.reconciled_ms)
+            market = state.market
+            snapshot = await take_snapshot(self._venue, state.book, began_ms, market.reconciled_ms, market.unbooked_ms)
         except (VenueUnavailable, VenueRejected) as error:
             now_ms, is_key = self._clock.now_ms(), isinstance(error, VenueRejected)
             self._timers.set(now_ms + (KEY_RETRY_MS if is_key else SNAPSHOT_RETRY_MS), TimerKind.RECONCILE, "")
@@ -241,13 +243,15 @@ class Executor:
         return SnapshotTaken(now_ms, snapshot)
 
 
-async def take_snapshot(venue: Venue, book: Book, now_ms: int, reconciled_ms: int = 0) -> VenueSnapshot:
+async def take_snapshot(
+    venue: Venue, book: Book, now_ms: int, reconciled_ms: int = 0, unbooked_ms: int = 0
+) -> VenueSnapshot:
     """Read everything reconciliation compares; raises VenueUnavailable where any part failed.
 
     Positions are read before fills: a fill between the two reads is then booked, not missing. What the last whole
-    look (at `reconciled_ms`) has shown long ago is not read again.
+    look (at `reconciled_ms`) has shown long ago is not read again, but for fills from `unbooked_ms` on (0 for none).
     """
-    since_ms, untold = _read_from(venue, book, reconciled_ms, now_ms)
+    since_ms, untold = _read_from(venue, book, reconciled_ms, now_ms, unbooked_ms)
     read = _at_once if venue.capabilities.absence_is_proof else _bounded
     open_orders = tuple(await read(venue.open_orders()))
     shown = {report.client_order_id for report in open_orders}
@@ -263,13 +267,17 @@ async def take_snapshot(venue: Venue, book: Book, now_ms: int, reconciled_ms: in
     return VenueSnapshot(now_ms, open_orders, tuple(lookups), fills, incomes, positions, balance, untold)
 
 
-def _read_from(venue: Venue, book: Book, reconciled_ms: int, now_ms: int) -> tuple[int, tuple[int, int] | None]:
+def _read_from(
+    venue: Venue, book: Book, reconciled_ms: int, now_ms: int, unbooked_ms: int = 0
+) -> tuple[int, tuple[int, int] | None]:
     """From where to read again, and the span before it that should be read as well and is not told any more.
 
     What was before the ledger began is in its opening balance.
     """
     ledger = book.ledger
     since_ms = max(ledger.last_booked_ms - FILL_OVERLAP_MS, ledger.opened_ms, reconciled_ms - RECONCILED_OVERLAP_MS)
+    if unbooked_ms:
+        since_ms = min(since_ms, unbooked_ms)
     history_ms = venue.capabilities.history_ms
     told_ms = now_ms - history_ms + HISTORY_MARGIN_MS if history_ms else since_ms
     return max(since_ms, told_ms), ((since_ms, told_ms) if since_ms < told_ms else None)

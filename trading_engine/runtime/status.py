@@ -40,6 +40,7 @@ def checkpoint(state: EngineState, settings: EngineSettings, now_ms: int) -> Che
         turbulence=tuple(sorted(market.turbulence.items())),
         foreign_orders=tuple(sorted(market.foreign_orders.items(), key=lambda item: item[0])),
         signals_only=settings.signals_only,
+        unbooked=tuple(sorted(market.unbooked.items())),
     )
 
 
@@ -53,6 +54,7 @@ def view_of(seen: Checkpoint) -> Market:
         foreign={item.symbol: item for item in seen.foreign},
         foreign_orders=dict(seen.foreign_orders),
         turbulence=dict(seen.turbulence),
+        unbooked=dict(seen.unbooked),
     )
 
 

@@ -26,6 +26,7 @@ from trading_engine.domain.records import (
     DayClosed,
     DifferenceFound,
     EntriesPaused,
+    EpochChanged,
     EquitySampled,
     FillApplied,
     IncomeBooked,
@@ -359,6 +360,11 @@ def _(record: StrategySwitched, walk: _Walk) -> None:
 def _(record: EntriesPaused, walk: _Walk) -> None:
     now = "paused" if record.is_paused else "allowed again"
     _event(walk, "EntriesPaused", record.symbol, f"entries {now} by {record.actor}")
+
+
+@_collect.register
+def _(record: EpochChanged, walk: _Walk) -> None:
+    _event(walk, "EpochChanged", "", f"ids begin with {record.epoch}: {record.reason}")
 
 
 @_collect.register

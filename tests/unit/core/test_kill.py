@@ -40,7 +40,7 @@ def test_an_entry_that_fills_after_a_mere_stop_is_kept_and_protected() -> None:
 
 
 def test_a_position_whose_target_has_begun_to_fill_is_closed_like_any_other() -> None:
-    """Half of the target has filled, the rest rests at its limit: flatten takes the market, the rest of it goes then."""
+    """Half of the target has filled, the rest rests at its limit: flatten takes the market."""
     play = Playbook()
     play.opened()
     target = play.place(Purpose.TARGET)

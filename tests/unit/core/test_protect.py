@@ -3,14 +3,23 @@
 from dataclasses import replace
 
 import pytest
-from builders import BTC, Playbook, dec, make_instrument, make_open_position, make_position, make_settings
+from builders import (
+    BTC,
+    Playbook,
+    dec,
+    make_instrument,
+    make_open_position,
+    make_position,
+    make_report,
+    make_settings,
+)
 
 from trading_engine.core import protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, LookUpOrder, PlaceOrder, SetTimer
 from trading_engine.core.settings import EngineSettings, ExitPlan, ExitSettings, PartialStep
 from trading_engine.core.state import Book, EngineState
-from trading_engine.domain.events import TimerKind
+from trading_engine.domain.events import OrderReported, TimerKind
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Side

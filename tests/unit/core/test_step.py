@@ -146,12 +146,14 @@ def test_a_closed_position_leaves_the_state_but_not_the_step_that_closed_it() ->
 
 
 def test_a_step_that_would_contradict_itself_is_dropped() -> None:
-    """More filled than was ordered: the exception leaves the state as it was."""
+    """Two live positions on one symbol: the exception leaves the state as it was."""
     play = Playbook()
-    entry = play.enter()
-    before = play.state
-    with pytest.raises(InvariantBroken, match="filled 11 of 10"):
-        play.fill(entry, 11)
+    play.enter()
+    twin = replace(play.position, position_id="P000002", number=2)
+    positions = {**play.book.positions, twin.position_id: twin}
+    play.state = before = replace(play.state, book=replace(play.book, positions=positions))
+    with pytest.raises(InvariantBroken, match="two live positions on one symbol"):
+        play.income(1)
     assert before is play.state
 
 
