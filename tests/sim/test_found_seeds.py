@@ -34,6 +34,7 @@ FOUND = {
     10554: "I3: STOP had not flattened a position for 6 s",
     12263: "I5: a stop was cancelled and nothing else stood",
     77443: "I5: after a restart a replaced stop was cancelled, though the one in its place was gone",
+    84267: "I6: not one exact stop for 93 s, an acknowledged stop was taken for gone when the clock was set forward",
 }
 WITH_STRANGERS = {654: "a person traded beside the engine"}
 

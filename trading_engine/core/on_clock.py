@@ -7,6 +7,7 @@ clock is not kept right: what it shows at the next moment is anybody's guess, an
 """
 
 from trading_engine.core.draft import Draft
+from trading_engine.core.effects import TakeSnapshot
 from trading_engine.domain.events import ClockMeasured
 from trading_engine.domain.severity import Severity
 
@@ -32,6 +33,13 @@ def on_clock_measured(draft: Draft, event: ClockMeasured) -> None:
         draft.alert(Severity.WARNING, "clock:off", f"{told}; have it kept right (timedatectl)")
     else:
         draft.alert(Severity.INFO, "clock:fine", f"{told}: it is right again")
+
+
+def on_clock_stepped(draft: Draft) -> None:
+    """Nothing that waits for a span to pass may take the step for it: such spans begin anew, as with a new process."""
+    uncovered = dict.fromkeys(draft.market.uncovered, draft.ts_ms)
+    draft.see(began_ms=draft.ts_ms, uncovered=uncovered, doubts={}, unheard={})
+    draft.effect(TakeSnapshot())
 
 
 def _how_far(draft: Draft) -> int:

@@ -226,7 +226,7 @@ class Market:
 
     marks           symbol → last close
     closed_ms       close time of the latest candles
-    began_ms        when this process took over
+    began_ms        when this process took over, or its clock last made a step
     is_synced       a snapshot was reconciled since the last disconnect
     is_connected    the user stream tells what happens; connected_ms since when
     doubts          symbol → a difference that one snapshot showed and the next must confirm

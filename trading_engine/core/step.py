@@ -32,6 +32,7 @@ from trading_engine.domain.events import (
     CancelRequested,
     CandlesClosed,
     ClockMeasured,
+    ClockStepped,
     CloseRequested,
     ComponentFailed,
     ConfigReloaded,
@@ -135,6 +136,8 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912, PLR09
             reconcile.on_snapshot(draft, event.snapshot)
         case SnapshotFailed():
             reconcile.on_snapshot_failed(draft, event.why, is_key=event.is_key)
+        case ClockStepped():
+            on_clock.on_clock_stepped(draft)
         case ClockMeasured():
             on_clock.on_clock_measured(draft, event)
         case DiskMeasured():

@@ -174,6 +174,13 @@ class ClockMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockStepped:
+    """Our clock was far behind the machine's and has taken it over at once: spans that were waited for seem over."""
+
+    ts_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class DiskMeasured:
     """So much is free where the state lies, MB."""
 
@@ -343,6 +350,7 @@ Event = (
     | SnapshotTaken
     | SnapshotFailed
     | ClockMeasured
+    | ClockStepped
     | DiskMeasured
     | ComponentFailed
     | TimerFired

@@ -140,7 +140,8 @@ class LiveRun(Process):
         if clock is not None:
             require(startup.written_in_the_future(loaded, clock.told_ms))
             self._pace = clock.pace
-        self._clock = clock or SteadyClock(not_before_ms=loaded.last_ts_ms)
+        self._clock = own = clock or SteadyClock(not_before_ms=loaded.last_ts_ms)
+        self._stepped_ms = lambda: own.stepped_ms
         make = remote.make_reader if self._options.signals_only else remote.make_venue
         venue = make(config, self._clock)
         try:
@@ -234,7 +235,9 @@ class LiveRun(Process):
         executor = self._executor = Executor(venue, self._clock, timers, crash_points.hit)
         state = initial_state(loaded, self._epoch())
         dispatch = executor.dispatch
-        pump = Pump(state, settings, store, self._run_id, dispatch, self._log_records, lambda: None, 1)
+        pump = Pump(
+            state, settings, store, self._run_id, dispatch, self._log_records, lambda: None, 1, self._stepped_ms
+        )
         executor.attach(pump)
         level = bootstrap.stop_level(self._config)
         parts = Parts(venue, feeding, brain, pump, executor, timers, self._clock, self._stop_file, level)

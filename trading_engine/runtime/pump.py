@@ -11,7 +11,7 @@ from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import EngineState
 from trading_engine.core.step import step
 from trading_engine.domain.errors import InvariantBroken
-from trading_engine.domain.events import CandlesClosed, Event
+from trading_engine.domain.events import CandlesClosed, ClockStepped, Event
 from trading_engine.domain.records import DayClosed, EquitySampled, Record
 from trading_engine.ports import Commit, Store
 from trading_engine.runtime.status import checkpoint
@@ -32,6 +32,7 @@ class Pump:
 
     candles_per_checkpoint   so many without a record bring the progress to disk; at the pace of a live market each
                              does, for what readers see should not be older than a minute
+    stepped_ms               when the clock that stamps events has last made a step, 0 for never: told before all else
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Pump:
         on_committed: OnCommitted,
         on_idle_checkpoint: Callable[[], None],
         candles_per_checkpoint: int = CANDLES_PER_CHECKPOINT,
+        stepped_ms: Callable[[], int] = lambda: 0,
     ) -> None:
         self.state = state
         self.settings = settings
@@ -56,12 +58,15 @@ class Pump:
         self._most_uncommitted = candles_per_checkpoint
         self._waiting: list[Record] = []
         self._failure: BaseException | None = None
+        self._stepped_ms = stepped_ms
+        self._known_step_ms = 0
         self.turns = 0  # decisions that came to an end, by which a watchdog knows that they still do
 
     def handle(self, event: Event) -> None:
         """Take in one event; what follows from it is durable before anything is done about it."""
         self._refuse_after_failure()
         try:
+            self._look_at_the_clock()
             self._handle(event)
         except BaseException as error:
             self._failure = error
@@ -73,6 +78,12 @@ class Pump:
         self._refuse_after_failure()
         checkpoint(self.state, self.settings, now_ms)
         self.turns += 1
+
+    def _look_at_the_clock(self) -> None:
+        stepped_ms = self._stepped_ms()
+        if stepped_ms != self._known_step_ms:
+            self._known_step_ms = stepped_ms
+            self._handle(ClockStepped(stepped_ms))
 
     def _handle(self, event: Event) -> None:
         result = step(self.state, event, self.settings)

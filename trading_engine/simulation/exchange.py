@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import TypeVar
+from zlib import crc32
 
 from trading_engine.domain.events import FillSeen, IncomeSeen, OrderReported
 from trading_engine.domain.fills import Fill, Income
@@ -34,11 +35,12 @@ REMOTE = replace(CAPABILITIES, absence_is_proof=False, visibility_delay_ms=VISIB
 class SimulatedExchange:
     """One account at an exchange whose minutes pass on the running loop.
 
-    on_event     told everything that happens, at once: the stream's source
-    on_accepted  told the id of each order that was taken
-    on_canceled  told symbol and id of each order that the engine has cancelled
-    on_candles   told the candles of each minute when it is over
-    now_ms       the exchange's clock
+    on_event         told everything that happens, at once: the stream's source
+    on_accepted      told the id of each order that was taken
+    on_canceled      told symbol and id of each order that the engine has cancelled
+    on_candles       told the candles of each minute when it is over
+    now_ms           the exchange's clock
+    history_lag_ms   fills are in its history up to so much later than they happened, each after a time of its own
     """
 
     capabilities: Capabilities = REMOTE
@@ -50,8 +52,10 @@ class SimulatedExchange:
         deposit: Decimal,
         market: SimulatedMarket,
         now_ms: Callable[[], int],
+        history_lag_ms: int = 0,
     ) -> None:
         self._now_ms = now_ms
+        self._history_lag_ms = history_lag_ms
         self._market = market
         self.memory = VolatileMemory()
         self.venue = EmbeddedVenue(self.memory, instruments, terms, deposit, now_ms(), "simulated")
@@ -126,9 +130,13 @@ class SimulatedExchange:
         return [report for report in reports if self._visible_ms.get(report.client_order_id, 0) <= now_ms]
 
     def fills(self, since_ms: int, until_ms: int) -> list[Fill]:
-        """Executions between two instants."""
+        """Executions between two instants, as far as the history shows them."""
         fills: Sequence[Fill] = _now(self.venue.fills_since(since_ms))
-        return [fill for fill in fills if fill.ts_ms <= until_ms]
+        return [fill for fill in fills if fill.ts_ms + self._lag_ms(fill) <= until_ms]
+
+    def _lag_ms(self, fill: Fill) -> int:
+        """Without order: a later fill may be shown before an earlier one."""
+        return crc32(fill.trade_id.encode()) % (self._history_lag_ms + 1)
 
     def incomes(self, since_ms: int, until_ms: int) -> list[Income]:
         """Funding and deposits between two instants."""

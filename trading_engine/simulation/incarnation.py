@@ -130,7 +130,14 @@ class Incarnation:
         venue = self._venue = NetworkVenue(world.network, world, clock)
         executor = Executor(venue, clock, timers, self.hit)
         self._pump = pumps.Pump(
-            EngineState(book), world.settings, store, f"run-{world.starts}", executor.dispatch, self._told, lambda: None
+            EngineState(book),
+            world.settings,
+            store,
+            f"run-{world.starts}",
+            executor.dispatch,
+            self._told,
+            lambda: None,
+            stepped_ms=lambda: clock.stepped_ms,
         )
         executor.attach(self._pump)
         parts = sessions.Parts(venue, self.feed, world.brain, self._pump, executor, timers, clock, self, Level.NO_ENTRY)

@@ -54,6 +54,7 @@ class Scenario:
     foreign                what becomes of what somebody else trades in the account
     script                 minutes of one entry and one exit, None for signals by chance
     ladder                 shares of a size by which further signals add to a position
+    history_lag_ms         the venue's history shows a fill up to so much later, each after a time of its own
     """
 
     seed: int
@@ -66,6 +67,7 @@ class Scenario:
     limits: LimitSettings = field(default_factory=lambda: WIDE_LIMITS)
     foreign: ForeignPolicy = ForeignPolicy.FREEZE
     ladder: tuple[int, ...] = ()
+    history_lag_ms: int = 0
 
 
 def settings_of(scenario: Scenario) -> EngineSettings:

@@ -183,7 +183,8 @@ class World:
         scenario = self.scenario
         market = SimulatedMarket(scenario.seed, self.settings.instruments, START_TICKS, scenario.weather)
         terms = Terms(leverage_milli=int(scenario.leverage * 1000))
-        self.exchange = SimulatedExchange(list(self.settings.instruments.values()), terms, DEPOSIT, market, self.now_ms)
+        facts, lag_ms = list(self.settings.instruments.values()), scenario.history_lag_ms
+        self.exchange = SimulatedExchange(facts, terms, DEPOSIT, market, self.now_ms, lag_ms)
         self.oracles = Oracles(self.exchange, self.now_ms, max(len(scenario.ladder), 1))
         self.exchange.on_accepted = self.oracles.on_accepted
         self.exchange.on_canceled = self.oracles.on_canceled

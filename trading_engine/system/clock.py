@@ -32,6 +32,8 @@ class SteadyClock:
     machine's clock is more than a minute ahead, after a suspended machine wakes up, it is taken over at once. It
     never runs backwards: a clock that was set back by hours is waited for, or taken over with a restart.
 
+    stepped_ms   when the machine's clock was last taken over at once, 0 for never: who waits for a span begins anew
+
     It begins no earlier than `not_before_ms`, the last instant that was written down: a restart after the clock was
     set back finds no past that lies in the future.
 
@@ -48,6 +50,7 @@ class SteadyClock:
         self._steady_ns = steady_ns
         self._last_steady_ns = steady_ns()
         self._now_ns = max(wall_ns(), not_before_ms * _NS_PER_MS)
+        self.stepped_ms = 0
 
     def now_ms(self) -> int:
         """Milliseconds since 1970-01-01 UTC."""
@@ -59,6 +62,8 @@ class SteadyClock:
             ahead_ns = max(-most_ns, min(ahead_ns, most_ns))
         self._last_steady_ns = steady_ns
         self._now_ns += elapsed_ns + ahead_ns
+        if ahead_ns >= _STEP_NS:
+            self.stepped_ms = self._now_ns // _NS_PER_MS
         return self._now_ns // _NS_PER_MS
 
 
@@ -68,6 +73,8 @@ class AdoptedClock:
     now_ms, pace   what the server showed (`told_ms`), and how many of its seconds pass in one of ours
     shown_ns       when it showed that, by the machine's steady clock; None for this moment
     """
+
+    stepped_ms = 0  # it follows the steady clock and nothing else
 
     def __init__(self, now_ms: int, pace: float, not_before_ms: int = 0, shown_ns: int | None = None) -> None:
         self.told_ms = self._begun_ms = now_ms

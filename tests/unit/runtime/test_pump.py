@@ -61,6 +61,7 @@ class Bay:
         self.announced: list[tuple[int, tuple[Record, ...]]] = []
         self.checkpoints = 0
         self.dispatch_fails = False
+        self.stepped_ms = 0
         self.pump = Pump(
             EngineState(Book(epoch="aaaa")),
             settings,
@@ -70,6 +71,7 @@ class Bay:
             self._announce,
             self._checkpoint,
             candles_per_checkpoint,
+            lambda: self.stepped_ms,
         )
 
     def _dispatch(self, effect: Effect) -> None:
@@ -124,6 +126,16 @@ def test_a_commit_carries_the_book_the_progress_and_the_run(bay: Bay) -> None:
     assert ("run-1", MIDNIGHT) == (commit.run_id, commit.ts_ms)
     assert Decimal(1_000) == commit.book.ledger.balance == bay.pump.state.book.ledger.balance
     assert MIDNIGHT + MINUTE_MS == commit.checkpoint.cursor_ms
+
+
+def test_a_step_of_the_clock_is_told_once_before_the_event_that_follows(bay: Bay) -> None:
+    """What that event waits for must not seem to be over."""
+    bay.stepped_ms = MIDNIGHT
+    bay.pump.handle(TimerFired(MIDNIGHT + 1, TimerKind.FILLS, ""))
+    assert [TakeSnapshot(), FetchFills()] == bay.effects
+    assert MIDNIGHT == bay.pump.state.market.began_ms
+    bay.pump.handle(TimerFired(MIDNIGHT + 2, TimerKind.FILLS, ""))
+    assert [TakeSnapshot(), FetchFills(), FetchFills()] == bay.effects
 
 
 def test_an_event_without_records_commits_nothing(bay: Bay) -> None:

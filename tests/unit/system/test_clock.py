@@ -62,7 +62,10 @@ def test_a_machine_that_was_suspended_takes_the_time_over_at_once() -> None:
     """Hours that nobody lived through are not worked off one by one."""
     machine = Machine()
     machine.wall_ms += 3_600_000
-    assert 1_000_000 + 3_600_000 + 10 == machine.wait(10)
+    assert 0 == machine.clock.stepped_ms
+    assert 1_000_000 + 3_600_000 + 10 == machine.wait(10) == machine.clock.stepped_ms
+    machine.wait(10)
+    assert 1_000_000 + 3_600_000 + 10 == machine.clock.stepped_ms
 
 
 def test_a_clock_asked_every_millisecond_is_as_steady() -> None:
