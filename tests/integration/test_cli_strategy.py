@@ -125,7 +125,7 @@ def test_a_check_warns_of_entries_that_nobody_will_make(folder: Path, capsys: py
     assert 0 == main(["strategy", "check", "mine", "--data", _market(folder), "--windows", "50"])
     out = capsys.readouterr().out
     assert "warning  SOLUSDT: " in out
-    assert "27 of 27 entries would be refused: on their candles the stop or the target lies on the wrong side" in out
+    assert "27 of 27 entries would be refused: the stop or the target that it names lies on the wrong side" in out
 
 
 def test_what_a_strategy_prints_is_not_the_answer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,8 +141,8 @@ def _finding(symbol: str, strategy: Strategy, found: Checked) -> Finding:
         return Finding("warning", symbol, f"{runs} agree with the whole history, but there was no signal: {counted}")
     if found.refused:
         refused = (
-            f"{found.refused} of {found.entries} entries would be refused: on their candles the stop or the target"
-            " lies on the wrong side of the close, or out of reach"
+            f"{found.refused} of {found.entries} entries would be refused: the stop or the target that it names"
+            " lies on the wrong side of their close, or out of reach"
         )
         return Finding("warning", symbol, f"{runs} agree with the whole history: {counted}; {refused}")
     return Finding("ok", symbol, f"{runs} agree with the whole history: {counted}")
