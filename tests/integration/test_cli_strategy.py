@@ -112,6 +112,53 @@ def test_a_look_ahead_is_named_with_its_candle(folder: Path, capsys: pytest.Capt
     assert " mine does not pass · 1 error, 0 warnings" in out
 
 
+def test_a_price_that_knows_the_future_is_named_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A target at the next candle's high."""
+    _change(folder, '"breakout")', '"breakout", target_level=np.roll(candles.high, -1) + 1)')
+    assert 1 == main(["strategy", "check", "mine", "--data", _market(folder), "--windows", "50"])
+    assert " target_level is " in capsys.readouterr().out
+
+
+def test_a_check_warns_of_entries_that_nobody_will_make(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A stop above the close of a long is refused each time; the strategy is honest all the same."""
+    _change(folder, '"breakout")', '"breakout", stop_level=candles.close + 1)')
+    assert 0 == main(["strategy", "check", "mine", "--data", _market(folder), "--windows", "50"])
+    out = capsys.readouterr().out
+    assert "warning  SOLUSDT: " in out
+    assert "27 of 27 entries would be refused: the stop or the target that it names lies on the wrong side" in out
+
+
+def test_what_a_strategy_prints_is_not_the_answer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """When it is loaded and at work; it goes to standard error, and JSON stays JSON."""
+    _change(folder, "import numpy as np", 'import numpy as np\n\nprint("loaded")')
+    _change(folder, "        enters = (", '        print("at work")\n        enters = (')
+    settings = CONFIG.replace("FILTERS\n", "").replace("BTCUSDT, ETHUSDT", "SOLUSDT").replace("[BTCUSDT]", "[SOLUSDT]")
+    (folder / "mine.yaml").write_text(settings, encoding="utf-8")
+    capsys.readouterr()
+    assert 0 == main(["strategy", "show", "mine", "--json"])
+    told = capsys.readouterr()
+    assert ("mine", True) == (json.loads(told.out)["name"], "loaded" in told.err)
+    assert 0 == main(["backtest", "--config", "mine.yaml", "--data", _market(folder, 1_200), "--json"])
+    told = capsys.readouterr()
+    assert (True, True) == (bool(json.loads(told.out)), "at work" in told.err)
+
+
+def test_a_folder_of_the_home_directory_is_found(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the configuration no shell has seen the ~, nor behind --folder=."""
+    monkeypatch.setenv("HOME", str(folder))
+    settings = CONFIG.replace("FILTERS\n", "strategy_folder: ~/elsewhere\n").replace("name: mine", "name: other")
+    (folder / "other.yaml").write_text(settings, encoding="utf-8")
+    assert 0 == main(["strategy", "new", "other", "--folder", "~/elsewhere"])
+    assert (folder / "elsewhere" / "other.py").is_file()
+    assert 0 == main(["validate", "--config", "other.yaml"])
+    assert 0 == main(["strategy", "check", "other", "--config", "other.yaml", "--windows", "20"])
+    capsys.readouterr()
+    assert 0 == main(["strategy", "show", "other", "--folder", "~/elsewhere", "--json"])
+    assert "other" == json.loads(capsys.readouterr().out)["name"]
+
+
 def test_a_check_without_data_draws_a_market(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two symbols of it; settings are those of the configuration."""
     (folder / "mine.yaml").write_text(CONFIG.replace("FILTERS\n", ""), encoding="utf-8")
@@ -122,7 +169,8 @@ def test_a_check_without_data_draws_a_market(folder: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("arguments", "code", "part"),
     [
-        (["check", "nope"], 78, "strategy 'nope' does not exist"),
+        (["check", "nope"], 2, "strategy 'nope' does not exist; there are momentum,"),
+        (["list", "--folder", "~nobody-at-all/x"], 78, "~nobody-at-all/x: there is no such home directory"),
         (["check", "mine", "--data", "SOLUSDT=none.csv"], 78, "none.csv"),
         (["check", "mine", "--data", "sol.csv"], 2, "--data sol.csv is not SYMBOL=FILE"),
         (["new", "mine"], 2, "strategies/mine.py is there already"),
@@ -170,6 +218,30 @@ def test_what_a_filter_refuses_is_recorded_with_the_reason(folder: Path) -> None
     assert 0 < len(refused) < len(found)
     assert all(reason.startswith(("reference: long while the price", "session: no entries at")) for reason in refused)
     assert any("; session: no entries at " in reason for reason in refused)
+
+
+def test_a_stop_on_the_wrong_side_ends_its_signal_and_not_the_run(folder: Path) -> None:
+    """On every other candle it lies above the close of a long; on the others it is traded with."""
+    level = "np.where(candles.ts // 300_000 % 2, candles.close * 0.99, candles.close + 1)"
+    _change(folder, '"breakout")', f'"breakout", stop_level={level})')
+    assert 0 == _run(folder)
+    found = _signals(folder)
+    refused = {reason for fate, reason in found if fate == "filtered"}
+    assert {"stop: it does not lie on the losing side of the close"} == refused
+    assert "taken" in {fate for fate, _ in found}
+    assert 0 == main(["audit", "--state", "state"])
+
+
+def test_what_stands_beside_an_exit_does_not_end_the_run(folder: Path) -> None:
+    """Neither a confidence nor a distance that is no number."""
+    _change(
+        folder,
+        "        return Signals(side,",
+        "        for column in (confidence, stop, target):\n            column[side == 0] = np.nan\n"
+        "        exit_side[::7] = 1\n        return Signals(side,",
+    )
+    assert 0 == _run(folder)
+    assert {"taken", "exited"} <= {fate for fate, _ in _signals(folder)}
 
 
 def test_an_error_at_work_ends_the_run_with_its_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 from builders import without_limits
 from fakes import strategy_bench
-from fakes.backtest_bench import delay, draw, vary
+from fakes.backtest_bench import Case, delay, draw, vary
+from fakes.reckless import Reckless
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from trading_engine.backtest.fast import NeedsFullEngine
 from trading_engine.backtest.result import compare
+from trading_engine.backtest.signals import speak
 from trading_engine.rules.scaling import Method
 
 
@@ -43,6 +45,32 @@ def test_any_strategy_with_any_settings_trades_the_same_in_both_engines(seed: in
     except NeedsFullEngine:
         reject()
     assert [] == compare(fast, case.full())
+
+
+def _reckless(seed: int) -> Case:
+    """The market and settings of a seed with a strategy whose entries often cannot be made."""
+    case = draw(seed)
+    told = dict.fromkeys(case.market.symbols, (Reckless(seed % 1_000),))
+    spoken = speak(case.market, told, case.settings.instruments)
+    assert 0 < len(spoken.refused) < spoken.entries
+    return replace(case, spoken=spoken, settings=replace(case.settings, limits=without_limits()))
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 2**32 - 1))
+def test_entries_that_cannot_be_made_are_refused_in_both_engines(seed: int) -> None:
+    """Stops and targets on the wrong side of the close, or out of reach: the others are traded alike."""
+    case = _reckless(seed)
+    try:
+        fast = case.fast()
+    except NeedsFullEngine:
+        reject()
+    assert [] == compare(fast, case.full())
+
+
+def test_what_is_left_of_a_reckless_strategy_trades() -> None:
+    """Comparing silence would prove nothing here either."""
+    assert sum(len(_reckless(seed).full().trades) for seed in range(3)) > 30
 
 
 def test_strategies_that_are_drawn_trade() -> None:

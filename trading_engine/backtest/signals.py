@@ -16,10 +16,10 @@ from trading_engine.backtest.market import Market
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Side, Signal
 from trading_engine.strategy.api import FloatArray, Series, SideArray, Signals, Strategy
-from trading_engine.strategy.evaluate import in_mticks, said_on
+from trading_engine.strategy.evaluate import in_mticks, require_confidence, said_on
 from trading_engine.strategy.filters import Entry, Filter, Need, refusals
-from trading_engine.strategy.indicators import TOLERANCE, atr
-from trading_engine.strategy.levels import NO_LEVELS, Levels, placed
+from trading_engine.strategy.indicators import atr
+from trading_engine.strategy.levels import NO_LEVELS, Levels, in_ticks, objections, placed
 from trading_engine.strategy.timeframes import resample
 
 _SIDES: Mapping[int, Side | None] = {1: Side.LONG, -1: Side.SHORT, 0: None}
@@ -30,7 +30,7 @@ class Spoken:
     """All signals of a run: as arrays for the loop, and with what explains them.
 
     strategies  names, in the order of the numbers that the arrays have
-    refused     rows whose entry a filter has refused; in the arrays they have no side
+    refused     rows whose entry a filter has refused, or whose stop or target can be none; no side in the arrays
     """
 
     table: tables.Signals
@@ -47,7 +47,7 @@ class Spoken:
 
     @property
     def entries(self) -> int:
-        """Signals that ask for an entry, those that a filter has refused among them."""
+        """Signals that ask for an entry, those that were refused among them."""
         return int(np.count_nonzero(self.table.side)) + len(self.refused)
 
     def within(self, market: Market) -> "Spoken":
@@ -100,7 +100,7 @@ class Spoken:
 
 
 class Refused(NamedTuple):
-    """An entry that filters were against: the side it would have had, and every reason."""
+    """An entry that may not be made: the side it would have had, and every reason."""
 
     side: int
     why: tuple[str, ...]
@@ -120,7 +120,8 @@ def speak(
     levels        strategy → where its stop and target are put
     filters       strategy → what its entries must pass
 
-    ValueError for a distance that is not a number of ticks.
+    An entry whose stop or target lies where none can lie is refused, as by a filter. ValueError for one with a
+    confidence outside of [0, 1].
     """
     names = tuple(sorted({strategy.name for chosen in strategies.values() for strategy in chosen}))
     said: list[_Said] = []
@@ -132,7 +133,7 @@ def speak(
             _ask(
                 strategy,
                 past,
-                symbol,
+                (symbol, name),
                 names.index(strategy.name),
                 float(instruments[name].tick),
                 atr_periods.get(strategy.name, 0),
@@ -152,6 +153,7 @@ class _Said:
     source: Signals
     rows: tables.Ints
     primary_ms: int
+    against: Mapping[int, str]  # row of the source → what keeps its entry from being made
 
 
 class _History:
@@ -174,27 +176,36 @@ class _History:
 
 
 def _ask(
-    strategy: Strategy, past: _History, symbol: int, number: int, tick: float, atr_period: int, levels: Levels
+    strategy: Strategy,
+    past: _History,
+    symbol: tuple[int, str],
+    number: int,
+    tick: float,
+    atr_period: int,
+    levels: Levels,
 ) -> _Said:
+    """What one strategy says on one symbol, given by its number and name; distances count where it enters."""
     candles = past.candles(strategy.primary_interval_ms)
     ranges = atr(candles, atr_period) if atr_period else None
     said = placed(past.asked(strategy), candles.close, ranges, levels)
-    enters = np.flatnonzero(said.side)
-    if np.any((said.stop_distance[enters] <= 0) | (said.target_distance[enters] < 0)):
-        raise ValueError(f"{strategy.name}: a stop or target on the wrong side of the close")
+    enters = said.side != 0
+    require_confidence(strategy.name, symbol[1], said.confidence[enters])
+    stop, target = np.where(enters, said.stop_distance, 0.0), np.where(enters, said.target_distance, 0.0)
+    places = np.flatnonzero(enters)
+    against = {int(places[at]): why for at, why in objections(stop[enters], target[enters], tick).items()}
     rows = np.flatnonzero((said.side != 0) | (said.exit_side != 0))
     table = tables.Signals(
         closed_ms=candles.close_times[rows],
-        symbol=np.full(len(rows), symbol, np.int64),
+        symbol=np.full(len(rows), symbol[0], np.int64),
         strategy=np.full(len(rows), number, np.int64),
         side=said.side[rows].astype(np.int64),
         exit_side=said.exit_side[rows].astype(np.int64),
-        confidence=said.confidence[rows],
-        stop_ticks=_in_ticks(said.stop_distance[rows], tick),
-        target_ticks=_in_ticks(said.target_distance[rows], tick),
+        confidence=np.where(enters, said.confidence, 0.0)[rows].astype(np.float64),
+        stop_ticks=in_ticks(stop[rows], tick),
+        target_ticks=in_ticks(target[rows], tick),
         atr_mticks=_atr_mticks(ranges, said.side, tick)[rows],
     )
-    return _Said(table, said, rows, strategy.primary_interval_ms)
+    return _Said(table, said, rows, strategy.primary_interval_ms, against)
 
 
 def _atr_mticks(ranges: FloatArray | None, side: SideArray, tick: float) -> tables.Ints:
@@ -204,16 +215,8 @@ def _atr_mticks(ranges: FloatArray | None, side: SideArray, tick: float) -> tabl
     return np.where(side != 0, in_mticks(ranges, tick), 0)
 
 
-def _in_ticks(distances: FloatArray, tick: float) -> tables.Ints:
-    """Distances in whole ticks, rounded down, at least one where there is a distance: as the live evaluator counts."""
-    if not np.all(np.isfinite(distances)):
-        raise ValueError("a distance that is not a number of ticks")
-    ticks = np.floor(distances / tick * (1 + TOLERANCE))
-    return np.where(distances > 0, np.maximum(ticks, 1.0), ticks).astype(np.int64)
-
-
 def _sorted(said: Sequence[_Said], names: tuple[str, ...]) -> Spoken:
-    """Everything by time, then symbol, then strategy."""
+    """Everything by time, then symbol, then strategy; entries that cannot be made without a side."""
     if not said:
         none = np.empty(0, np.int64)
         return Spoken(tables.Signals(none, none, none, none, none, np.empty(0), none, none, none), names, (), ())
@@ -222,8 +225,18 @@ def _sorted(said: Sequence[_Said], names: tuple[str, ...]) -> Spoken:
     table = tables.Signals._make(column[order] for column in joined)
     sources = [(one.source, row) for one in said for row in one.rows.tolist()]
     primaries = [one.primary_ms for one in said for _ in one.rows]
+    objected = [one.against.get(row, "") for one in said for row in one.rows.tolist()]
     places = order.tolist()
-    return Spoken(table, names, tuple(sources[at] for at in places), tuple(primaries[at] for at in places))
+    refused = {row: Refused(int(table.side[row]), (objected[at],)) for row, at in enumerate(places) if objected[at]}
+    spoken = Spoken(table, names, tuple(sources[at] for at in places), tuple(primaries[at] for at in places))
+    return _without(spoken, refused)
+
+
+def _without(spoken: Spoken, refused: Mapping[int, Refused]) -> Spoken:
+    """The same without these entries; what closes a position stays."""
+    side = spoken.table.side.copy()
+    side[list(refused)] = 0
+    return replace(spoken, table=spoken.table._replace(side=side), refused={**spoken.refused, **refused})
 
 
 def _filtered(
@@ -239,9 +252,7 @@ def _filtered(
         why = _against(spoken, row, market, instruments, chosen, past) if chosen else ()
         if why:
             refused[row] = Refused(int(table.side[row]), why)
-    side = table.side.copy()
-    side[list(refused)] = 0
-    return replace(spoken, table=table._replace(side=side), refused=refused)
+    return _without(spoken, refused)
 
 
 def _against(

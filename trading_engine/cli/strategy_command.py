@@ -90,7 +90,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show the rules of a strategy, its settings and the candles it needs."""
-    _require_known(name, folder)
+    strategy_files.require_known(name, folder)
     item = _known(name, folder)
     if item.kind is None or item.strategy is None:
         raise ConfigInvalid(item.wrong)
@@ -187,7 +187,7 @@ def _switch(name: str, state: Path | None, actor: str | None, folder: Path, *, i
     directory, who = state_of(state), actor or user()
 
     def while_down() -> str:
-        _require_known(name, folder)
+        strategy_files.require_known(name, folder)
         from trading_engine.runtime import offline  # noqa: PLC0415 - a running engine needs none of it
 
         return offline.switch(directory.root, name, is_enabled=is_enabled, actor=who)
@@ -198,14 +198,7 @@ def _switch(name: str, state: Path | None, actor: str | None, folder: Path, *, i
 
 def strategy_names(folder: Path = _FOLDER) -> list[str]:
     """Those built in, and those of the folder."""
-    return list(dict.fromkeys((*sorted(BUILT_IN), *strategy_files.names_in(folder))))
-
-
-def _require_known(name: str, folder: Path) -> None:
-    if name not in strategy_names(folder):
-        raise ConfigInvalid(
-            f"strategy {name!r} does not exist; there are {', '.join(strategy_names(folder))}", exit_code=2
-        )
+    return list(strategy_files.known_names(folder))
 
 
 def _known(name: str, folder: Path) -> _Known:

@@ -267,7 +267,7 @@ class Config(Section):
         tuple[StrategyConfig, ...], Field(min_length=1, description="What decides, on which symbols.")
     ]
     strategy_folder: Annotated[
-        Path, Field(description="Where strategies of your own lie, NAME.py each; relative to where it starts.")
+        Path, Field(description="Where strategies of your own lie, NAME.py each; ~ or relative to where it starts.")
     ] = Path("strategies")
     leverage: Annotated[Leverage, Field(description="Leverage set at the venue for every symbol.")] = Decimal(1)
     venues: Annotated[VenuesConfig, Field(description="Addresses and account modes, by venue.")] = VenuesConfig()

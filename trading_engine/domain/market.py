@@ -59,13 +59,14 @@ class Signal:
     side            desired direction, or None where only an exit is asked for
     confidence      in [0, 1], mean of the margins of the conditions
     close_ticks     close of the signal's candle, ticks; stop and target are counted from it
-    stop_ticks      distance of the stop from the close, ticks, > 0 (0 where side is None)
+    stop_ticks      distance of the stop from the close, ticks, > 0 (0 where side is None, or where it is refused)
     target_ticks    distance of the target from the close, ticks, 0 for none
     exit_side       side of a position of this strategy to close (early exit), None for none
     candle_ts_ms    open time of the signal's candle: strategy, symbol and this are unique
     explanation     the values that explain it, as (name, text) pairs
     atr_mticks      average true range of the strategy's own candles, thousandths of a tick, 0 where nobody asks
-    refusals        what filters have against the entry, each with its filter's name; an exit is never refused
+    refusals        what is against the entry, each with the filter's name, or `stop` or `target` where that can be
+                    none; an exit is never refused
     """
 
     strategy: str

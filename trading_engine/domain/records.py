@@ -26,7 +26,7 @@ class Fate(StrEnum):
     EXITED = "exited"  # it closed a position
     OUTRANKED = "outranked"  # another signal on the symbol was more confident
     TIED = "tied"  # equal confidence in opposite directions
-    FILTERED = "filtered"  # a filter of the strategy refused the entry
+    FILTERED = "filtered"  # a filter of the strategy refused the entry, or its stop or target can be none
     HELD = "held"  # a position on the symbol exists; ignored
     GATED = "gated"  # an entry gate was shut
     REFUSED = "refused"  # risk or sizing said no

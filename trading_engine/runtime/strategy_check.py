@@ -16,6 +16,7 @@ from trading_engine.marketdata.block import CandleBlock, join
 from trading_engine.marketdata.candle_file import open_candles
 from trading_engine.marketdata.synth import SyntheticMarket
 from trading_engine.runtime.bootstrap import DEMO_START_MS, Finding, instrument_of
+from trading_engine.runtime.strategy_files import require_known
 from trading_engine.runtime.strategy_setup import create
 from trading_engine.strategy import check
 from trading_engine.strategy.api import Series, Strategy
@@ -58,10 +59,11 @@ def run(options: CheckOptions, environ: Mapping[str, str]) -> list[Finding]:
     ConfigInvalid for a strategy, a configuration or a file that cannot be used.
     """
     config = _config(options, environ)
+    require_known(options.name, config.strategy_folder)
     settings = next((item.settings for item in config.strategies if item.name == options.name), {})
     strategy = create(config, options.name, settings)
     return [
-        _finding(symbol, strategy, _checked(symbol, strategy, base, options.most))
+        _finding(symbol, strategy, _checked(symbol, strategy, base, config, options.most))
         for symbol, base in _markets(options, config, strategy)
     ]
 
@@ -121,9 +123,9 @@ def _series(block: CandleBlock, interval_ms: int) -> Series:
     return Series(block.ts, *prices, block.base_volume, interval_ms)
 
 
-def _checked(symbol: str, strategy: Strategy, base: Series, most: int) -> Checked:
+def _checked(symbol: str, strategy: Strategy, base: Series, config: Config, most: int) -> Checked:
     try:
-        return check.check(strategy, base, windows=most)
+        return check.check(strategy, base, windows=most, tick=float(instrument_of(config, symbol).tick))
     except ValueError as error:
         raise ConfigInvalid(f"{symbol}, candles of {interval_name(base.interval_ms)}: {error}") from error
 
@@ -137,6 +139,12 @@ def _finding(symbol: str, strategy: Strategy, found: Checked) -> Finding:
         return Finding("warning", symbol, "the data end before its warm-up does; nothing was compared")
     if not found.signals:
         return Finding("warning", symbol, f"{runs} agree with the whole history, but there was no signal: {counted}")
+    if found.refused:
+        refused = (
+            f"{found.refused} of {found.entries} entries would be refused: the stop or the target that it names"
+            " lies on the wrong side of their close, or out of reach"
+        )
+        return Finding("warning", symbol, f"{runs} agree with the whole history: {counted}; {refused}")
     return Finding("ok", symbol, f"{runs} agree with the whole history: {counted}")
 
 

@@ -4,13 +4,15 @@ What belongs here: loading a file, and telling what is wrong with it as FILE:LIN
 strategies (strategy.registry), what a strategy decides.
 
 NAME.py defines one frozen dataclass with `name = "NAME"` that fulfils `strategy.api.Strategy`. The file is code of the
-operator's own and runs with the rights of the engine.
+operator's own and runs with the rights of the engine. What it prints goes to standard error, for standard output is
+what a command answers, JSON often.
 """
 
 import ast
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -30,13 +32,32 @@ Column = TypeVar("Column", IntArray, FloatArray)
 
 
 def file_of(folder: Path, name: str) -> Path:
-    """Where the strategy of that name lies, whether it is there or not."""
-    return folder / f"{name}.py"
+    """Where the strategy of that name lies, whether it is there or not; ConfigInvalid for a ~ of nobody."""
+    return _expanded(folder) / f"{name}.py"
 
 
 def names_in(folder: Path) -> tuple[str, ...]:
     """The names that files in the folder give, sorted; files that begin with an underscore are left alone."""
-    return tuple(sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")))
+    return tuple(sorted(path.stem for path in _expanded(folder).glob("*.py") if not path.stem.startswith("_")))
+
+
+def known_names(folder: Path) -> tuple[str, ...]:
+    """The names of the built-in strategies, then those that files in the folder give."""
+    return tuple(dict.fromkeys((*sorted(BUILT_IN), *names_in(folder))))
+
+
+def require_known(name: str, folder: Path) -> None:
+    """ConfigInvalid, as for any wrong argument, where neither the folder nor what is built in has such a strategy."""
+    names = known_names(folder)
+    if name not in names:
+        raise ConfigInvalid(f"strategy {name!r} does not exist; there are {', '.join(names)}", exit_code=2)
+
+
+def _expanded(folder: Path) -> Path:
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise ConfigInvalid(f"{folder}: there is no such home directory; write the folder out") from error
 
 
 def load_kind(path: Path) -> type[Strategy]:
@@ -95,7 +116,8 @@ class _FromFile:
         signals: object = _located(self._path, self._line, lambda: self._inner.compute(kept))
         if not isinstance(signals, Signals):
             raise ConfigInvalid(f"{self._path}:{self._line}: compute gives {type(signals).__name__}, not Signals")
-        self._require(shape_mistake(signals, len(market[self.primary_interval_ms])))
+        rows = len(market[self.primary_interval_ms])
+        self._require(_located(self._path, self._line, lambda: shape_mistake(signals, rows)))
         return signals
 
     def __getattr__(self, name: str) -> Any:
@@ -174,9 +196,13 @@ def _window_mistake(primary: object, windows: object) -> str:
 
 
 def _located(path: Path, line: int, action: Callable[[], T]) -> T:
-    """What the action gives; whatever it raises is told with the last line of the file that it passed."""
+    """What the action gives; whatever it raises is told with the last line of the file that it passed.
+
+    What it prints goes to standard error.
+    """
     try:
-        return action()
+        with redirect_stdout(sys.stderr):
+            return action()
     except ConfigInvalid:
         raise
     except (Exception, SystemExit) as error:

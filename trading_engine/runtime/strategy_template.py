@@ -128,7 +128,7 @@ def write(folder: Path, name: str) -> Path:
     """Write the file of a new strategy and return its path; ConfigInvalid where it is there already."""
     text, path = text_of(name), file_of(folder, name)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError as error:

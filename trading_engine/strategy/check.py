@@ -7,13 +7,14 @@ over all of it. What does not: reading the history, showing what was found (cli)
   is compared, so a look a few candles ahead shows at any prefix.
 - Windows: the last row of the declared trailing window, which is all that the live engine has, must be the row of
   the whole history. Where it is not, a prefix that ends there tells a look ahead from a window too short.
+- What stands beside an entry (confidence, distances, levels) counts where there is one, as it does live.
 - Twice: the same candles must get the same answer, or no other comparison means anything.
 - A cheap look (`is_silent`) must never be silent about a row that speaks.
 
 Prefixes end at candles with signals, where a look ahead shows, and at others spread evenly; windows likewise.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
@@ -23,10 +24,12 @@ import numpy as np
 from trading_engine.strategy.api import BoolArray, FloatArray, IntArray, Series, Signals, Strategy
 from trading_engine.strategy.evaluate import asked_rows
 from trading_engine.strategy.indicators import TOLERANCE
+from trading_engine.strategy.levels import fits, placed
 from trading_engine.strategy.timeframes import as_of, resample
 
 PREFIXES = 100
 WINDOWS = 2_000
+TICK = 0.01
 
 
 class Fault(StrEnum):
@@ -44,7 +47,8 @@ class Difference:
     """The first candle on which a strategy says two things.
 
     ts      open time of the candle, ms
-    field   side, exit_side, confidence, stop_distance, target_distance, or the name of an explaining value
+    field   side, exit_side, confidence, stop_distance, target_distance, stop_level, target_level, or the name of an
+            explaining value
     whole   what the whole history says
     other   what it says without later candles, from its window, or when it is asked again
     """
@@ -62,28 +66,60 @@ class Checked:
 
     candles     rows of the strategy's own interval that may speak
     signals     rows among them that ask for an entry or an exit
+    entries     rows among those that ask for an entry
+    refused     entries that are never made: their stop or target lies on the wrong side of the close, or out of reach
     prefixes, windows   how many runs were compared with the whole history
     difference  None where everything agrees
     """
 
     candles: int
     signals: int
+    entries: int
+    refused: int
     prefixes: int
     windows: int
     difference: Difference | None
 
 
 def shape_mistake(signals: Signals, rows: int) -> str:
-    """What keeps the arrays from being signals for so many candles; empty where nothing does."""
-    named = _decision(signals) | {f"explain[{name!r}]": column for name, column in signals.explain.items()}
-    for name, column in named.items():
-        if not isinstance(column, np.ndarray) or column.shape != (rows,):
-            shape = getattr(column, "shape", type(column).__name__)
-            return f"{name} has the shape {shape}, expected one value for each of {rows} candles"
+    """What keeps the arrays from being signals for so many candles; empty where nothing does.
+
+    Where a level lies is no mistake: that depends on the market, and is judged entry by entry (levels.objections).
+    """
+    if not (isinstance(signals.tag, str) and signals.tag.isprintable()):
+        return f"tag is {signals.tag!r}, expected a short text"
+    explain: object = signals.explain
+    if not isinstance(explain, Mapping):
+        return f"explain is {type(explain).__name__}, expected a mapping of names to arrays"
+    named: dict[str, object] = {**_decision(signals), **_levels(signals)}
+    for name, column in explain.items():
+        if not (isinstance(name, str) and name.isprintable()):
+            return f"explain has the name {name!r}, expected a short text"
+        named[f"explain[{name!r}]"] = column
+    wrong = next(filter(None, (_column_mistake(name, column, rows) for name, column in named.items())), "")
+    return wrong or _range_mistake(signals)
+
+
+def _column_mistake(name: str, column: object, rows: int) -> str:
+    shape = getattr(column, "shape", type(column).__name__)
+    if not isinstance(column, np.ndarray) or shape != (rows,):
+        return f"{name} has the shape {shape}, expected one value for each of {rows} candles"
+    if type(column) is not np.ndarray:
+        return f"{name} is a {type(column).__name__}, expected a plain array (`.filled(np.nan)` of a masked one)"
+    if column.dtype.kind not in "iuf":
+        return f"{name} holds {column.dtype}, expected numbers (`.astype(np.int8)` for sides, `.astype(float)` else)"
+    return ""
+
+
+def _range_mistake(signals: Signals) -> str:
+    """Numbers that no entry can have; a distance does not count where a level takes its place."""
     if not (np.isin(signals.side, (-1, 0, 1)).all() and np.isin(signals.exit_side, (-1, 0, 1)).all()):
         return "side or exit_side holds something other than −1, 0 and 1"
     asks = signals.side != 0
-    confidence, stop, target = signals.confidence[asks], signals.stop_distance[asks], signals.target_distance[asks]
+    levels = _levels(signals)
+    confidence = signals.confidence[asks]
+    stop = signals.stop_distance[asks & ~np.isfinite(levels.get("stop_level", np.nan))]
+    target = signals.target_distance[asks & ~np.isfinite(levels.get("target_level", np.nan))]
     if not ((confidence >= 0) & (confidence <= 1)).all():
         return "confidence leaves [0, 1] on a candle with a signal"
     if not ((stop > 0) & np.isfinite(stop)).all():
@@ -93,22 +129,26 @@ def shape_mistake(signals: Signals, rows: int) -> str:
     return ""
 
 
-def check(strategy: Strategy, base: Series, prefixes: int = PREFIXES, windows: int = WINDOWS) -> Checked:
+def check(
+    strategy: Strategy, base: Series, prefixes: int = PREFIXES, windows: int = WINDOWS, tick: float = TICK
+) -> Checked:
     """Run all proofs on a history of base candles.
 
     prefixes   most prefixes that are run, each over all candles up to its end
     windows    most candles whose trailing window is run
+    tick       price unit of the instrument: nothing is so many of them away that no price gets there
 
     ValueError where the base is too coarse for the strategy.
     """
-    return _Check(strategy, base).run(prefixes, windows)
+    return _Check(strategy, base, tick).run(prefixes, windows)
 
 
 class _Check:
     """One strategy on one history."""
 
-    def __init__(self, strategy: Strategy, base: Series) -> None:
+    def __init__(self, strategy: Strategy, base: Series, tick: float) -> None:
         self._strategy = strategy
+        self._tick = tick
         self._market = {interval_ms: resample(base, interval_ms) for interval_ms in strategy.intervals}
         self._primary = self._market[strategy.primary_interval_ms]
         self._asked = asked_rows(strategy, base, self._primary)
@@ -118,14 +158,21 @@ class _Check:
     def run(self, prefixes: int, windows: int) -> Checked:
         whole = self._whole
         may = np.flatnonzero(self._asked)
+        enters = self._asked & (whole.side != 0)
         signals = np.flatnonzero(self._asked & ((whole.side != 0) | (whole.exit_side != 0)))
+        counts = len(may), len(signals), int(np.count_nonzero(enters)), self._refused(enters)
         changed = self._first_difference(Fault.CHANGES_ITS_MIND, self._strategy.compute(self._market), slice(None))
         if changed is not None:
-            return Checked(len(may), len(signals), 0, 0, changed)
+            return Checked(*counts, 0, 0, changed)
         cuts, ends = _choose(may, signals, prefixes), _choose(may, signals, windows)
         found = chain(self._on_prefixes(cuts), self._on_windows(ends))
         first = min(found, key=lambda item: item.ts, default=None)
-        return Checked(len(may), len(signals), len(cuts), len(ends), first)
+        return Checked(*counts, len(cuts), len(ends), first)
+
+    def _refused(self, enters: BoolArray) -> int:
+        """How many of these entries have a stop or a target that can be none."""
+        put = placed(self._whole, self._primary.close, None)
+        return int(np.count_nonzero(enters & ~fits(put.stop_distance, put.target_distance, self._tick)))
 
     def _on_prefixes(self, cuts: IntArray) -> Iterator[Difference]:
         for row in cuts.tolist():
@@ -199,8 +246,19 @@ def _decision(signals: Signals) -> dict[str, FloatArray]:
     return {name: getattr(signals, name) for name in names}
 
 
+def _levels(signals: Signals) -> dict[str, FloatArray]:
+    """The levels that it names."""
+    named = {"stop_level": signals.stop_level, "target_level": signals.target_level}
+    return {name: column for name, column in named.items() if column is not None}
+
+
 def _columns(signals: Signals) -> dict[str, FloatArray]:
-    return {**signals.explain, **_decision(signals)}
+    """All that is compared; what stands beside an entry is no number where there is none."""
+    enters = signals.side != 0
+    nowhere = np.full(len(enters), np.nan)
+    decided = {"stop_level": nowhere, "target_level": nowhere, **_decision(signals), **_levels(signals)}
+    sides = {name: decided.pop(name) for name in ("side", "exit_side")}
+    return {**signals.explain, **sides, **{name: np.where(enters, column, np.nan) for name, column in decided.items()}}
 
 
 def _pairs(whole: Signals, other: Signals) -> Iterator[tuple[str, FloatArray, FloatArray]]:
@@ -218,6 +276,7 @@ def _last(signals: Signals) -> Signals:
         signals.exit_side[-1:],
         last,
         signals.tag,
+        **{name: column[-1:] for name, column in _levels(signals).items()},
     )
 
 

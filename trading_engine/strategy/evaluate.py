@@ -7,7 +7,6 @@ Both ways call the same `compute` and let the same rows speak: not the first `wa
 higher candle whose end passed unseen in a gap, because the past gives no signals.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -20,7 +19,7 @@ from trading_engine.domain.time import MINUTE_MS
 from trading_engine.strategy.api import BoolArray, FloatArray, IntArray, Series, Signals, Strategy
 from trading_engine.strategy.filters import Entry, Filter, Look, Need, refusals
 from trading_engine.strategy.indicators import TOLERANCE, atr, wilder_window
-from trading_engine.strategy.levels import NO_LEVELS, Levels, placed
+from trading_engine.strategy.levels import NO_LEVELS, Levels, in_ticks, objections, placed
 from trading_engine.strategy.timeframes import resample
 from trading_engine.strategy.window import Window
 
@@ -109,8 +108,9 @@ class Evaluator:
 
         elsewhere   where filters look for candles of other symbols
 
-        A strategy is asked when a candle of its primary interval ends with this one and its warm-up is over.
-        ValueError for a strategy that gives a confidence or distance which is not a number in its range.
+        A strategy is asked when a candle of its primary interval ends with this one and its warm-up is over. An
+        entry whose stop or target lies where none can lie is refused like one that a filter is against. ValueError
+        for a strategy that gives an entry a confidence outside of [0, 1].
         """
         found = []
         for strategy, primary_ms, intervals, warm_up in self._plan:
@@ -138,7 +138,7 @@ class Evaluator:
     def _filtered(self, signal: Signal, signals: Signals, closed_ms: int, elsewhere: Look) -> Signal:
         """The signal with what the filters of its strategy have against its entry."""
         filters = self._filters.get(signal.strategy)
-        if signal.side is None or not filters:
+        if signal.side is None or signal.refusals or not filters:
             return signal
         stop, target = float(signals.stop_distance[-1]), float(signals.target_distance[-1])
         entry = Entry(signal.side, signal.close_ticks * self._tick, stop, target, closed_ms)
@@ -153,25 +153,38 @@ class Evaluator:
     def _last_row(self, strategy: str, signals: Signals, candle: Candle, primary_ms: int) -> Signal:
         side = _SIDES[int(signals.side[-1])]
         exit_side = _SIDES[int(signals.exit_side[-1])]
-        confidence = float(signals.confidence[-1])
-        stop = self._ticks(signals.stop_distance)
-        if not 0.0 <= confidence <= 1.0 or stop < 0 or (side and not stop):
-            raise ValueError(f"{strategy} on {self._symbol}: confidence {confidence}, stop {stop} ticks")
-        if side and self._ticks(signals.target_distance) < 0:
-            raise ValueError(f"{strategy} on {self._symbol}: its target lies on the wrong side of the close")
+        explanation = tuple((name, f"{values[-1]:.10g}") for name, values in signals.explain.items())
+        closed_ms = candle.close_time_ms
+        if side is None:  # what stands beside an exit means nothing
+            return Signal(
+                strategy=strategy,
+                symbol=self._symbol,
+                side=None,
+                confidence=0.0,
+                close_ticks=candle.close,
+                stop_ticks=0,
+                target_ticks=0,
+                candle_ts_ms=closed_ms - primary_ms,
+                tag=signals.tag,
+                exit_side=exit_side,
+                explanation=explanation,
+            )
+        stop, target = signals.stop_distance[-1:], signals.target_distance[-1:]
+        require_confidence(strategy, self._symbol, signals.confidence[-1:])
         return Signal(
             strategy=strategy,
             symbol=self._symbol,
             side=side,
-            confidence=confidence,
+            confidence=float(signals.confidence[-1]),
             close_ticks=candle.close,
-            stop_ticks=stop if side else 0,
-            target_ticks=self._ticks(signals.target_distance) if side else 0,
-            candle_ts_ms=candle.close_time_ms - primary_ms,
+            stop_ticks=int(in_ticks(stop, self._tick)[0]),
+            target_ticks=int(in_ticks(target, self._tick)[0]),
+            candle_ts_ms=closed_ms - primary_ms,
             tag=signals.tag,
             exit_side=exit_side,
-            explanation=tuple((name, f"{values[-1]:.10g}") for name, values in signals.explain.items()),
-            atr_mticks=self._atr_mticks(strategy, primary_ms) if side else 0,
+            explanation=explanation,
+            refusals=tuple(objections(stop, target, self._tick).values()),
+            atr_mticks=self._atr_mticks(strategy, primary_ms),
         )
 
     def _atr_mticks(self, strategy: str, primary_ms: int) -> int:
@@ -184,15 +197,6 @@ class Evaluator:
         period = self._atr_periods[strategy]
         return float(atr(self._window.series(primary_ms, wilder_window(period)), period)[-1])
 
-    def _ticks(self, distances: FloatArray) -> int:
-        """The last distance in whole ticks, rounded down, at least one where there is a distance at all."""
-        distance = float(distances[-1])
-        if not math.isfinite(distance):
-            raise ValueError(f"{self._symbol}: a distance of {distance} is not a number of ticks")
-        # A hair more than the quotient: 3 ticks must not become 2 for a rounding error of a float.
-        ticks = math.floor(distance / self._tick * (1 + TOLERANCE))
-        return max(1, ticks) if distance > 0 else ticks
-
 
 def atr_windows(strategies: Sequence[Strategy], atr_periods: Mapping[str, int]) -> dict[int, int]:
     """Interval in ms → candles that the average true ranges of these strategies' entries are counted from."""
@@ -201,6 +205,13 @@ def atr_windows(strategies: Sequence[Strategy], atr_periods: Mapping[str, int]) 
         for each in strategies
         if each.name in atr_periods
     )
+
+
+def require_confidence(strategy: str, symbol: str, confidence: FloatArray) -> None:
+    """ValueError where the confidence of an entry is outside of [0, 1], or no number."""
+    wrong = confidence[~((confidence >= 0) & (confidence <= 1))]
+    if wrong.size:
+        raise ValueError(f"{strategy} on {symbol}: confidence {wrong[0]} of an entry is outside of [0, 1]")
 
 
 def in_mticks(ranges: FloatArray, tick: float) -> IntArray:

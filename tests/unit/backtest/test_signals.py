@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pytest
+from fakes.reckless import Reckless
 
 from trading_engine.backtest.market import Market, make_market
 from trading_engine.backtest.signals import speak
@@ -13,7 +14,7 @@ from trading_engine.marketdata.block import join
 from trading_engine.marketdata.synth import SyntheticMarket
 from trading_engine.runtime.brain import Brain
 from trading_engine.strategy import registry
-from trading_engine.strategy.api import Series, Signals
+from trading_engine.strategy.api import Series, Signals, Strategy
 from trading_engine.strategy.builtin.trend_vwap import TrendVwap
 from trading_engine.strategy.filters import Filter, RewardRiskFilter, SessionFilter, TrendFilter, VolumeFilter
 from trading_engine.venues.embedded.facts import known_instrument
@@ -104,6 +105,27 @@ def test_a_refused_entry_has_no_side_in_the_arrays_and_keeps_its_exit(market: Ma
     assert {0} == set(bound.table.side[rows].tolist())
     assert 0 not in free.table.side[rows].tolist()
     assert free.table.exit_side.tolist() == bound.table.exit_side.tolist()
+
+
+@pytest.mark.parametrize("filters", [{}, {"reckless": (RewardRiskFilter(1.2),)}])
+def test_what_cannot_be_traded_is_refused_alike_live_and_over_the_history(
+    market: Market, filters: Mapping[str, tuple[Filter, ...]]
+) -> None:
+    """Stops and targets on the wrong side or out of reach end their own signal, for the same reason in both."""
+    strategies: Mapping[str, tuple[Strategy, ...]] = {symbol: (Reckless(),) for symbol in SYMBOLS}
+    brain = Brain(strategies, INSTRUMENTS, MINUTE_MS, filters)
+    live = [said for batch in market.source((), INSTRUMENTS).batches() for said in brain.signals(batch.candles)]
+    spoken = speak(market, strategies, INSTRUMENTS, filters=filters)
+    heard = spoken.signals(market)
+    assert live == [signal for at in sorted(heard) for signal in heard[at]]
+    entries = [signal for signal in live if signal.side is not None]
+    assert len(entries) == spoken.entries
+    reasons = {text for signal in entries for text in signal.refusals if text.startswith(("stop:", "target:"))}
+    assert len(reasons) == 3
+    refused = [signal for signal in entries if signal.refusals]
+    assert 0.2 < len(refused) / len(entries) < 0.8
+    assert {0} == set(spoken.table.side[list(spoken.refused)].tolist())
+    assert any(signal.exit_side for signal in refused)
 
 
 def test_signals_before_the_part_that_is_traded_are_left_out(market: Market) -> None:

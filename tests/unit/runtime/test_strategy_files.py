@@ -124,6 +124,9 @@ def test_an_error_while_loading_is_told_with_its_line(tmp_path: Path) -> None:
         ("return Signals(side,", "return (side,", "compute gives tuple, not Signals"),
         ("return Signals(side,", "return Signals(side[1:],", "side has the shape (499,), expected one value for each"),
         ("stop, target, exit_side,", "-stop, target, exit_side,", "stop_distance is not above 0 on a candle with"),
+        ("return Signals(side,", "return Signals(side != 0,", "side holds bool, expected numbers"),
+        ('"breakout")', "None)", "tag is None, expected a short text"),
+        ('"breakout")', '"breakout", stop_level=5.0)', "stop_level has the shape float, expected one value for each"),
     ],
 )
 def test_what_is_no_strategy_is_told_with_the_line_of_its_class(tmp_path: Path, old: str, new: str, what: str) -> None:

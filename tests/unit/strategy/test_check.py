@@ -154,6 +154,59 @@ def test_a_value_that_knows_the_future_is_caught_without_a_signal_of_it() -> Non
     assert (Fault.LOOKS_AHEAD, "scaled") == (found.fault, found.field)
 
 
+@dataclass(frozen=True)
+class Levelled(Rises):
+    """Names prices; the highest of the candles to come is its target, or the row in the window moves its stop."""
+
+    knows_future: bool = False
+    counts_rows: bool = False
+
+    def compute(self, market: Mapping[int, Series]) -> Signals:
+        """The prices are all that is wrong."""
+        series, signals = market[self.primary_interval_ms], super().compute(market)
+        high, rows = series.high.copy(), np.zeros(len(series))
+        if self.knows_future:
+            high[:-1] = np.maximum(high[:-1], high[1:])
+        if self.counts_rows:
+            rows += np.arange(len(series)) % 7
+        stop = np.where(signals.side != 0, series.low - 1 - rows, np.nan)
+        return replace(signals, stop_level=stop, target_level=high + 1)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "fault", "name"),
+    [
+        (Levelled(knows_future=True), Fault.LOOKS_AHEAD, "target_level"),
+        (Levelled(counts_rows=True), Fault.WINDOW_TOO_SHORT, "stop_level"),
+    ],
+)
+def test_a_level_is_compared_as_a_side_is(strategy: Levelled, fault: Fault, name: str) -> None:
+    """A price that knows the future is one, and so is one that the window moves."""
+    assert check.check(Levelled(), _market("BTCUSDT", 4_000)).difference is None
+    found = check.check(strategy, _market("BTCUSDT", 4_000)).difference
+    assert found is not None
+    assert (fault, name) == (found.fault, found.field)
+
+
+@dataclass(frozen=True)
+class Untidy(Rises):
+    """Leaves anything beside its signals."""
+
+    def compute(self, market: Mapping[int, Series]) -> Signals:
+        """What no entry has is the count of candles that it was shown."""
+        signals = super().compute(market)
+        waste = np.full(len(signals.side), float(len(signals.side)))
+        kept = {
+            name: np.where(signals.side != 0, getattr(signals, name), waste) for name in ("confidence", "stop_distance")
+        }
+        return replace(signals, **kept)
+
+
+def test_what_stands_beside_no_entry_is_not_compared() -> None:
+    """Neither the live engine nor a backtest looks at it."""
+    assert check.check(Untidy(), _market("BTCUSDT", 4_000)).difference is None
+
+
 def test_what_changes_its_mind_is_not_called_a_look_ahead() -> None:
     """One that counts how often it was asked; nothing else is compared then."""
     checked = check.check(Counting(), _market("BTCUSDT", 4_000))
@@ -201,9 +254,32 @@ def _signals(**changes: object) -> Signals:
         ({"confidence": np.array([0, np.nan, 0])}, "confidence leaves [0, 1]"),
         ({"stop_distance": np.array([1.0, 0.0, 1.0])}, "stop_distance is not above 0"),
         ({"target_distance": np.array([0, np.inf, 0])}, "target_distance is not a number from 0"),
+        ({"confidence": np.array([np.nan, 0.5, 1.7]), "stop_distance": np.array([np.nan, 1.0, -5.0])}, ""),
+        ({"stop_level": np.array([np.nan, 7.0, np.nan]), "target_level": np.array([-1.0, 8.0, np.nan])}, ""),
+        ({"stop_level": np.array([np.nan, 7.0, np.nan]), "stop_distance": np.zeros(3)}, ""),
+        ({"stop_level": np.full(3, np.nan), "stop_distance": np.zeros(3)}, "stop_distance is not above 0"),
+        ({"target_level": np.full(3, 7.0), "target_distance": np.full(3, -1.0)}, ""),
+        ({"stop_level": np.zeros(2)}, "stop_level has the shape (2,), expected one value for each of 3"),
+        ({"target_level": 5.0}, "target_level has the shape float"),
+        ({"stop_level": np.array(["7", "7", "7"])}, "stop_level holds <U1, expected numbers"),
+        ({"side": np.array([0, 1, 0], dtype=object)}, "side holds object, expected numbers"),
+        ({"side": np.array([False, True, False])}, "side holds bool, expected numbers (`.astype(np.int8)` for sides"),
+        ({"confidence": np.array([0, 0.5j, 0])}, "confidence holds complex128"),
+        (
+            {"stop_distance": np.ma.masked_equal([0.0, 1.0, 0.0], 0.0)},
+            "stop_distance is a MaskedArray, expected a plain",
+        ),
+        ({"explain": {"x": np.array(["a", "b", "c"])}}, "explain['x'] holds <U1, expected numbers"),
+        ({"explain": {"x": np.zeros(3, dtype=object)}}, "explain['x'] holds object"),
+        ({"explain": {"x": np.zeros(3, dtype=bool)}}, "explain['x'] holds bool"),
+        ({"explain": {"x": None}}, "explain['x'] has the shape NoneType"),
+        ({"explain": {7: np.zeros(3)}}, "explain has the name 7, expected a short text"),
+        ({"explain": None}, "explain is NoneType, expected a mapping of names to arrays"),
+        ({"tag": None}, "tag is None, expected a short text"),
+        ({"tag": "two\nlines"}, "tag is 'two\\nlines', expected a short text"),
     ],
 )
 def test_arrays_that_are_no_signals_are_told(changes: Mapping[str, object], part: str) -> None:
-    """Lengths, sides and, on candles with a signal, ranges; what stands beside signals does not matter."""
+    """Lengths, kinds, texts, sides and, on candles with an entry, ranges; what stands beside them does not matter."""
     mistake = shape_mistake(_signals(**changes), 3)
     assert (part in mistake) if part else not mistake

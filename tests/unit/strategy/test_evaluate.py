@@ -13,6 +13,7 @@ from trading_engine.strategy.api import Series, Signals
 from trading_engine.strategy.builtin.multi_timeframe_long import MultiTimeframeLong
 from trading_engine.strategy.builtin.trend_vwap import TrendVwap
 from trading_engine.strategy.evaluate import Evaluator, atr_windows, base_candles_needed, whole_history
+from trading_engine.strategy.filters import RewardRiskFilter
 from trading_engine.strategy.indicators import wilder_window
 from trading_engine.strategy.levels import Levels
 from trading_engine.strategy.timeframes import resample
@@ -139,10 +140,25 @@ class Named(Always):
 
 
 def test_a_strategy_may_name_the_price_of_its_target() -> None:
-    """110 is 98 ticks above a close of 100.2; below it the strategy is wrong."""
+    """110 is 98 ticks above a close of 100.2; below it this one entry is refused, and its exit is not."""
     assert 98 == _run(Named(), [0, 1, 2])[-1].target_ticks
-    with pytest.raises(ValueError, match="its target lies on the wrong side of the close"):
-        _run(Named(at=99.0), [0, 1, 2])
+    signal = _run(Named(at=99.0, exit_side=-1), [0, 1, 2])[-1]
+    assert ("target: it does not lie on the winning side of the close",) == signal.refusals
+    assert (Side.LONG, Side.SHORT, 0) == (signal.side, signal.exit_side, signal.target_ticks)
+
+
+def test_a_filter_is_not_asked_about_an_entry_that_has_no_stop() -> None:
+    """What would it count the reward from?"""
+    filters = {"always": (RewardRiskFilter(9.0),)}
+    reasons = []
+    for stop in (0.75, -0.75):
+        evaluator = Evaluator("BTCUSDT", TICK, STEP, [Always(stop=stop)], filters=filters)
+        reasons += [
+            signal.refusals[0].partition(":")[0]
+            for minute in range(3)
+            for signal in evaluator.on_candle(_candle(minute))
+        ]
+    assert ["reward_risk", "stop"] == reasons
 
 
 def test_too_few_candles_give_no_range() -> None:
@@ -228,16 +244,51 @@ def test_several_strategies_share_the_candles() -> None:
     [
         Always(confidence=1.1),
         Always(confidence=float("nan")),
-        Always(stop=0.0),
-        Always(stop=-1.0),
-        Always(stop=float("nan")),
-        Always(target=float("inf")),
     ],
 )
 def test_a_strategy_that_gives_nonsense_is_an_error(strategy: Always) -> None:
-    """A signal without a stop or with a confidence beyond 1 never leaves the evaluator."""
-    with pytest.raises(ValueError, match="BTCUSDT"):
+    """An entry with a confidence beyond 1 never leaves the evaluator."""
+    with pytest.raises(ValueError, match="always on BTCUSDT: confidence"):
         _run(strategy, [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "why"),
+    [
+        (Always(stop=0.0), "stop: it does not lie on the losing side of the close"),
+        (Always(stop=-1.0), "stop: it does not lie on the losing side of the close"),
+        (Always(stop=float("nan")), "stop: it does not lie on the losing side of the close"),
+        (Always(stop=1e18), "stop: it lies more than 10,000,000,000 ticks from the close"),
+        (Always(target=-1.0), "target: it does not lie on the winning side of the close"),
+        (Always(target=float("nan")), "target: it does not lie on the winning side of the close"),
+        (Always(target=1e18), "target: it lies more than 10,000,000,000 ticks from the close; a distance of 0 is none"),
+        (
+            Always(target=float("inf")),
+            "target: it lies more than 10,000,000,000 ticks from the close; a distance of 0 ",
+        ),
+    ],
+)
+def test_an_entry_without_a_stop_or_a_target_that_can_be_one_is_refused(strategy: Always, why: str) -> None:
+    """It is that signal's end, not the engine's; whatever cannot be a distance is 0 ticks."""
+    signal = _run(strategy, [0, 1, 2])[-1]
+    assert [True] == [text.startswith(why) for text in signal.refusals]
+    assert signal.side is Side.LONG
+    assert 0 in (signal.stop_ticks, signal.target_ticks)
+
+
+@pytest.mark.parametrize("nonsense", [float("nan"), -5.0, 1.7, 1e300])
+def test_what_stands_beside_an_exit_alone_means_nothing(nonsense: float) -> None:
+    """Whatever it is, the exit is heard."""
+    strategy = Always(side=0, exit_side=1, confidence=nonsense, stop=nonsense, target=nonsense)
+    signal = _run(strategy, [0, 1, 2])[-1]
+    assert (None, Side.LONG, 0.0, 0, 0, ()) == (
+        signal.side,
+        signal.exit_side,
+        signal.confidence,
+        signal.stop_ticks,
+        signal.target_ticks,
+        signal.refusals,
+    )
 
 
 @pytest.mark.parametrize("candle", [_candle(0, symbol="ETHUSDT"), _candle(0, interval_ms=FIVE)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trading_engine.strategy.api import FloatArray, Signals
-from trading_engine.strategy.levels import NO_LEVELS, Levels, placed
+from trading_engine.strategy.levels import NO_LEVELS, Levels, in_ticks, objections, placed
 
 CLOSES = np.array([100.0, 200.0, 100.0])
 RANGES = np.array([2.0, 4.0, np.nan])
@@ -62,6 +62,18 @@ def test_a_strategy_may_name_prices() -> None:
 
 
 def test_a_level_on_the_wrong_side_gives_no_distance() -> None:
-    """Whoever reads the row refuses it."""
+    """The entry is refused, and the others are not; a price at the close itself is none either."""
     made = placed(said(np.array([103.0, 190.0, 97.0]), np.array([90.0, 210.0, 110.0])), CLOSES, None)
     assert ([-3, -10, 3], [-10, -10, 10]) == (made.stop_distance.tolist(), made.target_distance.tolist())
+    assert [0, 1] == list(objections(made.stop_distance, made.target_distance, 0.1))
+    at_close = placed(said(np.full(3, np.nan), CLOSES), CLOSES, None)
+    why = objections(at_close.stop_distance, at_close.target_distance, 0.1)
+    assert dict.fromkeys(range(3), "target: it does not lie on the winning side of the close") == why
+
+
+def test_ticks_are_counted_down_and_what_cannot_be_a_distance_is_none() -> None:
+    """In single precision as in double: 0.7 / 0.1 is seven."""
+    distances = [0.7, 0.799, 0.01, 0.0, -1.0, np.nan, np.inf, 1e18, 1e6]
+    expected = [7, 7, 1, 0, 0, 0, 0, 0, 10**7]
+    assert expected == in_ticks(np.array(distances), 0.1).tolist()
+    assert [1, 7] == in_ticks(np.array([0.11, 0.75], dtype=np.float32), 0.1).tolist()
