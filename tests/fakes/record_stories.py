@@ -211,7 +211,7 @@ class Story:
             quantity=quantity,
             price=self._price(),
             fee=self._random.choice([Decimal(0), Decimal("0.02400012"), Decimal("-0.001")]),
-            fee_asset=ASSET,
+            fee_asset=ASSET if self._trades % 4 else "BNB",
             ts_ms=self.now_ms + self._random.randrange(100),
             realized_pnl=None,
             is_maker=self._random.random() < 0.5,
@@ -220,7 +220,7 @@ class Story:
         own = gross_of(position, fill)
         gross = own if opening or self._random.random() < 0.8 else own + Decimal("0.00000001")
         strangers = gross - own if position.number % 2 else Decimal(0)
-        self._add(FillApplied(fill, position.position_id, gross, own, day_of(fill.ts_ms), strangers))
+        self._add(FillApplied(fill, position.position_id, gross, own, day_of(fill.ts_ms), strangers, ASSET))
 
     def _fill_entry(self) -> None:
         position = self._pick(PositionState.PENDING, PositionState.OPEN)

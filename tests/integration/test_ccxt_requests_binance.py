@@ -123,6 +123,7 @@ SCRIPT: Mapping[str, Any] = {
     "GET /fapi/v1/symbolConfig": [{"symbol": BTC, "marginType": "CROSSED", "leverage": 20}],
     "GET /fapi/v1/accountConfig": {"canTrade": True, "dualSidePosition": False, "multiAssetsMargin": False},
     "GET /sapi/v1/account/apiRestrictions": {"enableWithdrawals": False, "enableFutures": True},
+    "GET /fapi/v1/feeBurn": {"feeBurn": False},
     "GET /fapi/v1/commissionRate": {"makerCommissionRate": "0.0002", "takerCommissionRate": "0.0005"},
     "POST /fapi/v1/leverage": {"leverage": 5, "symbol": BTC},
     "POST /fapi/v1/marginType": {"code": 200, "msg": "success"},
@@ -322,7 +323,11 @@ QUESTIONS = (
     Intent(
         "how the account is set",
         lambda desk: desk.one_way.account_facts(),
-        (lambda client: client.fapiPrivateGetAccountConfig(), lambda client: client.sapiGetAccountApiRestrictions()),
+        (
+            lambda client: client.fapiPrivateGetAccountConfig(),
+            lambda client: client.sapiGetAccountApiRestrictions(),
+            lambda client: client.fapiPrivateGetFeeBurn(),
+        ),
         is_raw=True,
     ),
     Intent(

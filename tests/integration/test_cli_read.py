@@ -11,7 +11,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 import pytest
-from builders import BTC, ETH, T0, Playbook
+from builders import BTC, ETH, T0, Playbook, dec
 
 from trading_engine.cli import days_command
 from trading_engine.cli.main import main
@@ -19,6 +19,7 @@ from trading_engine.cli.summary import print_summary
 from trading_engine.core.step import StepResult
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import Event, RunBegan, RunFinished
+from trading_engine.domain.ids import Purpose
 from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from trading_engine.ports import Commit
 from trading_engine.runtime import status
@@ -327,6 +328,25 @@ def test_the_trades_table_ends_with_the_sums(run: Output, state: StateDir) -> No
     """How many, how often won, what was made."""
     lines = run("trades", state=state)[1].splitlines()
     assert " 1 trade · win rate 0 % · net −50.00 · fees 0.00 · funding 0.00" == lines[-1]
+
+
+def test_fees_that_another_wallet_has_paid_are_told_apart(run: Output, tmp_path: Path) -> None:
+    """Never added to the settle asset's: below the table, and by asset in JSON."""
+    state = fresh(tmp_path)
+    with opened(state) as store:
+        desk = Desk(store)
+        desk.fill(desk.enter(), fee=dec("0.0001"), fee_asset="BNB")
+        stop = desk.place(Purpose.STOP)
+        desk.fill(stop, 4, price=95, fee=dec("0.00015"), fee_asset="BNB")
+        desk.fill(stop, price=95, fee=dec("0.57"))
+        desk.settle_cancels()
+    (trade,) = read(run, "trades", state=state)
+    assert ("0.57", "-50.57", {"BNB": "0.00025"}) == (trade["fees"], trade["net_pnl"], trade["fees_left_out"])
+    *_, sums, note = run("trades", state=state)[1].splitlines()
+    assert " 1 trade · win rate 0 % · net −50.57 · fees 0.57 · funding 0.00" == sums
+    assert " not counted: fees of 0.00025 BNB, which another wallet has paid" == note
+    (day,) = read(run, "days", state=state)
+    assert "0.57" == day["fees"]
 
 
 # orders

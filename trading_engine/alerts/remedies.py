@@ -89,6 +89,11 @@ RULES: Mapping[str, Rule] = {
     "orphan": Rule("reconciliation difference", "`trading-engine reconcile --plan`; was a backup restored?"),
     "frozen": Rule("symbol frozen", "`trading-engine reconcile --plan`, put it right, then `trading-engine resume`"),
     "pnl": Rule("reconciliation difference", "compare the trade at the venue; its figure is the one that is booked"),
+    "fee": Rule(
+        "fees in another asset",
+        "PnL leaves these fees out; switch them back to the settle asset at the venue"
+        " (Binance: futures settings, use BNB for fees: off)",
+    ),
     "foreign_order": Rule("order of somebody else", "cancel it at the venue, or leave it; it counts as exposure"),
     "foreign": Rule("position of somebody else", "close it at the venue, or set `reconciliation` to what you want"),
     "taken_over": Rule("position taken over", "see that its stop is where you want it: `trading-engine positions`"),

@@ -89,8 +89,9 @@ def r_multiple(item: "Position", open_pnl: Decimal | None) -> Decimal | None:
 
 
 def trade(item: "Trade") -> Row:
-    """One element of `trades --json`: a closed position."""
-    return {
+    """One element of `trades --json`: a closed position; `fees_left_out` only where another wallet has paid fees."""
+    left_out = {asset: money.text(fees) for asset, fees in item.left_out}
+    row: Row = {
         "position_id": item.position_id,
         "symbol": item.symbol,
         "side": item.side,
@@ -108,6 +109,7 @@ def trade(item: "Trade") -> Row:
         "close_reason": item.close_reason,
         "fills": item.fills,
     }
+    return row | {"fees_left_out": left_out} if left_out else row
 
 
 def average_price(item: "Order") -> Decimal | None:

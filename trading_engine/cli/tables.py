@@ -19,6 +19,7 @@ from trading_engine.cli.views import HALTED, LOCKED, RUNNING, Overview
 from trading_engine.domain import money
 from trading_engine.domain.control import Level, paused_symbol
 from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order, OrderState
 from trading_engine.domain.time import MINUTE_MS
 from trading_engine.ports import GateStatus, LimitStatus
@@ -154,6 +155,13 @@ def show_trades(found: Sequence[Trade], hints: Sequence[str] = ()) -> None:
     rate = f"win rate {text.short_percent(sums.win_rate_pct)}" if sums.win_rate_pct is not None else ""
     parts = f"fees {text.amount(sums.fees)} · funding {text.signed(sums.funding)}"
     table.say(out, table.line(f"{count(sums.trades, 'trade')} · {rate} · net", table.pnl(sums.net), f"· {parts}"))
+    left_out: dict[str, Decimal] = {}
+    for item in found:
+        for asset, fees in item.left_out:
+            left_out[asset] = money.add(left_out.get(asset, ZERO), fees)
+    if left_out:
+        paid = ", ".join(f"{text.number(left_out[asset])} {asset}" for asset in sorted(left_out))
+        table.say(out, f"not counted: fees of {paid}, which another wallet has paid", table.ATTENTION)
 
 
 def show_orders(found: Sequence[Order], hints: Sequence[str] = ()) -> None:

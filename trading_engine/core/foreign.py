@@ -141,13 +141,13 @@ def _pending(draft: Draft, report: OrderReport) -> ForeignHolding:
 
 def on_fill(draft: Draft, fill: Fill) -> None:
     """Somebody else has traded: their money is booked, and what they hold now follows the symbol's policy."""
-    amount = money.subtract(fill.realized_pnl or ZERO, fill.fee)
+    amount = money.subtract(fill.realized_pnl or ZERO, fill.fee_in(draft.settings.asset))
     traded = f"{fill.side} {money.text(fill.quantity)} at {money.text(fill.price)}"
     day = day_of(fill.ts_ms, draft.settings.limits.day_start_ms)
     is_own_order = parse_client_order_id(fill.client_order_id) is not None
     what = f"of {fill.client_order_id} goes beyond what is ours" if is_own_order else "is not ours"
     reason = f"fill {fill.trade_id} {what}: {traded}"
-    draft.record(AdjustmentBooked(fill.key, amount, fill.fee_asset, fill.symbol, fill.ts_ms, day, _ACTOR, reason))
+    draft.record(AdjustmentBooked(fill.key, amount, draft.settings.asset, fill.symbol, fill.ts_ms, day, _ACTOR, reason))
     if fill.symbol not in draft.settings.instruments:
         return
     policy = draft.settings.foreign_policy(fill.symbol)

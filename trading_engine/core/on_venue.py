@@ -10,7 +10,7 @@ answer after the send window proves absence.
 from dataclasses import replace
 from decimal import Decimal
 
-from trading_engine.core import authority, breaker, contact, foreign, kill, protect, slippage
+from trading_engine.core import authority, breaker, contact, fees, foreign, kill, protect, slippage
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import FetchFills, LookUpOrder, SetTimer, TakeSnapshot
 from trading_engine.core.on_command import raise_level
@@ -516,7 +516,8 @@ def _book(draft: Draft, position: Position, fill: Fill, order: Order | None) -> 
     day = day_of(fill.ts_ms, draft.settings.limits.day_start_ms)
     # An opening of ours realises nothing: what the venue books for it closed a stranger's coins.
     adjustment = foreign.strangers_part(fill, gross) if keeps_own or is_opening else money.ZERO
-    draft.record(FillApplied(fill, position.position_id, gross, own_gross, day, adjustment))
+    draft.record(FillApplied(fill, position.position_id, gross, own_gross, day, adjustment, draft.settings.asset))
+    fees.tell_left_out(draft, fill)
     if gross != own_gross and not foreign.is_rounding(position, gross - own_gross):
         ours, theirs = money.text(own_gross), money.text(gross)
         text = f"{fill.symbol}: the venue books {theirs} for trade {fill.trade_id}, our arithmetic gives {ours}"
@@ -657,7 +658,9 @@ def _late_fill(draft: Draft, fill: Fill, origin: str) -> None:
 
 
 def on_income(draft: Draft, income: Income) -> None:
-    """Book funding or another wallet change, once, to the position it belongs to."""
+    """Book funding or another wallet change, once, to the position it belongs to; another asset is another wallet."""
+    if income.asset != draft.settings.asset:
+        return
     if income.key in draft.book.seen or income.ts_ms < draft.book.ledger.opened_ms:
         return
     owner = ""

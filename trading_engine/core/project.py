@@ -178,7 +178,7 @@ def _(record: CancelIntended, book: Book) -> Book:
 @_apply.register
 def _(record: FillApplied, book: Book) -> Book:
     fill = record.fill
-    position = apply_fill(book.positions[record.position_id], fill, record.gross)
+    position = apply_fill(book.positions[record.position_id], fill, record.gross, record.fee)
     book = replace(_with_position(book, position), seen=_with_key(book.seen, fill.key, fill.ts_ms))
     order = book.orders.get(fill.client_order_id)
     # A late fill belongs to the residual position; the row of the order stays as it was when it was closed.
@@ -195,8 +195,8 @@ def _(record: FillApplied, book: Book) -> Book:
         if order.purpose is Purpose.ENTRY and order.symbol in book.rejects:
             rejects = {symbol: count for symbol, count in book.rejects.items() if symbol != order.symbol}
             book = replace(book, rejects=rejects)
-    net = money.subtract(record.gross, fill.fee)
-    ledger = _with_booking(book.ledger, record.day, fill.ts_ms, net, fee=fill.fee)
+    net = money.subtract(record.gross, record.fee)  # the ledger is the settle wallet: it pays no fee of another
+    ledger = _with_booking(book.ledger, record.day, fill.ts_ms, net, fee=record.fee)
     return replace(book, ledger=_counted(_with_adjustment(ledger, record.adjustment), fill.key))
 
 

@@ -252,6 +252,7 @@ class Market:
     key_refused     the venue refuses the key, None while it does not
     host            the machine, and how fast the venue answers
     stuck           positions a person was told of because they do not move on
+    fee_assets      other assets than the settle asset in which fees were charged, of which a person was told
     degraded        strategies a person was told of because they fall short of their backtest
     """
 
@@ -288,6 +289,7 @@ class Market:
     key_refused: KeyRefused | None = None
     host: Host = field(default_factory=Host)
     stuck: frozenset[str] = frozenset()
+    fee_assets: frozenset[str] = frozenset()
     degraded: frozenset[str] = frozenset()
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import TradeSide
 
 
@@ -43,6 +44,10 @@ class Fill:
     def key(self) -> str:
         """What makes this fill one fill, however often it is told."""
         return f"{self.venue}:{self.account}:{self.trade_id}"
+
+    def fee_in(self, asset: str) -> Decimal:
+        """What of the fee a wallet in `asset` has paid: all of it, or nothing where another wallet did."""
+        return self.fee if self.fee_asset == asset else ZERO
 
 
 GAP_MARK = ":#gap-"  # in the key of an adjustment that an operator asked for

@@ -46,7 +46,7 @@ class Position:
     cost               exact cost of the open quantity (price × quantity at entry)
     entry_quantity     sum of opening fills; `entry_value` their price × quantity
     exit_quantity      sum of reducing fills; `exit_value` their price × quantity
-    gross_pnl          booked before fees and funding; `fees` positive = paid; `funding` signed
+    gross_pnl          booked before fees and funding; `fees` positive = paid, in the settle asset; `funding` signed
     reference_price    close of the signal's candle: what stop and target were counted from
     initial_stop       stop fixed at the decision; `stop_price` where it stands now
     signal_ms          open time of the signal's candle
@@ -135,12 +135,14 @@ def gross_of(position: Position, fill: Fill) -> Decimal:
     return money.subtract(value, released) if position.side is Side.LONG else money.subtract(released, value)
 
 
-def apply_fill(position: Position, fill: Fill, gross: Decimal) -> Position:
+def apply_fill(position: Position, fill: Fill, gross: Decimal, fee: Decimal | None = None) -> Position:
     """The position after one fill; `gross` is what is booked for it (the venue's word, or ours).
 
+    `fee` is what the settle wallet has paid for it, None where that is the fill's whole fee.
     A reducing fill larger than the open quantity is a ValueError: the caller splits off the excess first.
     """
     value = money.multiply(fill.quantity, fill.price)
+    fees = money.add(position.fees, fill.fee if fee is None else fee)
     if fill.side is opening_side(position.side):
         return replace(
             position,
@@ -148,7 +150,7 @@ def apply_fill(position: Position, fill: Fill, gross: Decimal) -> Position:
             cost=money.add(position.cost, value),
             entry_quantity=position.entry_quantity + fill.quantity,
             entry_value=money.add(position.entry_value, value),
-            fees=money.add(position.fees, fill.fee),
+            fees=fees,
             fills=position.fills + 1,
             opened_ms=min(position.opened_ms or fill.ts_ms, fill.ts_ms),
             version=position.version + 1,
@@ -160,7 +162,7 @@ def apply_fill(position: Position, fill: Fill, gross: Decimal) -> Position:
         exit_quantity=position.exit_quantity + fill.quantity,
         exit_value=money.add(position.exit_value, value),
         gross_pnl=money.add(position.gross_pnl, gross),
-        fees=money.add(position.fees, fill.fee),
+        fees=fees,
         fills=position.fills + 1,
         closed_ms=max(position.closed_ms, fill.ts_ms),
         version=position.version + 1,

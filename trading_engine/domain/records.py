@@ -152,6 +152,7 @@ class FillApplied:
     own_gross   ours, always: the cross-check
     day         trading day of the venue's time stamp
     adjustment  what the venue books beyond `gross` because a stranger's coins are in its figure: no result of ours
+    asset       settle asset of the account; empty in records of versions that did not tell it from the fee's
     """
 
     fill: Fill
@@ -160,6 +161,17 @@ class FillApplied:
     own_gross: Decimal
     day: str
     adjustment: Decimal = ZERO
+    asset: str = ""
+
+    @property
+    def settle_asset(self) -> str:
+        """What `gross` and `fee` are counted in."""
+        return self.asset or self.fill.fee_asset
+
+    @property
+    def fee(self) -> Decimal:
+        """What the settle wallet has paid: nothing for a fee in another asset."""
+        return self.fill.fee_in(self.settle_asset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,10 @@ def log_record(ts_ms: int, record: Record) -> None:
             line = logger.bind(
                 event="trade", event_ms=ts_ms, position_id=record.position_id, client_order_id=fill.client_order_id
             )
-            amounts = [money.text(value) for value in (fill.quantity, fill.price, fill.fee, record.gross)]
-            line.info("{} {} {} at {}, fee {}, gross {}", fill.symbol, fill.side, *amounts)
+            quantity, price, fee, gross = map(money.text, (fill.quantity, fill.price, fill.fee, record.gross))
+            if fill.fee_asset != record.settle_asset:
+                fee = f"{fee} {fill.fee_asset}, which is not booked"
+            line.info("{} {} {} at {}, fee {}, gross {}", fill.symbol, fill.side, quantity, price, fee, gross)
         case PositionAdvanced():
             logger.bind(event="trade", event_ms=ts_ms, position_id=record.position_id).debug(
                 "{} {} -> {}: {}", record.position_id, record.source, record.target, record.cause

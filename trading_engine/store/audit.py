@@ -320,9 +320,15 @@ def _add(sums: dict[Any, Decimal], key: Any, amount: Decimal) -> None:
 
 
 def _ledger(connection: Connection) -> Check:
-    """Bookings are numbered without a gap, and each fill and its pnl rows say the same."""
+    """Bookings are numbered without a gap, and each fill and its pnl rows say the same.
+
+    A fee in another asset than the booking's was paid by another wallet: its booking has none.
+    """
     booked = connection.execute(select(t.pnl).order_by(t.pnl.c.booking, t.pnl.c.id)).all()
-    fees = {f"{row.venue}:{row.account}:{row.trade_id}": row.fee for row in connection.execute(select(t.fills))}
+    fees = {
+        f"{row.venue}:{row.account}:{row.trade_id}": (row.fee, row.fee_asset)
+        for row in connection.execute(select(t.fills))
+    }
     findings = []
     expected = 0
     for booking, group in groupby(booked, key=attrgetter("booking")):
@@ -335,7 +341,8 @@ def _ledger(connection: Connection) -> Check:
             findings.append(f"booking {booking} has more than one source")
         if found[0].source == rows.FROM_FILL:
             fee = next((row.amount for row in found if row.kind == "fee"), ZERO)
-            if fees.pop(found[0].source_id, None) != money.subtract(ZERO, fee):
+            paid, asset = fees.pop(found[0].source_id, (None, ""))
+            if (paid if asset in ("", found[0].asset) else ZERO) != money.subtract(ZERO, fee):
                 findings.append(f"booking {booking}: the fee is not that of fill {found[0].source_id}")
     findings += [f"fill {key} was never booked" for key in fees]
     balance = loading.load_ledger(connection).balance

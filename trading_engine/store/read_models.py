@@ -6,7 +6,7 @@ not: formatting (cli), checks (audit), anything that writes.
 Each question is one short transaction: a long one would keep the engine's log from being folded in.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, Engine, Row, Select, case, func, literal, select
+from sqlalchemy import Connection, Engine, Row, Select, case, exists, func, literal, select
 
 from trading_engine.core.state import Ledger
 from trading_engine.domain import money
@@ -72,7 +72,10 @@ class PositionView:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """A closed position; `funding` and `net_pnl` include what the venue booked after the close."""
+    """A closed position; `funding` and `net_pnl` include what the venue booked after the close.
+
+    left_out   asset and sum of fees that another wallet has paid: they are in no other figure here
+    """
 
     position_id: str
     symbol: str
@@ -92,6 +95,7 @@ class Trade:
     close_reason: str
     fills: int
     residual_of: str
+    left_out: tuple[tuple[str, Decimal], ...] = ()
 
 
 class SignalView(NamedTuple):
@@ -265,8 +269,9 @@ class Reader:
         query = _trades_query(wanted or TradeFilter())
         with self._reading() as connection:
             found = [loading.position_from(row) for row in connection.execute(query)]
-            nets = net_by_position(connection, [item.position_id for item in found])
-        return [_trade(item, nets.get(item.position_id, ZERO)) for item in found]
+            ids = [item.position_id for item in found]
+            nets, left_out = net_by_position(connection, ids), _fees_left_out(connection, ids)
+        return [_trade(item, nets.get(item.position_id, ZERO), left_out.get(item.position_id, {})) for item in found]
 
     def orders(self, limit: int | None = None) -> list[Order]:
         """Orders, the last intended first."""
@@ -371,6 +376,21 @@ def net_by_position(connection: Connection, position_ids: list[str] | None = Non
     return nets
 
 
+def _fees_left_out(connection: Connection, position_ids: list[str]) -> dict[str, dict[str, Decimal]]:
+    """Position → asset → fees in an asset in which nothing of the position was booked."""
+    columns = t.fills.c
+    booked = exists().where(t.pnl.c.position_id == columns.position_id, t.pnl.c.asset == columns.fee_asset)
+    query = select(columns.position_id, columns.fee_asset, columns.fee).where(~booked)
+    if len(position_ids) <= _FEW:
+        query = query.where(columns.position_id.in_(position_ids))
+    found: dict[str, dict[str, Decimal]] = {}
+    for position_id, asset, fee in connection.execute(query):
+        if fee:
+            sums = found.setdefault(position_id, {})
+            sums[asset] = money.add(sums.get(asset, ZERO), fee)
+    return found
+
+
 _FEW = 500  # names in one query; for more it is cheaper to read every row
 
 
@@ -394,7 +414,7 @@ def _trades_query(wanted: TradeFilter) -> Select[Any]:
     return query.order_by(ended_ms.desc(), columns.number.desc()).limit(wanted.limit)
 
 
-def _trade(position: Position, net: Decimal) -> Trade:
+def _trade(position: Position, net: Decimal, left_out: Mapping[str, Decimal]) -> Trade:
     before_funding = money.subtract(position.gross_pnl, position.fees)
     return Trade(
         position_id=position.position_id,
@@ -415,6 +435,7 @@ def _trade(position: Position, net: Decimal) -> Trade:
         close_reason=position.close_reason.value if position.close_reason else "",
         fills=position.fills,
         residual_of=position.residual_of,
+        left_out=tuple(sorted(left_out.items())),
     )
 
 

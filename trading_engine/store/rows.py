@@ -180,7 +180,7 @@ def control_row(book: Book, peak_at_rebase: Decimal) -> Row:
 
 def _performance_of(record: FillApplied | IncomeBooked | AdjustmentBooked) -> Decimal:
     if isinstance(record, FillApplied):
-        return money.subtract(record.gross, record.fill.fee)
+        return money.subtract(record.gross, record.fee)
     if isinstance(record, AdjustmentBooked) or not record.income.kind.is_result:
         return ZERO
     return record.income.amount
@@ -275,8 +275,8 @@ def _(record: FillApplied, walk: _Walk) -> None:
     if is_closing:
         kind = PnlKind.LIQUIDATION if fill.is_liquidation else PnlKind.TRADE
         rows.pnl.append(_fill_pnl(record, walk, kind, record.gross))
-    if fill.fee or not is_closing:  # an opening without a fee leaves a row too: no booking is without one
-        rows.pnl.append(_fill_pnl(record, walk, PnlKind.FEE, money.subtract(ZERO, fill.fee)))
+    if record.fee or not is_closing:  # an opening without a fee leaves a row too: no booking is without one
+        rows.pnl.append(_fill_pnl(record, walk, PnlKind.FEE, money.subtract(ZERO, record.fee)))
     if record.adjustment:
         rows.pnl.append({**_fill_pnl(record, walk, PnlKind.ADJUSTMENT, record.adjustment), "position_id": None})
 
@@ -288,7 +288,7 @@ def _fill_pnl(record: FillApplied, walk: _Walk, kind: PnlKind, amount: Decimal) 
         "source": FROM_FILL,
         "kind": kind,
         "amount": amount,
-        "asset": fill.fee_asset,
+        "asset": record.settle_asset,
         "symbol": fill.symbol,
         "position_id": record.position_id,
         "ts": fill.ts_ms,

@@ -420,6 +420,18 @@ class LocalExchange:
         order = self.order(number=row.order_number) if row.order_number else None
         return self.leg(row.sign, reduces=order is None or order.reduce_only)
 
+    # ── what fees are paid in ───────────────────────────────────────────────
+
+    @property
+    def burns_fees(self) -> bool:
+        """Fees of what is traded from now on are paid in a coin that is not in the wallet."""
+        return self.account.progress.burns_fees
+
+    def set_fee_burn(self, *, wanted: bool) -> None:
+        """Take fees from the wallet, or not."""
+        self.account.progress.burns_fees = wanted
+        self._write(Change())
+
     # ── the account ─────────────────────────────────────────────────────────
 
     def positions(self) -> list[ExchangePosition]:

@@ -453,3 +453,12 @@ def test_a_transfer_changes_the_balance_but_no_result() -> None:
     assert (dec(10_500), dec(10_500), dec(0)) == (ledger.balance, ledger.transfers, ledger.performance)
     assert (dec(10_000), dec(0)) == (ledger.start_balance, ledger.day("2025-01-01").realized)
     assert dec(0) == play.position.funding
+
+
+def test_money_of_another_asset_s_wallet_is_not_booked() -> None:
+    """Five BNB moved to the account are not five USDT: the ledger stays the wallet, and entries stay possible."""
+    play = Playbook()
+    before = play.book
+    for kind, symbol in ((PnlKind.TRANSFER, ""), (PnlKind.FUNDING, BTC), (PnlKind.ADJUSTMENT, "DOGEUSDT")):
+        assert () == play.income(5, kind, symbol=symbol, asset="BNB").records
+    assert before == play.book

@@ -145,6 +145,19 @@ def test_refused_entries_are_counted_by_symbol() -> None:
     assert {BTC: 1} == book.rejects
 
 
+@pytest.mark.parametrize(
+    ("settle_asset", "paid"), [("USDT", "0"), ("BNB", "0.24"), ("", "0.24")], ids=["other", "same", "before"]
+)
+def test_only_a_fee_in_the_settle_asset_touches_position_and_ledger(settle_asset: str, paid: str) -> None:
+    """Records from before there was a settle asset in them lead to what they led to."""
+    book = make_book(make_order(), position=make_position())
+    fill = make_fill(fee=dec("0.24"), fee_asset="BNB")
+    book = apply(book, FillApplied(fill, "P000001", dec(0), dec(0), DAY, asset=settle_asset))
+    day = book.ledger.day(DAY)
+    fees = (book.positions["P000001"].fees, day.fees, -day.realized, -book.ledger.balance)
+    assert (dec(paid),) * 4 == fees
+
+
 def test_a_fill_changes_position_order_and_ledger_together() -> None:
     """Fee and PnL of the day; the count of refusals is forgotten."""
     book = make_book(make_order(), position=make_position(), rejects={BTC: 2, ETH: 1})

@@ -51,6 +51,10 @@ MOVE = PositionAdvanced("P1", PositionState.OPEN, PositionState.CLOSING, Trigger
             FillApplied(make_fill(), "P1", ONE, ONE, "2025-01-01"),
             ("trade", "INFO", "BTCUSDT buy 10 at 100, fee 0, gross 1"),
         ),
+        (
+            FillApplied(make_fill(fee_asset="BNB", fee=ONE), "P1", ONE, ONE, "2025-01-01", asset="USDT"),
+            ("trade", "INFO", "BTCUSDT buy 10 at 100, fee 1 BNB, which is not booked, gross 1"),
+        ),
         (MOVE, ("trade", "DEBUG", "P1 OPEN -> CLOSING: stop")),
         (SignalSeen(make_signal(), Fate.GATED, "shut"), ("signal", "DEBUG", "BTCUSDT trend long: gated (shut)")),
         (LimitTripped("cooldown", "ETH", "1", "2", 0), ("risk", "DEBUG", "cooldown on ETH: 1 of 2")),

@@ -92,18 +92,22 @@ def test_records_of_orders_are_found_by_their_position(store: SqlStore, path: Pa
 
 
 def test_a_fill_leaves_a_fee_and_on_closing_a_trade(store: SqlStore, path: Path) -> None:
-    """The ledger's rows of one booking carry one number and the fill's key."""
+    """The ledger's rows carry the fill's key and one asset; a fee that another wallet has paid stays with the fill."""
     for commit in Story(5).commits(80):
         store.commit(commit)
     rows = _rows(
         path,
-        "SELECT p.kind, p.amount, f.fee, f.seq = p.seq FROM pnl p JOIN fills f ON p.source_id = "
+        "SELECT p.kind, p.amount, f.fee, f.seq = p.seq, f.fee_asset, p.asset FROM pnl p JOIN fills f ON p.source_id = "
         "f.venue || ':' || f.account || ':' || f.trade_id",
     )
     assert {PnlKind.FEE, PnlKind.TRADE} <= {row[0] for row in rows}
-    fees = [(amount, fee) for kind, amount, fee, _ in rows if kind == PnlKind.FEE]
-    assert all(Decimal(str(amount)) == -Decimal(str(fee)) for amount, fee in fees)
+    fees = [(amount, fee, asset) for kind, amount, fee, _, asset, _ in rows if kind == PnlKind.FEE]
+    assert all(Decimal(str(amount)) == -Decimal(str(fee)) for amount, fee, asset in fees if asset == "USDT")
+    others = [(amount, fee) for amount, fee, asset in fees if asset == "BNB"]
+    assert any(Decimal(str(fee)) for _, fee in others)
+    assert all(not Decimal(str(amount)) for amount, _ in others)
     assert {1} == {row[3] for row in rows}
+    assert {"USDT"} == {row[5] for row in rows}
 
 
 @pytest.mark.parametrize("table", ["journal", "positions", "orders", "fills", "pnl", "alert_outbox"])

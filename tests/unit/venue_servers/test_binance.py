@@ -743,6 +743,34 @@ def test_settings_are_refused_where_the_exchange_has_only_one(tmp_path: Path) ->
     run(tmp_path, story)
 
 
+def test_fees_in_bnb_leave_the_wallet_alone(tmp_path: Path) -> None:
+    """Switched on and off by its call; rows and events name the coin; what was traded keeps what it was charged in."""
+
+    async def story(house: House) -> None:
+        burn = ("POST", "v1/feeBurn")
+        assert {"feeBurn": False} == await house.get("v1/feeBurn")
+        assert {"code": 200, "msg": "success"} == await house.done(*burn, feeBurn="true")
+        assert {"feeBurn": True} == await house.get("v1/feeBurn")
+        before = house.exchange.wallet
+        async with house.user_socket() as socket:
+            await house.done("POST", "v1/order", **MARKET)
+            events = await heard(socket)
+        assert before == house.exchange.wallet
+        (told,) = [event["o"] for event in events if event["e"] == "ORDER_TRADE_UPDATE" and event["o"]["x"] == "TRADE"]
+        assert ("0.00009", "BNB") == (told["n"], told["N"]), "0.06 USDT less a tenth at 600"
+        await house.done(*burn, feeBurn="false")
+        house.clock.move(1_000)
+        await house.done("POST", "v1/order", **MARKET)
+        assert before - Decimal("0.06") == house.exchange.wallet
+        rows = await house.get("v1/userTrades", symbol=BTC)
+        paid = [("0.00009000", "BNB"), ("0.06000000", "USDT")]
+        assert paid == [(row["commission"], row["commissionAsset"]) for row in rows]
+        fees = await house.get("v1/income", incomeType="COMMISSION")
+        assert [(f"-{fee}", asset) for fee, asset in paid] == [(row["income"], row["asset"]) for row in fees]
+
+    run(tmp_path, story)
+
+
 def test_in_hedge_mode_two_sides_tell_what_an_order_does(tmp_path: Path) -> None:
     """A side must be named and no flag; rows name it everywhere; the mode stands while anything is open."""
 

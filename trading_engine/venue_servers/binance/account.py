@@ -75,7 +75,7 @@ class AccountRequests:
         """GET v2 account: a row for every symbol, with entry and leverage."""
         flags = {
             "feeTier": 0,
-            "feeBurn": False,
+            "feeBurn": self._exchange.burns_fees,
             "canTrade": True,
             "canDeposit": True,
             "canWithdraw": True,
@@ -287,8 +287,14 @@ class AccountRequests:
         raise ApiError(-1020 if params.flag("multiAssetsMargin") else -4171)
 
     def fee_burn(self, _: Params) -> Json:
-        """GET feeBurn: fees are paid in the settle asset."""
-        return {"feeBurn": False}
+        """GET feeBurn: whether fees are paid in BNB, of which this account has enough for ever."""
+        return {"feeBurn": self._exchange.burns_fees}
+
+    def set_fee_burn(self, params: Params) -> Json:
+        """POST feeBurn: counts for what is traded from now on."""
+        params.need("feeBurn")
+        self._exchange.set_fee_burn(wanted=params.flag("feeBurn"))
+        return {"code": 200, "msg": "success"}
 
     def brackets(self, params: Params) -> list[Json]:
         """GET leverageBracket."""
@@ -341,12 +347,16 @@ class AccountRequests:
         for execution in self._desk.executions:
             trade = execution.row
             trade_id = str(execution.trade_id)
-            gross, fee = money.from_e8(trade.gross_e8), money.from_e8(-trade.fee_e8)
-            parts = (("REALIZED_PNL", gross), ("COMMISSION", fee))
-            for kind, amount in parts:
+            fee, fee_asset = self._desk.commission(trade)
+            parts = (
+                ("REALIZED_PNL", money.from_e8(trade.gross_e8), self._exchange.asset),
+                ("COMMISSION", -fee, fee_asset),
+            )
+            for kind, amount, asset in parts:
                 if amount:
                     income_id = TRADE_IDS + trade.number
-                    rows.append(self._income(kind, trade.symbol, amount, execution.ts_ms, income_id, trade_id))
+                    row = self._income(kind, trade.symbol, amount, execution.ts_ms, income_id, trade_id)
+                    rows.append(row | {"asset": asset})
         return rows
 
     def _other_incomes(self) -> list[Json]:

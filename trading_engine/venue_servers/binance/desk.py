@@ -10,6 +10,7 @@ on a plain market order as well, with an `orderId` of its own and the conditiona
 from dataclasses import dataclass
 from decimal import Decimal
 
+from trading_engine.domain import money
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.money import ZERO
 from trading_engine.venue_servers.exchange import LocalExchange
@@ -20,6 +21,9 @@ ORDER_IDS = 8_389_765_739_703_000_000  # beyond 2^53, as the venue's are: a clie
 ALGO_IDS = 4_000_001_910_000_000
 LIQUIDATION_IDS = 8_389_765_739_603_000_000
 TRADE_IDS = 1_190_000_000
+BURNED = "BNB"  # the coin in which fees are paid where that is switched on, …
+_BURNED_PRICE = Decimal(600)  # … at this price …
+_BURNED_SHARE = Decimal("0.9")  # … and a tenth cheaper
 _UNFILLED_KEPT_MS = 3 * 86_400_000
 _CLOSED_KEPT_MS = 90 * 86_400_000
 _REJECTED = "nothing to reduce"  # the exchange's reason for an order that triggers without a position
@@ -202,6 +206,13 @@ class Desk:
         """Price × quantity of one execution."""
         instrument = self.exchange.instruments[row.symbol]
         return instrument.ticks_to_price(row.price) * instrument.steps_to_quantity(row.steps)
+
+    def commission(self, row: TradeRow) -> tuple[Decimal, str]:
+        """The fee of an execution, and in which asset it was paid."""
+        fee = money.from_e8(row.fee_e8)
+        if not row.is_fee_burned:
+            return fee, self.exchange.asset
+        return money.ratio(fee * _BURNED_SHARE, _BURNED_PRICE), BURNED
 
     def realized_e8(self, symbol: str) -> int:
         """Gross PnL that a symbol has ever realised."""

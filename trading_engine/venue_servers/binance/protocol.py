@@ -216,6 +216,7 @@ class BinanceProtocol:
             ("GET", "v1/multiAssetsMargin"): Endpoint(account.multi_assets, 30),
             ("POST", "v1/multiAssetsMargin"): Endpoint(account.set_multi_assets),
             ("GET", "v1/feeBurn"): Endpoint(account.fee_burn, 30),
+            ("POST", "v1/feeBurn"): Endpoint(account.set_fee_burn),
             ("GET", "v1/leverageBracket"): Endpoint(account.brackets),
             ("GET", "v1/commissionRate"): Endpoint(account.commission_rate, 20),
             ("GET", "v1/income"): Endpoint(account.incomes, 30),

@@ -168,6 +168,7 @@ def user_trade(desk: Desk, execution: Execution) -> Json:
     """A row of `userTrades`."""
     row = execution.row
     instrument = desk.exchange.instruments[row.symbol]
+    fee, fee_asset = desk.commission(row)
     return {
         "symbol": row.symbol,
         "id": execution.trade_id,
@@ -178,8 +179,8 @@ def user_trade(desk: Desk, execution: Execution) -> Json:
         "qty": money.text(instrument.steps_to_quantity(row.steps)),
         "realizedPnl": fixed(money.from_e8(row.gross_e8)),
         "quoteQty": fixed(desk.value(row), 7),
-        "commission": fixed(money.from_e8(row.fee_e8)),
-        "commissionAsset": desk.exchange.asset,
+        "commission": fixed(fee),
+        "commissionAsset": fee_asset,
         "time": execution.ts_ms,
         "buyer": row.sign > 0,
         "maker": row.is_maker,
@@ -221,6 +222,7 @@ def unrealized(exchange: LocalExchange, position: ExchangePosition) -> Decimal:
 def order_event(desk: Desk, order: ExchangeOrder, execution_type: str, execution: Execution | None = None) -> Json:
     """`ORDER_TRADE_UPDATE`, of an order's state or of one execution."""
     row = None if execution is None else execution.row
+    fee, fee_asset = (ZERO, desk.exchange.asset) if row is None else desk.commission(row)
     instrument = desk.instrument(order)
     status = desk.status(order)
     if row is not None and status not in ("FILLED", "PARTIALLY_FILLED"):
@@ -243,8 +245,8 @@ def order_event(desk: Desk, order: ExchangeOrder, execution_type: str, execution
         "l": money.text(instrument.steps_to_quantity(row.steps if row else 0)),
         "z": money.text(desk.filled(order)),
         "L": money.text(instrument.ticks_to_price(row.price if row else 0)),
-        "n": money.text(money.from_e8(row.fee_e8 if row else 0)),
-        "N": desk.exchange.asset,
+        "n": money.text(fee),
+        "N": fee_asset,
         "T": execution.ts_ms if execution else max(order.updated_ms, order.created_ms),
         "t": execution.trade_id if execution else 0,
         "b": "0",

@@ -130,7 +130,7 @@ class History:
         )
 
     async def incomes_since(self, since_ms: int) -> Sequence[Income]:
-        """Wallet changes that no fill tells, oldest first.
+        """Changes of the settle wallet that no fill tells, oldest first; those of another asset's wallet are not ours.
 
         PnL and fees of symbols that are not traded here have no fills here: they come as adjustments.
         """
@@ -154,6 +154,8 @@ class History:
 
     def _income(self, row: IncomeRow) -> Income | None:
         symbol = row.symbol or ""
+        if row.asset != self._settings.asset:
+            return None
         if row.income_type in _TOLD_BY_FILLS and symbol in self._settings.symbols:
             return None
         return Income(

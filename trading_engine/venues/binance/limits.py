@@ -95,6 +95,7 @@ SYMBOL_CONFIG = Endpoint("GET", "/fapi/v1/symbolConfig", 5)
 ACCOUNT_CONFIG = Endpoint("GET", "/fapi/v1/accountConfig", 5)
 BRACKETS = Endpoint("GET", "/fapi/v1/leverageBracket", 1)
 FEE_RATES = Endpoint("GET", "/fapi/v1/commissionRate", 20)
+FEE_BURN = Endpoint("GET", "/fapi/v1/feeBurn", 30)
 KEY_FACTS = Endpoint("GET", "/sapi/v1/account/apiRestrictions", 0, is_wallet=True)
 
 SET_LEVERAGE = Endpoint("POST", "/fapi/v1/leverage", 1)

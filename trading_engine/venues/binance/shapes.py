@@ -140,6 +140,12 @@ class AccountConfig(_Payload):
     multi_assets_margin: bool = False
 
 
+class FeeBurn(_Payload):
+    """Whether fees are paid in BNB."""
+
+    fee_burn: bool
+
+
 class KeyFacts(_Payload):
     """What a key may do, as the wallet's host tells it."""
 

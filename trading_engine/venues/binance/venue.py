@@ -314,11 +314,12 @@ class BinanceVenue:
         return [item.instrument for item in listings.values()]
 
     async def account_facts(self) -> AccountFacts:
-        """Position mode and permissions. What the key may do is told by another host of the venue, if it answers."""
+        """Position mode, permissions, fees in BNB. What the key may do is told by another host, if it answers."""
         config = await self._rest.read(limits.ACCOUNT_CONFIG, (), shapes.AccountConfig)
         key, notes = await self._key_facts()
         if config.multi_assets_margin:
             notes.append("multi-assets mode is on: isolated margin is not possible")
+        notes += await self._fee_notes()
         return AccountFacts(
             position_mode=PositionMode.HEDGE if config.dual_side_position else PositionMode.ONE_WAY,
             can_trade=False if key is not None and key.enable_futures is False else config.can_trade,
@@ -338,6 +339,19 @@ class BinanceVenue:
         if isinstance(answer, Refusal):
             return None, [f"whether the key may withdraw is not told ({answer.told}): look at the key's page"]
         return answer, []
+
+    async def _fee_notes(self) -> list[str]:
+        """Whether fees leave the wallet that is counted; where that is not told, the first fill tells it."""
+        try:
+            answer = await self._rest.ask(limits.FEE_BURN, (), shapes.FeeBurn)
+        except VenueUnavailable:
+            return []
+        if isinstance(answer, Refusal) or not answer.fee_burn:
+            return []
+        return [
+            f"fees are paid in BNB, and PnL and limits in {self._settings.asset} leave them out: switch it off at the"
+            " venue (futures settings, use BNB for fees; POST /fapi/v1/feeBurn)"
+        ]
 
     async def fee_rates(self, symbol: str) -> FeeRates:
         """What the account pays on a symbol."""

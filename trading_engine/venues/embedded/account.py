@@ -104,6 +104,7 @@ class Progress:
     funded_ms        settlements up to here were looked at
     leverage_milli   symbol → leverage in thousandths, where it is another than the account's terms say
     is_hedge         a server shows the account in hedge mode; paper trading never does
+    burns_fees       a server takes fees in a coin that is not in the wallet; paper trading never does
     """
 
     open_ms: int = -1
@@ -115,6 +116,7 @@ class Progress:
     wallet_e8: int = 0
     leverage_milli: dict[str, int] = field(default_factory=dict)
     is_hedge: bool = False
+    burns_fees: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,10 @@ POINTS = 4
 
 @dataclass(frozen=True, slots=True)
 class TradeRow:
-    """One execution as the exchange books it; `order` is empty for a liquidation."""
+    """One execution as the exchange books it; `order` is empty for a liquidation.
+
+    is_fee_burned   the fee was paid in a coin that is not in the wallet; `fee_e8` is what it would have been
+    """
 
     number: int
     client_order_id: str
@@ -49,6 +52,7 @@ class TradeRow:
     ts_ms: int
     is_maker: bool
     is_liquidation: bool
+    is_fee_burned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +333,7 @@ class Kernel:
         rate = self._terms.maker_fee_e8 if is_maker else self._terms.taker_fee_e8
         fee = fills.fee_e8(notional_e8(price, steps, contract.value_e8), rate)
         gross = trade(position, contract, self.leverage_milli(symbol), sign, steps, price)
-        progress.wallet_e8 += gross - fee
+        progress.wallet_e8 += gross if progress.burns_fees else gross - fee
         progress.trades += 1
         row = TradeRow(
             number=progress.trades,
@@ -344,6 +348,7 @@ class Kernel:
             ts_ms=progress.now_ms,
             is_maker=is_maker,
             is_liquidation=order is None,
+            is_fee_burned=progress.burns_fees,
         )
         voided = self._voided(order, symbol)
         changed = voided if order is None or order in voided else [order]

@@ -137,7 +137,7 @@ def stop_direction(side: TradeSide) -> int:
 
 
 def fill(row: ExecutionRow, account: str, client_order_id: str, asset: str) -> Fill:
-    """An execution; `client_order_id` is empty for one that is not ours."""
+    """An execution; `client_order_id` is empty for one that is not ours. `asset` pays the fee where none is told."""
     price = needed(row.exec_price, "price of an execution")
     kind = (row.exec_type or "").lower()
     return Fill(
@@ -151,7 +151,7 @@ def fill(row: ExecutionRow, account: str, client_order_id: str, asset: str) -> F
         quantity=_executed(row, price),
         price=price,
         fee=needed(row.exec_fee, "fee of an execution"),
-        fee_asset=asset,
+        fee_asset=row.fee_currency or asset,
         ts_ms=row.ts_ms,
         is_maker=bool(row.is_maker),
         is_liquidation=kind.startswith("bust"),

@@ -7,6 +7,8 @@ told them. A fill whose order cannot be named yet makes the whole answer fail: a
 somebody else's.
 """
 
+from collections.abc import Callable
+
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.time import floor_to
@@ -21,24 +23,38 @@ _LAG_MS = 120_000  # listings of orders lag behind for up to 20 s; after this an
 
 
 class Executions:
-    """The executions of one account. Windows that cannot change any more are read once."""
+    """The executions of one account. Windows that cannot change any more are read once.
 
-    def __init__(self, rest: Rest, orders: Orders, account: str, asset: str) -> None:
+    The listing has contracts of every settle asset and does not say which is whose: `settles_in` does.
+    """
+
+    def __init__(self, rest: Rest, orders: Orders, account: str, asset: str, settles_in: Callable[[str], str]) -> None:
         self._rest = rest
         self._orders = orders
         self._account = account
         self._asset = asset
+        self._settles_in = settles_in
         self._windows: dict[tuple[Query, int], tuple[ExecutionRow, ...]] = {}
 
     async def fills_since(self, since_ms: int) -> list[Fill]:
         """Every execution that moved a position, oldest first. Raises VenueUnavailable."""
         rows = [row for row in await self._since(since_ms, ()) if not row.is_funding]
-        return [codec.fill(row, self._account, await self._client_order_id(row), self._asset) for row in rows]
+        return [self.fill(row, await self._client_order_id(row)) for row in rows]
 
     async def incomes_since(self, since_ms: int) -> list[Income]:
-        """Every funding payment, oldest first. Raises VenueUnavailable."""
-        rows = await self._since(since_ms, _FUNDING)
-        return [codec.funding(row, self._account, self._asset) for row in rows if row.is_funding]
+        """Every funding payment of the settle wallet, oldest first. Raises VenueUnavailable."""
+        rows = [row for row in await self._since(since_ms, _FUNDING) if row.is_funding]
+        return [paid for row in rows if (paid := self.funding(row)) is not None]
+
+    def fill(self, row: ExecutionRow, client_order_id: str) -> Fill:
+        """An execution, its fee in the asset that has paid it."""
+        return codec.fill(row, self._account, client_order_id, self._settles_in(row.symbol))
+
+    def funding(self, row: ExecutionRow) -> Income | None:
+        """A funding payment; None for one that another wallet has paid or received."""
+        if (row.fee_currency or self._settles_in(row.symbol)) != self._asset:
+            return None
+        return codec.funding(row, self._account, self._asset)
 
     async def _since(self, since_ms: int, more: Query) -> list[ExecutionRow]:
         """Rows at or after an instant, each once, oldest first."""

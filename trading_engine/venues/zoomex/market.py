@@ -13,17 +13,23 @@ from trading_engine.venues.zoomex.rest import Query, Rest
 
 
 class Market:
-    """Public facts; `innovation` names symbols with higher fees once instruments were read."""
+    """Public facts; `innovation` names symbols with higher fees, once instruments were read."""
 
     def __init__(self, rest: Rest, settings: AccountSettings) -> None:
         self._rest = rest
         self._settings = settings
         self.innovation: frozenset[str] = frozenset()
+        self._settles: dict[str, str] = {}
 
     async def instruments(self) -> list[Instrument]:
         """Facts of the configured symbols. ConfigInvalid for one that is not listed, VenueUnavailable."""
         query = (("category", facts.CATEGORY),)
         named = {row.get("symbol"): row for row in await self._listed(query)}
+        self._settles = {
+            symbol: coin
+            for symbol, row in named.items()
+            if isinstance(symbol, str) and isinstance(coin := row.get("settleCoin"), str) and coin
+        }
         listed: dict[str, shapes.InstrumentRow] = {}
         found = []
         for symbol in self._settings.symbols:
@@ -40,6 +46,10 @@ class Market:
             found.append(codec.instrument(row, own, self._settings.asset))
         self.innovation = frozenset(symbol for symbol in self._settings.symbols if listed[symbol].is_innovation)
         return found
+
+    def settles_in(self, symbol: str) -> str:
+        """The asset that settles a symbol, by the listing that was read last; the account's where it has none."""
+        return self._settles.get(symbol, self._settings.asset)
 
     async def _listed(self, query: Query) -> list[dict[str, object]]:
         """Every listed contract, unread: an odd row of a stranger must not stop us."""

@@ -63,6 +63,7 @@ class ExecutionRow(msgspec.Struct, rename="camel"):
     exec_qty: Number = None
     exec_value: Number = None
     exec_fee: Number = None
+    fee_currency: str | None = None
     is_maker: bool | None = None
     seq: Number = None
 

@@ -23,7 +23,7 @@ from trading_engine.venues.wire.outcome import Meaning
 from trading_engine.venues.wire.secrets import Credentials
 from trading_engine.venues.wire.settings import AccountSettings
 from trading_engine.venues.wire.transport import Transport
-from trading_engine.venues.zoomex import codec, facts, shapes
+from trading_engine.venues.zoomex import facts, shapes
 from trading_engine.venues.zoomex.account import AccountSide
 from trading_engine.venues.zoomex.executions import Executions
 from trading_engine.venues.zoomex.market import Market
@@ -48,7 +48,9 @@ class ZoomexVenue:
         self._seen = Seen()
         self._market = Market(self._rest, settings)
         self._orders = Orders(self._rest, settings, self._seen)
-        self._executions = Executions(self._rest, self._orders, settings.account, settings.asset)
+        self._executions = Executions(
+            self._rest, self._orders, settings.account, settings.asset, self._market.settles_in
+        )
         self._account = AccountSide(self._rest, settings)
         self._stream = Stream(
             settings.hosts.private_ws_url + facts.PRIVATE_STREAM_PATH,
@@ -130,7 +132,9 @@ class ZoomexVenue:
     def _on_execution(self, row: shapes.ExecutionRow) -> None:
         now_ms = self._clock.now_ms()
         if row.is_funding:
-            self._tell(IncomeSeen(now_ms, codec.funding(row, self.account, self._settings.asset)))
+            paid = self._executions.funding(row)
+            if paid is not None:
+                self._tell(IncomeSeen(now_ms, paid))
             return
         name = row.order_link_id or self._seen.client_order_id(row.order_id or "")
         name = "" if row.is_made_by_venue else row.order_link_id if name is None else name
@@ -139,7 +143,7 @@ class ZoomexVenue:
             self._tell(StreamLost(now_ms, "an execution came without the name of its order"))
             self._tell(StreamRestored(now_ms))
             return
-        self._tell(FillSeen(now_ms, codec.fill(row, self.account, name, self._settings.asset)))
+        self._tell(FillSeen(now_ms, self._executions.fill(row, name)))
 
     def _on_lost(self, why: str) -> None:
         self._orders.is_streaming = False

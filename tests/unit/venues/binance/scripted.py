@@ -90,6 +90,7 @@ class Server:
             "GET /fapi/v1/time": lambda _: Answer({"serverTime": clock.now}),
             "GET /fapi/v1/exchangeInfo": Answer(exchange_info()),
             "GET /fapi/v1/leverageBracket": Answer([brackets("BTCUSDT"), brackets("ETHUSDT")]),
+            "GET /fapi/v1/feeBurn": Answer({"feeBurn": False}),
             "POST /fapi/v1/listenKey": Answer({"listenKey": "k1"}),
             "PUT /fapi/v1/listenKey": Answer({}),
         }

@@ -234,17 +234,28 @@ def test_pnl_and_fees_of_symbols_that_are_not_traded_are_adjustments() -> None:
     assert (PnlKind.ADJUSTMENT, "DOTUSDT") == (told.kind, told.symbol)
 
 
-def test_one_number_of_two_assets_or_types_is_two_incomes() -> None:
+def test_one_number_of_two_symbols_or_types_is_two_incomes() -> None:
     """The number is unique within a type only; a row that is told twice counts once."""
     rows = [
         income(5, NOW_MS - 5),
         income(5, NOW_MS - 5),
         income(5, NOW_MS - 5, symbol="ETHUSDT"),
         income(5, NOW_MS - 4, "TRANSFER", symbol="", asset="USDT"),
-        income(5, NOW_MS - 4, "TRANSFER", symbol="", asset="BNB"),
     ]
     found, _ = incomes(rows, NOW_MS - HOUR_MS)
-    assert 4 == len({told.key for told in found}) == len(found)
+    assert 3 == len({told.key for told in found}) == len(found)
+
+
+def test_what_another_wallet_pays_or_receives_is_no_income() -> None:
+    """Five BNB moved to the account are not five USDT, nor are fees in BNB and funding of a contract in USDC."""
+    rows = [
+        income(1, NOW_MS - 6, "TRANSFER", symbol="", asset="BNB", income="5"),
+        income(2, NOW_MS - 5, "COMMISSION", symbol="DOTUSDT", asset="BNB"),
+        income(3, NOW_MS - 4, symbol="BTCUSDC", asset="USDC"),
+        income(4, NOW_MS - 3),
+    ]
+    found, _ = incomes(rows, NOW_MS - HOUR_MS)
+    assert ["FUNDING_FEE-4-BTCUSDT"] == [told.income_id for told in found]
 
 
 @pytest.mark.parametrize("oldest_kept", [True, False])

@@ -465,6 +465,29 @@ def test_account_facts_and_fees_are_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "is_told"),
+    [
+        ({"feeBurn": True}, True),
+        ({"feeBurn": False}, False),
+        (Answer({"code": -5000, "msg": "Path is invalid"}, 404), False),
+        (Answer("gone", 502), False),
+    ],
+)
+def test_fees_in_bnb_are_told_with_the_way_to_switch_them_off(answer: Any, is_told: bool) -> None:
+    """Where the venue does not say, the start goes on: the first fill tells."""
+
+    async def scene(server: Server, venue: BinanceVenue) -> list[str]:
+        server.say("GET /fapi/v1/accountConfig", {"canTrade": True, "dualSidePosition": False})
+        server.say("GET /sapi/v1/account/apiRestrictions", {"enableWithdrawals": False, "enableFutures": True})
+        server.say("GET /fapi/v1/feeBurn", answer)
+        return [note for note in (await venue.account_facts()).notes if "BNB" in note]
+
+    told = play(scene)
+    assert is_told == bool(told)
+    assert all("PnL and limits in USDT leave them out" in note and "/fapi/v1/feeBurn" in note for note in told)
+
+
+@pytest.mark.parametrize(
     ("hosts", "is_demo"),
     [
         (facts.MAINNET, False),

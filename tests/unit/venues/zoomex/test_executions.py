@@ -14,6 +14,7 @@ from unit.venues.zoomex.scripted import (
     Bench,
     capital,
     execution_row,
+    instrument_row,
     listing,
     order_row,
     request,
@@ -154,6 +155,29 @@ def test_funding_is_income_and_no_fill() -> None:
     expected = Income("zoomex", "main", "f1", PnlKind.FUNDING, BTC, D("-0.5"), "USDT", 1_767_225_601_000)
     assert expected == income
     assert "t" == fill.trade_id
+
+
+def test_money_of_another_wallet_is_not_taken_for_the_settle_asset() -> None:
+    """The listing holds contracts of every settle asset; a fee in a coin of its own is named where it is told."""
+    rows = [
+        execution_row(execId="f1", symbol="BTCPERP", execType="Funding", execFee="0.5"),
+        execution_row(execId="f2", execType="Funding", execFee="0.1", feeCurrency="MNT"),
+        execution_row(execId="f3", execType="Funding", execFee="0.2"),
+        execution_row(execId="t1", symbol="BTCPERP", orderLinkId="theirs"),
+        execution_row(execId="t2", orderLinkId=OURS, feeCurrency="MNT", seq=7961638725),
+    ]
+    contracts = listing(instrument_row(), instrument_row("ETHUSDT"), instrument_row("BTCPERP", settleCoin="USDC"))
+
+    async def story(bench: Bench) -> tuple[list[Income], list[Fill]]:
+        bench.server.script[facts.INSTRUMENTS] = contracts
+        await bench.venue.instruments()
+        bench.server.script[facts.EXECUTIONS] = listing(*rows)
+        bench.server.script[facts.HISTORY] = listing(order_row())
+        return list(await bench.venue.incomes_since(SINCE_MS)), list(await bench.venue.fills_since(SINCE_MS))
+
+    incomes, fills = run(story)
+    assert [("f3", D("-0.2"))] == [(income.income_id, income.amount) for income in incomes]
+    assert {"t1": "USDC", "t2": "MNT"} == {fill.trade_id: fill.fee_asset for fill in fills}
 
 
 def test_a_long_absence_is_read_in_windows_of_a_week() -> None:

@@ -125,14 +125,15 @@ def test_an_order_row_becomes_a_report() -> None:
 
 
 def test_a_fill_and_funding_become_their_events() -> None:
-    """The stream names the client id; funding is no fill."""
+    """The stream names the client id; funding is no fill, and of another asset's wallet nothing of ours."""
 
     async def story(bench: Bench) -> None:
         await _opened(bench)
         ours = execution_row(category="linear", orderLinkId=OURS, closedSize="")
         foreign = execution_row(category="linear", orderLinkId="", execId="2", orderId="9")
         paid = execution_row(category="linear", execType="Funding", execFee="-0.25", execId="3")
-        await bench.server.push("execution", ours, foreign, paid)
+        others = execution_row(category="linear", execType="Funding", execFee="9", execId="4", feeCurrency="USDC")
+        await bench.server.push("execution", others, ours, foreign, paid)
         first, second, third = [await _event(bench) for _ in range(3)]
         assert isinstance(first, FillSeen)
         assert isinstance(second, FillSeen)
