@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
+from trading_engine import sqlite_faults
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.store import postgres
 
@@ -39,6 +40,7 @@ _WRITER_PRAGMAS = (
     "synchronous = FULL",
     "foreign_keys = ON",
 )
+_WHERE_DAMAGED = "if the file is damaged, restore a backup with `trading-engine db restore`"
 _READER_PRAGMAS = (f"busy_timeout = {READER_PATIENCE_MS}", "query_only = ON")
 
 
@@ -163,10 +165,8 @@ def damage_reported(path: Path) -> Iterator[None]:
         yield
     except (DatabaseError, sqlite3.DatabaseError) as error:
         cause = getattr(error, "orig", None) or error
-        raise ConfigInvalid(
-            f"{path}: the database cannot be used ({cause}); "
-            "if the file is damaged, restore a backup with `trading-engine db restore`"
-        ) from error
+        remedy = sqlite_faults.remedy(path, cause, _WHERE_DAMAGED)
+        raise ConfigInvalid(f"{path}: the database cannot be used ({cause}); {remedy}") from error
 
 
 def require_sound(connection: Connection, path: Path) -> None:
