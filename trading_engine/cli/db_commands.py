@@ -13,7 +13,7 @@ from trading_engine.cli.arguments import StateOption, state_of
 from trading_engine.cli.failure import USAGE, usage
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.store import backup as backups
-from trading_engine.store import postgres, retention, schema_version
+from trading_engine.store import engine, postgres, retention, schema_version
 from trading_engine.store.read_models import Reader
 from trading_engine.system.clock import SystemClock
 from trading_engine.system.single_instance import InstanceLock
@@ -48,6 +48,8 @@ def migrate(state: StateOption = None) -> None:
 
     path = directory.database
     with InstanceLock(directory.lock):
+        if engine.lost(path):
+            raise engine.missing(path)
         before = migrations.current(path) if path.exists() else None
         after = migrations.upgrade(path)
     if before == after:

@@ -41,7 +41,7 @@ from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.reaching import FIRST_PAUSE_S, Reaching
 from trading_engine.runtime.service_report import Report, Silence
 from trading_engine.store import backup as backups
-from trading_engine.store.engine import missing
+from trading_engine.store.engine import lost, missing
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.clock import SystemClock
 from trading_engine.system.logging import configure_logging, has_journal
@@ -303,18 +303,21 @@ def ensure_database(state: StateDir) -> None:
     must not touch what the next start has made.
     """
     path = state.database
+    if lost(path):
+        raise missing(path)
     for leftover in state.root.glob(f"*.{path.name}.*"):
         leftover.unlink(missing_ok=True)
     if path.exists():
         return
-    if path.with_name(f"{path.name}-wal").exists():
-        raise missing(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     command = [sys.executable, "-m", "trading_engine.store.migrate", str(draft)]
     where = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # ours, from wherever it was started
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=where)  # noqa: S603 - our own module
     if done.returncode:
-        raise ConfigInvalid(f"{path}: cannot be created ({done.stderr.strip().splitlines()[-1:]})")
+        for leftover in state.root.glob(f"*{draft.name}*"):  # it may have been killed
+            leftover.unlink(missing_ok=True)
+        said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise ConfigInvalid(f"{path}: no database could be made: {said.removeprefix(f'{draft}: ')}")
     backups.set_aside(path, SystemClock().now_ms())  # the log of a database that is gone must not meet the new one
     backups.publish(draft, path)
 

@@ -15,6 +15,9 @@ from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from trading_engine import sqlite_faults
 from trading_engine.core.project import apply
 from trading_engine.domain.control import Level
 from trading_engine.domain.errors import ConfigInvalid
@@ -23,7 +26,7 @@ from trading_engine.domain.records import ControlChanged, Record, RunEnded, RunS
 from trading_engine.ports import Commit
 from trading_engine.store import engine, postgres
 from trading_engine.store.read_models import Reader
-from trading_engine.store.sql_store import SqlStore
+from trading_engine.store.sql_store import SqlStore, StoreFailed
 
 RESTORED = "restored backup"
 
@@ -82,7 +85,8 @@ def restore(
     and waits for an operator. Both are journaled. With `companion`, the copy that `backup` made beside this
     one goes into its place as well, where there is one. The engine must not be running. Refuses to replace a
     file unless `force`, and then keeps the old one as NAME.replaced-TIME beside the new one. Raises
-    ConfigInvalid with everything as it was.
+    ConfigInvalid with everything as it was. A kill leaves the old database or the new one; where the old log holds
+    commits, which must meet no other file, it may leave none, which `store.engine.missing` tells of.
     """
     engine.check_file(backup_path)
     pairs = [(backup_path, path)]
@@ -98,15 +102,17 @@ def restore(
         if replaced.exists() and not force:
             raise ConfigInvalid(f"{replaced}: exists; use --force to replace it (the old file is kept)")
     epoch = new_epoch or base36(secrets.randbelow(36**EPOCH_LENGTH), EPOCH_LENGTH)
-    drafts = [replaced.with_name(f".{replaced.name}.restored") for _, replaced in pairs]
+    drafts = [engine.draft_of_restore(replaced) for _, replaced in pairs]
     try:
-        for (copy, _), draft, check in zip(pairs, drafts, (verify, _require_sound), strict=False):
+        for (copy, replaced), draft, check in zip(pairs, drafts, (verify, _require_sound), strict=False):
             with _one_moment([copy]) as (source,):
-                _copy(source, copy, draft, draft, check)
+                _copy(source, copy, draft, replaced, check)
         _bring_up_to_date(drafts[0], now_ms)
-        _lock(drafts[0], backup_path, epoch)
+        with _refusal_told(path):
+            _lock(drafts[0], backup_path, epoch)
         for draft, (_, replaced) in zip(drafts, pairs, strict=True):
-            set_aside(replaced, now_ms)
+            if not _link_aside(replaced, now_ms):
+                set_aside(replaced, now_ms)
             publish(draft, replaced)
     finally:
         for draft in drafts:
@@ -173,7 +179,7 @@ def set_aside(path: Path, now_ms: int) -> Path | None:
 
     None where there is no database (a log without one is moved all the same).
     """
-    kept = path.with_name(f"{path.name}.replaced-{_stamp(now_ms)}")
+    kept = _kept(path, now_ms)
     had_file = path.exists()
     if had_file:
         path.replace(kept)
@@ -182,6 +188,28 @@ def set_aside(path: Path, now_ms: int) -> Path | None:
         if companion.exists():
             companion.replace(kept.with_name(kept.name + suffix))
     return kept if had_file else None
+
+
+def _link_aside(path: Path, now_ms: int) -> bool:
+    """Give a database the name that `set_aside` would, and leave it its own for the one that replaces it.
+
+    False, with nothing done, where its log holds something, or the file system knows no second name. A log that holds
+    nothing, which whoever reads a database leaves, is removed.
+    """
+    log, index, journal = (path.with_name(path.name + suffix) for suffix in _COMPANIONS)
+    if journal.exists() or (log.exists() and log.stat().st_size):
+        return False
+    try:
+        _kept(path, now_ms).hardlink_to(path)
+    except OSError:
+        return False
+    for companion in (log, index):
+        companion.unlink(missing_ok=True)
+    return True
+
+
+def _kept(path: Path, now_ms: int) -> Path:
+    return path.with_name(f"{path.name}{engine.REPLACED}{_stamp(now_ms)}")
 
 
 @contextmanager
@@ -228,13 +256,30 @@ def _copy(source: sqlite3.Connection, origin: Path, draft: Path, target: Path, c
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
     except OSError as error:
         raise ConfigInvalid(f"{target}: cannot be written ({error.strerror})") from error
-    with engine.damage_reported(origin), closing(sqlite3.connect(draft, isolation_level=None)) as copy:
+    with (
+        engine.damage_reported(origin),
+        _refusal_told(target),
+        closing(sqlite3.connect(draft, isolation_level=None)) as copy,
+    ):
         source.backup(copy, pages=-1)
         copy.execute("PRAGMA journal_mode = DELETE")  # the copy is one file, complete in itself
     try:
         check(draft)
     except ConfigInvalid as error:  # a damage of the copy is one of what was copied, and that is what people know
         raise ConfigInvalid(str(error).replace(str(draft), str(origin))) from error
+
+
+@contextmanager
+def _refusal_told(path: Path) -> Iterator[None]:
+    """A disk that does not take what is to become `path` is no fault of the file that was copied, nor one of ours."""
+    try:
+        yield
+    except (StoreFailed, SQLAlchemyError, sqlite3.Error) as error:
+        failed = error.__cause__ if isinstance(error, StoreFailed) else error
+        cause = getattr(failed, "orig", None) or failed
+        if not sqlite_faults.is_refused(cause):
+            raise
+        raise ConfigInvalid(f"{path}: cannot be written ({cause}); {sqlite_faults.remedy(path, cause, '')}") from error
 
 
 def _bring_up_to_date(draft: Path, now_ms: int) -> None:

@@ -20,12 +20,15 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
+from trading_engine import sqlite_faults
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.store import postgres
 
 APPLICATION_ID = 0x54524445  # "TRDE" in the header of every database of ours
 WRITER_PATIENCE_MS = 1_000  # one writer by design: a longer wait is a bug and must be loud
 READER_PATIENCE_MS = 5_000
+
+REPLACED = ".replaced-"  # and the time, behind the name of a database that `db restore` has set aside
 
 _MAGIC = b"SQLite format 3\x00"
 _ID_OFFSET = 68
@@ -39,6 +42,7 @@ _WRITER_PRAGMAS = (
     "synchronous = FULL",
     "foreign_keys = ON",
 )
+_WHERE_DAMAGED = "if the file is damaged, restore a backup with `trading-engine db restore`"
 _READER_PRAGMAS = (f"busy_timeout = {READER_PATIENCE_MS}", "query_only = ON")
 
 
@@ -70,14 +74,33 @@ def check_file(path: Path) -> None:
 
 def missing(path: Path, exit_code: int = 78) -> ConfigInvalid:
     """What to say where there is no database: nothing has run yet, or it was here and is gone."""
-    log = path.with_name(f"{path.name}-wal")
-    if not log.exists():
-        return ConfigInvalid(f"no database at {path}: nothing has run on this state yet", exit_code=exit_code)
-    return ConfigInvalid(
-        f"{path}: is gone while its log {log.name} is there, so it was deleted or moved: bring it back, or restore"
-        " a backup with `trading-engine db restore` (a new state begins in another directory: --state DIR)",
-        exit_code=exit_code,
-    )
+    return ConfigInvalid(lost(path) or f"no database at {path}: nothing has run on this state yet", exit_code=exit_code)
+
+
+def lost(path: Path) -> str:
+    """How it is known that a database was here and is gone, and what to do; empty where it is there, or never was."""
+    if path.exists():
+        return ""
+    log, draft = path.with_name(f"{path.name}-wal"), draft_of_restore(path)
+    kept = sorted(file.name for file in path.parent.glob(f"{path.name}{REPLACED}*Z"))
+    remedy = "bring it back, or restore a backup with `trading-engine db restore`"
+    if draft.exists():
+        what = f"is gone while {draft.name} is there, so a `db restore` was cut short"
+        remedy = "restore the backup again with `trading-engine db restore`"
+        if kept:
+            remedy += f", or give {kept[-1]} its old name back, and its -wal, where it has one, with it"
+    elif log.exists():
+        what = f"is gone while its log {log.name} is there, so it was deleted or moved"
+    elif kept:
+        what = f"is gone while {kept[-1]}, which it had replaced, is there, so it was deleted or moved"
+    else:
+        return ""
+    return f"{path}: {what}: {remedy} (a new state begins in another directory: --state DIR)"
+
+
+def draft_of_restore(path: Path) -> Path:
+    """What a `db restore` makes before it takes the name."""
+    return path.with_name(f".{path.name}.restored")
 
 
 def create_writer(path: Path) -> Engine:
@@ -163,10 +186,8 @@ def damage_reported(path: Path) -> Iterator[None]:
         yield
     except (DatabaseError, sqlite3.DatabaseError) as error:
         cause = getattr(error, "orig", None) or error
-        raise ConfigInvalid(
-            f"{path}: the database cannot be used ({cause}); "
-            "if the file is damaged, restore a backup with `trading-engine db restore`"
-        ) from error
+        remedy = sqlite_faults.remedy(path, cause, _WHERE_DAMAGED)
+        raise ConfigInvalid(f"{path}: the database cannot be used ({cause}); {remedy}") from error
 
 
 def require_sound(connection: Connection, path: Path) -> None:

@@ -24,6 +24,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from trading_engine import sqlite_faults
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.store import backup as backups
 from trading_engine.store import engine, postgres, schema_version
@@ -126,16 +127,24 @@ def _require_known(path: Path, found: str | None, directory: Path) -> None:
 def _build(path: Path, directory: Path, now_ms: int, hit: Callable[[str], None]) -> None:
     """Make a complete database under another name, then give it the right one."""
     draft = path.with_name(f".{path.name}.new")
-    for leftover in (draft, draft.with_name(f"{draft.name}-journal")):
-        leftover.unlink(missing_ok=True)
+    _discard(draft)
     try:
         os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _OWNER_ONLY))
     except OSError as error:
         raise ConfigInvalid(f"{path}: cannot be created ({error.strerror}); check the directory") from error
-    _change(draft, directory, hit)
+    try:
+        _change(draft, directory, hit)
+    except ConfigInvalid as error:
+        _discard(draft)
+        raise ConfigInvalid(str(error).replace(str(draft), str(path))) from error
     hit(BEFORE_PUBLISH)
     backups.set_aside(path, now_ms)  # the log of a database that is gone must not meet the new one
     backups.publish(draft, path)
+
+
+def _discard(draft: Path) -> None:
+    for leftover in (draft, draft.with_name(f"{draft.name}-journal")):
+        leftover.unlink(missing_ok=True)
 
 
 def _change(path: Path, directory: Path, hit: Callable[[str], None]) -> None:
@@ -147,8 +156,10 @@ def _change(path: Path, directory: Path, hit: Callable[[str], None]) -> None:
                 _require_parents(connection, path)
                 hit(INSIDE_MIGRATION)
         except SQLAlchemyError as error:
-            cause = " ".join(str(getattr(error, "orig", None) or error).split())
-            raise ConfigInvalid(f"{path}: the migration failed ({cause}); nothing was changed") from error
+            cause = getattr(error, "orig", None) or error
+            remedy = sqlite_faults.remedy(path, cause, "")
+            said = f"{path}: the migration failed ({' '.join(str(cause).split())}); nothing was changed"
+            raise ConfigInvalid(f"{said}; {remedy}" if remedy else said) from error
 
 
 def _require_parents(connection: Connection, path: Path) -> None:

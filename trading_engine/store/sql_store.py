@@ -23,6 +23,7 @@ from sqlalchemy import (
     Dialect,
     Table,
     bindparam,
+    false,
     func,
     insert,
     select,
@@ -86,6 +87,7 @@ _UPDATE_POSITION = _update_of(positions, "position_id", "version")
 _UPDATE_ORDER = _update_of(orders, "client_order_id")
 _UPDATE_DAY = _update_of(daily_metrics, "day")
 _UPDATE_CONTROL = _update_of(control, "version")
+_NO_CHANGE = update(control).values(version=control.c.version).where(false())
 _INSERTS = {
     name: _insert_into(table)
     for name, table in {
@@ -125,6 +127,8 @@ class SqlStore:
         self._is_read_only = read_only
         self.last_commit_ms = 0.0
         with connection.begin():
+            if not read_only and connection.dialect.name == "sqlite":
+                connection.execute(_NO_CHANGE)  # a file that may only be read is refused before a run begins
             row = connection.execute(select(control)).one()
             self._commits: int = row.version
             self._identity = {"venue": row.venue, "account": row.account}

@@ -18,6 +18,7 @@ from trading_engine.domain.errors import ConfigInvalid
 
 PID_UNKNOWN = -1
 _REFUSED = 3
+_REMEDY = "check its owner and permissions"
 _PID_BYTES = 32
 # `holder` takes the lock for an instant; a starting engine must not be refused because of that.
 _ATTEMPTS = 10
@@ -59,7 +60,7 @@ class InstanceLock:
         try:
             handle = self._open()
         except OSError as error:
-            raise ConfigInvalid(f"{self._path}: lock file cannot be opened ({error.strerror})") from None
+            raise ConfigInvalid(f"{self._path}: lock file cannot be opened ({error.strerror}); {_REMEDY}") from None
         try:
             self._lock(handle)
             if self._writes:
@@ -106,7 +107,7 @@ def holder(path: Path) -> int | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise ConfigInvalid(f"{path}: lock file cannot be read ({error.strerror})") from None
+        raise ConfigInvalid(f"{path}: lock file cannot be read ({error.strerror}); {_REMEDY}") from None
     try:
         return None if _try_lock(handle, fcntl.LOCK_SH) else _written_pid(handle)
     finally:

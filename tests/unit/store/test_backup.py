@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fakes.databases import fresh, meddle, told
+from fakes.limits import file_size
 from fakes.record_stories import EPOCH, without_old_keys
 
 from trading_engine.domain.control import Level
@@ -248,3 +249,73 @@ def test_an_empty_backup_is_not_restored(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="nothing has run on this backup"):
         backups.restore(empty, tmp_path / "engine.db", NOW_MS)
     assert [empty] == list(tmp_path.iterdir())
+
+
+# ── a disk that takes no more ───────────────────────────────────────────────
+
+_ROOM = 40_000  # enough for the index of a log, and too little for a database
+
+
+def test_a_backup_that_finds_no_room_says_where(tmp_path: Path) -> None:
+    """The database is as sound as it was, and no half copy stays."""
+    path, _ = told(tmp_path)
+    said = r"backups/engine-20250504T120000\.250Z\.db: cannot be written \(disk I/O error\); .* make room in .*/backups"
+    with file_size(_ROOM), pytest.raises(ConfigInvalid, match=said) as caught:
+        backups.backup(path, tmp_path / "backups", NOW_MS)
+    assert "restore" not in str(caught.value)
+    assert [] == list((tmp_path / "backups").iterdir())
+
+
+@pytest.mark.parametrize("step", ["_copy", "_lock"])
+def test_a_restore_that_finds_no_room_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """Not the backup is at fault; the database stays as it was, without a draft beside it."""
+    path, _ = told(tmp_path)
+    copy = backups.backup(path, tmp_path / "backups", NOW_MS)
+    before, names = path.read_bytes(), set(tmp_path.iterdir())
+    work = getattr(backups, step)
+
+    def limited(*arguments: object) -> None:
+        with file_size(_ROOM):
+            work(*arguments)
+
+    monkeypatch.setattr(backups, step, limited)
+    with pytest.raises(ConfigInvalid, match=rf"^{path}: cannot be written .* make room in {tmp_path},") as caught:
+        backups.restore(copy, path, NOW_MS, force=True)
+    assert str(copy) not in str(caught.value)
+    assert (before, names) == (path.read_bytes(), set(tmp_path.iterdir()))
+
+
+# ── a kill between the names ────────────────────────────────────────────────
+
+
+def test_a_database_without_a_log_is_never_without_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is set aside under a second name, and keeps the first until the restored one takes it."""
+    path, _ = told(tmp_path)
+    copy = backups.backup(path, tmp_path / "backups", NOW_MS)
+    before, kept = path.read_bytes(), tmp_path / "engine.db.replaced-20250504T120000.250Z"
+    publish, looks = backups.publish, []
+
+    def look(draft: Path, replaced: Path) -> None:
+        looks.append(replaced.samefile(kept))
+        publish(draft, replaced)
+
+    monkeypatch.setattr(backups, "publish", look)
+    backups.restore(copy, path, NOW_MS, force=True)
+    assert [True] == looks
+    assert before == kept.read_bytes()
+    assert not path.samefile(kept)
+
+
+def test_where_there_are_no_second_names_the_old_one_is_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on some file systems of other systems."""
+    path, _ = told(tmp_path)
+    copy = backups.backup(path, tmp_path / "backups", NOW_MS)
+    before = path.read_bytes()
+
+    def refuse(self: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted", str(self), str(target))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    backups.restore(copy, path, NOW_MS, force=True)
+    assert before == (tmp_path / "engine.db.replaced-20250504T120000.250Z").read_bytes()
+    backups.verify(path)

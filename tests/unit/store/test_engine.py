@@ -4,12 +4,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from fakes.databases import fresh, meddle
+from fakes.databases import fresh, meddle, told
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.store import engine
+from trading_engine.store.sql_store import SqlStore
 
 
 def test_a_missing_file_says_that_nothing_has_run(tmp_path: Path) -> None:
@@ -24,6 +25,47 @@ def test_a_missing_file_beside_its_log_was_there(tmp_path: Path) -> None:
     (tmp_path / "engine.db-wal").write_bytes(b"")
     with pytest.raises(ConfigInvalid, match=r"is gone while its log engine\.db-wal is there, .* `trading-engine db"):
         engine.check_file(tmp_path / "engine.db")
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (
+            [".engine.db.restored"],
+            r"restored is there, .*restore the backup again .* give engine\.db\.replaced-20250504",
+        ),
+        ([".engine.db.restored", "engine.db-wal"], r"was cut short: .* give engine\.db\.replaced-20250504.* its -wal"),
+        ([], r"is gone while engine\.db\.replaced-20250504T120000\.250Z, which .*: bring it back, or restore a backup"),
+        (["engine.db-wal"], r"is gone while its log engine\.db-wal is there, .*: bring it back, or restore a backup"),
+    ],
+)
+def test_a_missing_file_beside_what_a_restore_replaced_was_there(tmp_path: Path, left: list[str], said: str) -> None:
+    """Only what the restore that was cut short has set aside goes back: the older ones are of older times."""
+    for time in ("20250503T120000.250Z", "20250504T120000.250Z"):
+        (tmp_path / f"engine.db.replaced-{time}").touch()
+        (tmp_path / f"engine.db.replaced-{time}-wal").touch()
+    for name in left:
+        (tmp_path / name).touch()
+    with pytest.raises(ConfigInvalid, match=said):
+        engine.check_file(tmp_path / "engine.db")
+
+
+def test_a_missing_file_beside_the_draft_of_a_restore_is_not_a_new_state(tmp_path: Path) -> None:
+    """The operator meant to go on with a backup."""
+    (tmp_path / ".engine.db.restored").touch()
+    with pytest.raises(
+        ConfigInvalid, match=r"is gone while \.engine\.db\.restored is there, .*restore the backup again"
+    ):
+        engine.check_file(tmp_path / "engine.db")
+
+
+def test_a_log_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    """A directory in its place, for one: the database itself is sound, and no backup would help."""
+    path, _ = told(tmp_path)
+    log = path.with_name("engine.db-wal")
+    log.mkdir()
+    with pytest.raises(ConfigInvalid, match=rf"check owner and permissions of {log}$"):
+        SqlStore.open(path, read_only=True)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

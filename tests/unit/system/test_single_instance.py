@@ -107,3 +107,11 @@ def test_an_emergency_makes_the_lock_where_there_is_none(tmp_path: Path) -> None
     path = tmp_path / "engine.lock"
     with InstanceLock(path, writes_nothing=True), pytest.raises(AlreadyRunning):
         InstanceLock(path, sleep=lambda _: None).__enter__()
+
+
+def test_a_lock_file_that_cannot_be_used_says_what_to_look_at(tmp_path: Path) -> None:
+    """A directory in its place, for one; asking and taking alike."""
+    path = tmp_path / "engine.lock"
+    path.mkdir()
+    with pytest.raises(ConfigInvalid, match=r"cannot be opened \(.*\); check its owner and permissions"):
+        InstanceLock(path).__enter__()

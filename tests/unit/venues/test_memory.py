@@ -367,6 +367,17 @@ def test_a_path_that_cannot_be_opened_is_refused(tmp_path: Path, read_only: bool
         Memory(tmp_path / "nowhere" / "paper.db", read_only=read_only)
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_log_that_cannot_be_opened_is_named(tmp_path: Path, read_only: bool) -> None:
+    """A directory in its place, for one: the file itself is sound, and no backup would help."""
+    path = tmp_path / "paper.db"
+    Memory(path).close()
+    log = tmp_path / "paper.db-wal"
+    log.mkdir()
+    with pytest.raises(ConfigInvalid, match=rf"paper\.db: cannot be used .*; check owner and permissions of {log}$"):
+        Memory(path, read_only=read_only)
+
+
 def test_a_file_that_was_just_made_holds_no_account(tmp_path: Path) -> None:
     """A kill between making the file and its tables leaves it empty: nothing to read, and usable afterwards."""
     path = tmp_path / "paper.db"

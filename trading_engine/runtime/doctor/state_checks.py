@@ -35,7 +35,7 @@ def state(directory: StateDir, now_ms: int) -> list[Ailment]:
     except ConfigInvalid as error:
         return [*found, Ailment(ERROR, "lock", str(error), f"chown -R $USER {root}")]
     found.append(_lock(directory, pid))
-    if directory.database.exists():
+    if directory.database.exists() or engine.lost(directory.database):
         found += _database(directory, pid, now_ms)
     else:
         found.append(Ailment(OK, "database", "none yet; the first run makes it"))

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from trading_engine import sqlite_faults
 from trading_engine.domain.errors import ConfigInvalid, InvariantBroken
 from trading_engine.venues.embedded.account import (
     Account,
@@ -28,6 +29,7 @@ APPLICATION_ID = 0x54455058  # "TEPX"
 
 _OWNER_ONLY = 0o600
 _COMPANIONS = ("-wal", "-shm")
+_WHERE_DAMAGED = "if the file is damaged, restore a backup with `trading-engine db restore`, or start on a new --state"
 
 _SCHEMA = """
 CREATE TABLE orders (client_order_id TEXT PRIMARY KEY, is_open INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
@@ -116,10 +118,8 @@ class Memory:
             raise
 
     def _unusable(self, error: object) -> ConfigInvalid:
-        return ConfigInvalid(
-            f"{self._path}: cannot be used as the paper exchange's memory ({error}); if the file is damaged, restore"
-            " a backup with `trading-engine db restore`, or start on a new --state"
-        )
+        remedy = sqlite_faults.remedy(self._path, error, _WHERE_DAMAGED)
+        return ConfigInvalid(f"{self._path}: cannot be used as the paper exchange's memory ({error}); {remedy}")
 
     @contextmanager
     def _intact(self) -> Iterator[None]:
@@ -150,12 +150,14 @@ class Memory:
         return version
 
     def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        if not self._is_blank:
+            self._db.execute("DELETE FROM progress WHERE FALSE")  # a file that may only be read is refused now
         for suffix in ("", *_COMPANIONS):  # an earlier release was less careful
             path = self._path.with_name(self._path.name + suffix)
             if path.exists():
                 path.chmod(_OWNER_ONLY)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
         if self._is_blank:
             self._db.executescript(
                 f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
