@@ -306,12 +306,9 @@ def _is_left_open(draft: Draft, leave: Order) -> bool:
     The first one behind a stop of full size does not: mostly that stop has just closed the position, of which the venue
     told later than of the refusal. The next attempt shows it.
     """
-    position = draft.book.positions.get(leave.position_id)
-    if position is None:
-        return False
     exits = draft.book.orders_of(leave.position_id, Purpose.EXIT)
     refusals = sum(1 for row in exits if row.state is OrderState.REJECTED)
-    return refusals > 1 or not protect.is_covered(draft.book, position)
+    return refusals > 1 or not protect.is_covered(draft.book, draft.position(leave.position_id))
 
 
 def _count_reject(draft: Draft, order: Order) -> None:
@@ -379,8 +376,7 @@ def after_reading(draft: Draft) -> None:
     if lagging != draft.market.lagging:
         draft.see(lagging=lagging)
         for name in {order.position_id: None for order in behind if order.purpose is Purpose.ENTRY}:
-            if name in draft.book.positions:
-                protect.tend(draft, name)
+            protect.tend(draft, name)
     if behind:
         age_ms = draft.ts_ms - max(order.updated_ms for order in behind)
         pause_ms = max(draft.settings.execution.poll_ms, min(age_ms // 2, _LONGEST_PAUSE_MS))
