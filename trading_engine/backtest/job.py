@@ -223,6 +223,7 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     moved = {symbol: past.moved for symbol, past in pasts.items()}
     rows = {symbol: past.block.rows for symbol, past in pasts.items()}
     known_from = {symbol: int(past.block.ts[0]) for symbol, past in pasts.items()}
+    funded = {symbol for symbol, past in pasts.items() if past.is_funded}
     del pasts  # what is held twice is in memory twice
     market = take_market(traded, rates, interval_ms)
     loaded = time.perf_counter()
@@ -233,7 +234,7 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     found = (
         *doubts.moved_prices(moved, rows, instruments),
         *doubts.uneven_spans(market),
-        *doubts.funding(rates, market),
+        *doubts.funding(rates, market, funded),
         *configured.idle_slippage(config),
     )
     silence = tuple(doubts.silent_beginnings(strategies, known_from, market))
