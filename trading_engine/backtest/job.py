@@ -208,12 +208,14 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     options = RunOptions(job.config_path, overrides={**job.overrides, "mode": "paper"})
     config = _only(configured.configuration(options, environ), job)
     symbols = _symbols(config, job)
-    instruments = {symbol: configured.instrument_of(config, symbol, job.contracts.get(symbol)) for symbol in symbols}
+    with configured.told_with_file(job.config_path, job.overrides):
+        contracts = job.contracts
+        instruments = {symbol: configured.instrument_of(config, symbol, contracts.get(symbol)) for symbol in symbols}
+        strategies = strategy_setup.strategies_of(config, symbols)
+        filters = strategy_setup.filters_of(config, strategies)
     pasts = _read(job, config, symbols, instruments)
     interval_ms = _interval(pasts)
-    strategies = strategy_setup.strategies_of(config, symbols)
     settings = configured.engine_settings(config, instruments, interval_ms=interval_ms)
-    filters = strategy_setup.filters_of(config, strategies)
     configured.check_intervals(strategies, instruments, interval_ms, filters, settings.atr_periods)
     traded = {symbol: _part(past, job) for symbol, past in pasts.items()}
     rates = _rates(pasts, traded)
