@@ -283,6 +283,43 @@ def delay(case: Case, seed: int) -> Case:
     )
 
 
+def moved(case: Case, by_ms: int, hole: range = range(0)) -> Case:
+    """The same case that much later, without the candles that open in a hole and what is said on their closes."""
+    interval_ms, symbols = case.market.interval_ms, case.market.symbols
+    later = {
+        symbol: block._replace(ts=block.ts + by_ms) for symbol, block in zip(symbols, case.market.blocks, strict=True)
+    }
+    rates = [one._replace(ts_ms=one.ts_ms + by_ms) for one in case.rates]
+    table = case.spoken.table
+    opened = table.closed_ms + by_ms - interval_ms
+    kept = np.flatnonzero((opened < hole.start) | (opened >= hole.stop))
+    said = replace(
+        case.spoken,
+        table=tables.Signals._make(column[kept] for column in table._replace(closed_ms=table.closed_ms + by_ms)),
+        sources=tuple(case.spoken.sources[at] for at in kept.tolist()),
+        primaries=tuple(case.spoken.primaries[at] for at in kept.tolist()),
+    )
+    held = {symbol: _without(block, hole.start, hole.stop) for symbol, block in later.items()}
+    return replace(case, market=make_market(held, rates, interval_ms), rates=rates, spoken=said)
+
+
+def ended(case: Case, last_ms: int) -> Case:
+    """The same case up to an instant; every symbol has candles before it."""
+    market = case.market
+    held = {
+        symbol: block.part(0, int(np.searchsorted(block.ts, last_ms)))
+        for symbol, block in zip(market.symbols, market.blocks, strict=True)
+    }
+    rates = [one for one in case.rates if one.ts_ms < last_ms]
+    cut = make_market(held, rates, market.interval_ms)
+    return replace(case, market=cut, rates=rates, spoken=case.spoken.within(cut))
+
+
+def _without(block: Units, from_ms: int, to_ms: int) -> Units:
+    kept = np.flatnonzero((block.ts < from_ms) | (block.ts >= to_ms))
+    return Units._make(column[kept] for column in block)
+
+
 def _cut(rng: np.random.Generator, block: Units) -> Units:
     """Without some candles at its beginning or its end."""
     first = int(rng.choice([0, 0, block.rows // 4]))

@@ -1,6 +1,9 @@
 """`backtest` from the command line: both engines, the shape of its JSON, what it says of bad input."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import trading_engine
 from trading_engine.backtest import cache
 from trading_engine.cli.main import main
 from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS, iso
@@ -213,14 +217,61 @@ def test_what_open_positions_have_booked_is_shown(capsys: pytest.CaptureFixture[
 def test_a_result_that_cannot_be_written_is_shown_nevertheless(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Minutes of waiting are not lost with a wrong --output."""
-    (folder / "taken").write_text("a file\n", encoding="utf-8")
+    """Minutes of waiting are not lost with a place that turns out to be none."""
+    (folder / "taken" / "result.json").mkdir(parents=True)
     capsys.readouterr()
     arguments = ["--config", "engine.yaml", *files("BTCUSDT"), "--output", "taken"]
     assert 78 == main(["backtest", *arguments])
     out, err = capsys.readouterr()
     assert "final balance" in out
     assert "taken/result.json cannot be written" in err
+
+
+@pytest.mark.parametrize("options", [["--output", "taken"], ["--output", "taken/below"], ["--output", "/dev/full"]])
+def test_an_output_that_is_no_folder_is_refused_before_the_run(
+    folder: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    """Nothing is read, let alone traded."""
+    (folder / "taken").write_text("a file\n", encoding="utf-8")
+    capsys.readouterr()
+    assert 2 == main(["backtest", "--config", "nowhere.yaml", *options])
+    out, err = capsys.readouterr()
+    assert "" == out
+    assert f"--output {options[1]}: " in err
+    assert "is not a folder; name one" in err
+
+
+def test_files_are_written_although_nobody_reads_to_the_end(folder: Path) -> None:
+    """`| head` goes away: the files are there, and the exit code is not that of findings."""
+    arguments = ["--config", "engine.yaml", *files("BTCUSDT"), "--engine", "full", "--output", "out", "--report"]
+    environ = {**os.environ, "PYTHONPATH": str(Path(trading_engine.__file__).parents[1])}
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "trading_engine", "backtest", *arguments],
+            stdout=writer, stderr=subprocess.PIPE, check=False, cwd=folder, env=environ, timeout=120,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+    assert 141 == done.returncode
+    assert b"Broken" not in done.stderr
+    names = ["equity.csv", "report.html", "result.json", "trades.csv"]
+    assert names == sorted(path.name for path in (folder / "out").iterdir())
+
+
+def test_a_page_of_an_earlier_run_does_not_stay_beside_other_results(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is removed, which is told; a second time there is nothing to tell."""
+    arguments = ["backtest", "--config", "engine.yaml", *files("BTCUSDT"), "--output", "out"]
+    assert 0 == main([*arguments, "--report"])
+    capsys.readouterr()
+    assert 0 == main([*arguments, "--leverage", "2"])
+    assert f"note: {Path('out') / 'report.html'} is removed: it was of an earlier run" in capsys.readouterr().err
+    assert ["equity.csv", "result.json", "trades.csv"] == sorted(path.name for path in (folder / "out").iterdir())
+    assert 0 == main(arguments)
+    assert "removed" not in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("folder")

@@ -15,6 +15,9 @@ from trading_engine.runtime import market_download
 START = 1_746_057_600_000  # 2025-05-01T00:00Z
 
 
+SYNTH = ["synth", "--seed", "7", "--symbol", "BTCUSDT", "--days", "1"]
+
+
 def _csv(path: Path, minutes: range, price: str = "95505.4") -> str:
     rows = [f"{START + minute * MINUTE_MS},{price},{price},{price},{price},0.125" for minute in minutes]
     path.write_text("\n".join(["open_time,open,high,low,close,volume", *rows]) + "\n")
@@ -207,12 +210,37 @@ def test_a_generated_market_is_stored_with_its_funding(folder: Path, capsys: pyt
     assert 1_440 == open_dataset(Path("data"), "made-up", "ZZZUSDT", MINUTE_MS).rows
 
 
+def test_a_generated_market_may_take_the_place_of_another(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The way out that a refusal names is there; the last day of the last year can be had."""
+    assert 0 == main(["data", *SYNTH, "--venue", "made-up", "--from", "2099-12-31"])
+    other = ["data", *SYNTH, "--venue", "made-up", "--from", "2099-12-31", "--regime", "crash"]
+    capsys.readouterr()
+    assert 78 == main(other)
+    assert "(--replace takes the new rows)" in capsys.readouterr().err
+    assert 0 == main([*other, "--replace"])
+    assert "replaced" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["list", "check"])
+def test_a_file_is_no_store(folder: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """It does not hold nothing yet: it never will."""
+    file = _csv(folder / "ok.csv", range(3))
+    assert 2 == main(["data", command, "--data", file])
+    assert f"--data {file} is not a folder; name the folder of the store" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["synth", "--seed", "7", "--symbol", "BTCUSDT", "--days", "1", "--regime", "boom"], "--regime boom"),
         (["synth", "--seed", "-7", "--symbol", "BTCUSDT", "--days", "1"], "--seed -7 is not a whole number"),
         (["synth", "--seed", "7", "--symbol", "BTCUSDT", "--days", "1", "--from", "x"], "--from x is not a date"),
+        ([*SYNTH, "--from", "1960-01-01"], "1 day from then on do not lie in the years 2000 to 2099"),
+        ([*SYNTH, "--from", "1970-01-01"], "--from 1970-01-01: 1 day"),
+        ([*SYNTH, "--from", "9999-12-31"], "--from 9999-12-31: 1 day"),
+        ([*SYNTH, "--from", "2100-01-01"], "--from 2100-01-01: 1 day"),
+        ([*SYNTH[:-1], "366", "--from", "2099-01-01"], "--from 2099-01-01: 366 days from then on"),
+        ([*SYNTH, "--from", "2025-01-01T09:30"], "begins at midnight UTC; give the day alone"),
         (["download", "--venue", "kraken", "--symbol", "BTCUSDT", "--from", "2025-01-01"], "--venue kraken"),
         (["download", "--venue", "bingx", "--symbol", "b", "--from", "2025-01-01"], "--symbol b is not a symbol"),
         (

@@ -7,14 +7,16 @@ from dataclasses import replace
 
 from builders import without_limits
 from fakes import strategy_bench
-from fakes.backtest_bench import Case, delay, draw, vary
+from fakes.backtest_bench import MINUTE_MS, START_MS, Case, delay, draw, ended, moved, vary
 from fakes.reckless import Reckless
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from trading_engine.backtest.fast import NeedsFullEngine
+from trading_engine.backtest.metrics import curve
 from trading_engine.backtest.result import compare
 from trading_engine.backtest.signals import speak
+from trading_engine.domain.time import DAY_MS
 from trading_engine.rules.scaling import Method
 
 
@@ -33,6 +35,23 @@ def test_the_loop_over_arrays_trades_what_the_live_code_trades(seed: int) -> Non
     except NeedsFullEngine:
         reject()
     assert [] == compare(fast, case.full())
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 2**32 - 1), st.integers(1, 90), st.integers(0, 90))
+def test_midnight_in_a_hole_holds_what_a_run_that_ends_there_holds(seed: int, before: int, after: int) -> None:
+    """Random markets that lack the minutes around a midnight: balance and open PnL of then, booked trades and all."""
+    midnight = START_MS + DAY_MS
+    hole = range(midnight - before * MINUTE_MS, midnight + after * MINUTE_MS)
+    case = moved(draw(seed), DAY_MS - 120 * MINUTE_MS, hole)
+    try:
+        fast = case.fast()
+    except NeedsFullEngine:
+        reject()
+    assert [] == compare(fast, case.full())
+    then = next(one for one in curve(fast, case.market.first_ms, case.market.last_ms) if one.ts_ms == midnight)
+    until = ended(case, hole.start).full()
+    assert (until.balance, until.unrealized) == (then.balance, then.unrealized)
 
 
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])

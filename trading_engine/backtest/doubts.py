@@ -5,7 +5,7 @@ not known or not plausible, signals that came to nothing. What does not: what fo
 data that cannot be used at all (marketdata).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from statistics import median
@@ -79,8 +79,12 @@ def silent_beginnings(
         yield f"{text} first{where}; candles that lie before --from count"
 
 
-def funding(rates: Sequence[FundingRate], market: Market) -> Iterator[str]:
-    """Symbols whose funding is not known, or for a part of their candles only, or looks like percent."""
+def funding(rates: Sequence[FundingRate], market: Market, given: Collection[str] = ()) -> Iterator[str]:
+    """Symbols whose funding is not known, or for a part of their candles only, or looks like percent.
+
+    rates   those of the span
+    given   symbols with rates of whatever time
+    """
     by_symbol: dict[str, list[FundingRate]] = {symbol: [] for symbol in market.symbols}
     for rate in rates:
         by_symbol[rate.symbol].append(rate)
@@ -98,8 +102,13 @@ def funding(rates: Sequence[FundingRate], market: Market) -> Iterator[str]:
                 )
     for hole, symbols in lacking.items():
         yield f"no funding of {', '.join(symbols)} is known for {hole}: nothing is charged there"
-    if free := [symbol for symbol, mine in by_symbol.items() if not mine]:
-        yield f"no funding is charged on {', '.join(free)}: no rates are given"
+    free = [symbol for symbol, mine in by_symbol.items() if not mine]
+    for why, symbols in (
+        ("no rates are given", [symbol for symbol in free if symbol not in given]),
+        ("none of the rates that are given lies in the span", [symbol for symbol in free if symbol in given]),
+    ):
+        if symbols:
+            yield f"no funding is charged on {', '.join(symbols)}: {why}"
 
 
 def _hole(rates: Sequence[FundingRate], first_ms: int, last_ms: int) -> str:

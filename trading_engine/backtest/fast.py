@@ -68,7 +68,7 @@ def run_fast(
         engine="fast",
         deposit=deposit,
         trades=trades,
-        samples=_samples(space.samples[: int(account.samples)], market.hours(), trades, deposit),
+        samples=_samples(space.samples[: int(account.samples)], market.instants(), trades, deposit),
         balance=from_e8(int(account.balance_e8)),
         unrealized=_open_pnl(desks, settings, market),
         open_positions=int(np.count_nonzero(desks["stage"] > Stage.PENDING)),
@@ -124,11 +124,11 @@ def _still_open(desks: Records, market: Market, spoken: Spoken) -> frozenset[Dec
     )
 
 
-def _samples(rows: Ints, hours: Sequence[int], trades: Sequence[Trade], deposit: Decimal) -> tuple[Sample, ...]:
-    """The account at every full hour: as the loop has seen it, or what is booked while nothing was open."""
+def _samples(rows: Ints, instants: Sequence[int], trades: Sequence[Trade], deposit: Decimal) -> tuple[Sample, ...]:
+    """The account at these instants: as the loop has seen it, or what is booked while nothing was open."""
     seen = {ts: Sample(ts, from_e8(balance), from_e8(pnl)) for ts, balance, pnl in rows.tolist()}
     samples, balance, closed = [], deposit, 0
-    for ts in hours:
+    for ts in instants:
         while closed < len(trades) and trades[closed].closed_ms < ts:
             balance += trades[closed].net_pnl
             closed += 1

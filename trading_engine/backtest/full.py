@@ -16,17 +16,18 @@ from trading_engine import __version__
 from trading_engine.backtest.market import Market
 from trading_engine.backtest.result import Outcome, Sample, Trade, decision_of, trade_of
 from trading_engine.backtest.signals import Spoken
+from trading_engine.core.effects import Effect
 from trading_engine.core.project import prune
 from trading_engine.core.risk import unrealized
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Book, EngineState
 from trading_engine.domain import money
 from trading_engine.domain.control import Level
-from trading_engine.domain.events import RunBegan
+from trading_engine.domain.events import CandlesClosed, Event, RunBegan
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Candle, FundingRate, Signal
 from trading_engine.domain.position import CloseReason
-from trading_engine.domain.records import ControlChanged, EquitySampled, Fate, Record, SignalSeen
+from trading_engine.domain.records import ControlChanged, Fate, Record, SignalSeen
 from trading_engine.marketdata.replay import CandleSource
 from trading_engine.ports import Commit, Loaded
 from trading_engine.runtime.brain import Brain
@@ -60,12 +61,12 @@ class _Heard(Brain):
 class _Notebook:
     """The store of a run in memory: it keeps the trades and the equity curve, and forgets the rest."""
 
-    def __init__(self, hours: Collection[int]) -> None:
+    def __init__(self, instants: Collection[int]) -> None:
         self.trades: list[Trade] = []
-        self.samples: dict[int, Sample] = {}
+        self.samples: list[Sample] = []
         self.fates: Counter[str] = Counter()
         self.stopped_ms = 0
-        self._hours = hours
+        self._instants = instants
         self._book = Book(epoch="")
 
     def load(self) -> Loaded:
@@ -83,18 +84,36 @@ class _Notebook:
             else:
                 self.trades.append(trade_of(position))
         for record in commit.records:
-            if isinstance(record, EquitySampled) and record.ts_ms in self._hours:
-                sample = Sample(record.ts_ms, record.balance, record.unrealized)
-                self.samples.setdefault(record.ts_ms, sample)  # a position that closes at that very instant comes after
-            elif isinstance(record, ControlChanged):  # nobody but the drawdown limit moves it here
+            if isinstance(record, ControlChanged):  # nobody but the drawdown limit moves it here
                 self.stopped_ms = self.stopped_ms or record.since_ms
             elif isinstance(record, SignalSeen) and record.signal.side is not None:
                 self.fates[_fate(record)] += 1
         self._book = prune(commit.book)
         return 0
 
+    def look(self, ts_ms: int, book: Book, marks: Mapping[str, Decimal]) -> None:
+        """Write down what the account holds on a close, where that is one of the instants."""
+        if ts_ms in self._instants:
+            self.samples.append(Sample(ts_ms, book.ledger.balance, money.round_money(unrealized(book, marks))))
+
     def close(self) -> None:
         """Nothing to release."""
+
+
+class _Watched(Pump):
+    """The live pump, whose account is looked at after each close."""
+
+    def __init__(
+        self, state: EngineState, settings: EngineSettings, notebook: _Notebook, dispatch: Callable[[Effect], None]
+    ) -> None:
+        super().__init__(state, settings, notebook, EPOCH, dispatch, _no_record, _nothing)
+        self._notebook = notebook
+
+    def handle(self, event: Event) -> None:
+        """Take in one event, then look."""
+        super().handle(event)
+        if isinstance(event, CandlesClosed):
+            self._notebook.look(event.ts_ms, self.state.book, self.state.market.marks)
 
 
 def run_full(
@@ -107,7 +126,7 @@ def run_full(
     on_progress: OnProgress | None = None,
 ) -> Outcome:
     """Trade the whole of a market on the signals heard at each close."""
-    brain, notebook = _Heard(spoken.signals(market)), _Notebook(frozenset(market.hours()))
+    brain, notebook = _Heard(spoken.signals(market)), _Notebook(frozenset(market.instants()))
     return asyncio.run(
         _run(
             market.source(rates, settings.instruments),
@@ -135,7 +154,7 @@ async def _run(
     clock, timers = VirtualClock(), Timers()
     executor = Executor(venue, clock, timers, _no_hit)
     state = EngineState(Book(epoch=EPOCH))
-    pump = Pump(state, settings, notebook, EPOCH, executor.dispatch, _no_record, _nothing)
+    pump = _Watched(state, settings, notebook, executor.dispatch)
     executor.attach(pump)
     clock.advance_to(source.first_ts)
     never = StopFile(Path("/nonexistent/STOP"))
@@ -143,14 +162,13 @@ async def _run(
     pump.handle(RunBegan(clock.now_ms(), EPOCH, __version__, "backtest", ""))
     await executor.idle()
     await ReplayDriver(parts, None, lambda: False, on_progress).run()
-    pump.save_progress(clock.now_ms())  # hourly samples wait for a commit
     book = pump.state.book
     held = [one for one in book.positions.values() if one.state is not PositionState.PENDING]
     return Outcome(
         engine="full",
         deposit=deposit,
         trades=tuple(sorted(notebook.trades, key=lambda trade: (trade.closed_ms, trade.position_id))),
-        samples=tuple(notebook.samples.values()),
+        samples=tuple(notebook.samples),
         balance=book.ledger.balance,
         unrealized=money.round_money(unrealized(book, pump.state.market.marks)),
         open_positions=len(held),

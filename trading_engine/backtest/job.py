@@ -208,12 +208,14 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     options = RunOptions(job.config_path, overrides={**job.overrides, "mode": "paper"})
     config = _only(configured.configuration(options, environ), job)
     symbols = _symbols(config, job)
-    instruments = {symbol: configured.instrument_of(config, symbol, job.contracts.get(symbol)) for symbol in symbols}
+    with configured.told_with_file(job.config_path, job.overrides):
+        contracts = job.contracts
+        instruments = {symbol: configured.instrument_of(config, symbol, contracts.get(symbol)) for symbol in symbols}
+        strategies = strategy_setup.strategies_of(config, symbols)
+        filters = strategy_setup.filters_of(config, strategies)
     pasts = _read(job, config, symbols, instruments)
     interval_ms = _interval(pasts)
-    strategies = strategy_setup.strategies_of(config, symbols)
     settings = configured.engine_settings(config, instruments, interval_ms=interval_ms)
-    filters = strategy_setup.filters_of(config, strategies)
     configured.check_intervals(strategies, instruments, interval_ms, filters, settings.atr_periods)
     traded = {symbol: _part(past, job) for symbol, past in pasts.items()}
     rates = _rates(pasts, traded)
@@ -223,6 +225,7 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     moved = {symbol: past.moved for symbol, past in pasts.items()}
     rows = {symbol: past.block.rows for symbol, past in pasts.items()}
     known_from = {symbol: int(past.block.ts[0]) for symbol, past in pasts.items()}
+    funded = {symbol for symbol, past in pasts.items() if past.is_funded}
     del pasts  # what is held twice is in memory twice
     market = take_market(traded, rates, interval_ms)
     loaded = time.perf_counter()
@@ -233,7 +236,7 @@ def prepare(job: Job, environ: Mapping[str, str]) -> Ground:
     found = (
         *doubts.moved_prices(moved, rows, instruments),
         *doubts.uneven_spans(market),
-        *doubts.funding(rates, market),
+        *doubts.funding(rates, market, funded),
         *configured.idle_slippage(config),
     )
     silence = tuple(doubts.silent_beginnings(strategies, known_from, market))

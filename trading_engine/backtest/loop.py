@@ -53,7 +53,7 @@ from trading_engine.backtest.tables import (
     Space,
     Stage,
 )
-from trading_engine.domain.time import HOUR_MS
+from trading_engine.domain.time import DAY_MS, HOUR_MS
 from trading_engine.rules import exits, fills, margin, sizing
 from trading_engine.rules.exits import TrailStep
 from trading_engine.rules.integers import MILLI, PPM
@@ -94,19 +94,14 @@ def run(
         open_ms = _next_open_ms(candles.ts, desks)
         if open_ms < 0:
             break
+        if previous_ms > 0 and (previous_ms // DAY_MS + 1) * DAY_MS < open_ms + interval_ms:
+            _sample(space.samples, desks, account, previous_ms)  # no candle closes at the midnight between them
         _play(candles, funding, desks, plans, account, settings, space.trades, open_ms)
         closed_ms = open_ms + interval_ms
         if previous_ms > 0 and previous_ms // HOUR_MS != closed_ms // HOUR_MS:
             _sample(space.samples, desks, account, closed_ms)
         previous_ms = closed_ms
-        for s in range(len(desks)):
-            if desks[s].stage == Stage.OPEN and candles.ts[desks[s].at - 1] == open_ms:
-                if settings.flatten_on_shock and is_shock(
-                    candles.high, candles.low, wild, desks[s].at - 1, settings.shock_range_ppm
-                ):
-                    begin_close(desks[s], settings, Reason.RISK, closed_ms)
-                else:
-                    _manage_exit(desks[s], plans, settings, closed_ms)
+        _manage_exits(candles, wild, desks, plans, settings, open_ms)
         first = signal
         while signal < len(signals.closed_ms) and signals.closed_ms[signal] == closed_ms:
             signal += 1
@@ -293,6 +288,21 @@ def _fund(ts: Ints, rate_e8: Ints, desks: Records, account: Account, settings: S
             desk.funding_e8 += amount
             if book(account, settings, ts[row], amount):
                 stop_trading(desks, account, settings, ts[row])
+
+
+def _manage_exits(
+    candles: Candles, wild: Bools, desks: Records, plans: Records, settings: Settings, open_ms: int
+) -> None:
+    """What the close of these candles does to the positions on their symbols."""
+    closed_ms = open_ms + candles.interval_ms
+    for s in range(len(desks)):
+        desk = desks[s]
+        if desk.stage == Stage.OPEN and candles.ts[desk.at - 1] == open_ms:
+            row = desk.at - 1
+            if settings.flatten_on_shock and is_shock(candles.high, candles.low, wild, row, settings.shock_range_ppm):
+                begin_close(desk, settings, Reason.RISK, closed_ms)
+            else:
+                _manage_exit(desk, plans, settings, closed_ms)
 
 
 def _manage_exit(desk: Desk, plans: Records, settings: Settings, closed_ms: int) -> None:

@@ -18,7 +18,7 @@ from trading_engine.backtest.tables import Candles, Funding
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import FundingRate
 from trading_engine.domain.money import MONEY_QUANTUM, exact_units
-from trading_engine.domain.time import HOUR_MS
+from trading_engine.domain.time import DAY_MS, HOUR_MS
 from trading_engine.marketdata.block import CandleBlock, Units
 from trading_engine.strategy.api import Series
 
@@ -51,16 +51,25 @@ class Market:
         """Close time of the last candle."""
         return int(self.candles.ts[self.candles.start[1:] - 1].max()) + self.interval_ms
 
-    def hours(self) -> list[int]:
-        """The closes of candles with which a full hour, or more of them, was completed."""
-        firsts = []
+    def instants(self) -> list[int]:
+        """When the account is looked at: the closes with which a full hour, or more of them, was completed.
+
+        Where nothing closed at a UTC midnight, the last close before it as well: what the account held then is what it
+        held at midnight. The first close of all is none: nothing can have happened by then.
+        """
+        begun, ended = [], []
         for block in self.blocks:
             closes = block.ts + self.interval_ms
-            hours = closes // HOUR_MS
-            firsts.append(closes[np.flatnonzero(np.diff(hours, prepend=-1))])
-        found = np.sort(np.concatenate(firsts))
+            begun.append(closes[np.flatnonzero(np.diff(closes // HOUR_MS, prepend=-1))])
+            ended.append(closes[np.flatnonzero(np.diff((closes - 1) // DAY_MS, append=-1))])
+        found = np.sort(np.concatenate(begun))
         _, at = np.unique(found // HOUR_MS, return_index=True)
-        kept: list[int] = found[at][1:].tolist()
+        hours = found[at][1:]
+        found = np.sort(np.concatenate(ended))[::-1]  # of each day the last close comes first
+        _, at = np.unique((found - 1) // DAY_MS, return_index=True)
+        lasts = found[at][:-1]
+        lasts = lasts[(lasts % DAY_MS != 0) & (lasts > self.first_ms + self.interval_ms)]
+        kept: list[int] = np.union1d(hours, lasts).tolist()
         return kept
 
     def source(self, rates: Sequence[FundingRate], instruments: Mapping[str, Instrument]) -> "Replay":

@@ -6,7 +6,7 @@ not: the formulas (figures), the trades (loop, full), how figures are shown (cli
 Percentages are in percent; losses and drawdowns are negative; money is in the settle asset. Equity is the balance with
 the open PnL, known at every full hour: what happens within an hour is not seen. Ratios of returns use daily returns of
 equity at UTC midnight, × √365, as markets never close, with no risk-free rate; the first and the last day count as
-far as they go.
+far as they go. A midnight without a candle has the equity of the last close before it.
 """
 
 from collections.abc import Callable, Sequence
@@ -202,16 +202,16 @@ def measure(outcome: Outcome, first_ms: int, last_ms: int, held: Sequence[Sample
 def curve(outcome: Outcome, first_ms: int, last_ms: int) -> list[Sample]:
     """The account at its beginning, at every full hour, and at the end; where candles are missing, at every midnight.
 
-    A day without candles is a day on which nothing changed, not one that was never lived.
+    A midnight without a candle has what the account held at the last close before it, which `Market.instants` names. A
+    day without candles is a day on which nothing changed, not one that was never lived.
     """
     begin = Sample(first_ms, outcome.deposit, ZERO)
     inside = [sample for sample in outcome.samples if first_ms < sample.ts_ms < last_ms]
     points = [begin]
     for sample in (*inside, Sample(last_ms, outcome.balance, outcome.unrealized)):
         before = points[-1]
-        if sample.ts_ms - before.ts_ms > HOUR_MS:
-            midnights = range((before.ts_ms // DAY_MS + 1) * DAY_MS, sample.ts_ms, DAY_MS)
-            points += [Sample(midnight, before.balance, before.unrealized) for midnight in midnights]
+        midnights = range((before.ts_ms // DAY_MS + 1) * DAY_MS, sample.ts_ms, DAY_MS)
+        points += [Sample(midnight, before.balance, before.unrealized) for midnight in midnights]
         points.append(sample)
     return points
 

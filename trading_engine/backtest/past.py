@@ -23,9 +23,10 @@ from trading_engine.marketdata.funding_file import read_funding
 class Past:
     """One symbol's history.
 
-    source   what an error names: a file, or a place in the store
-    moved    prices that did not lie on the tick
-    rates    settlements from one instant to another, both included; none where no funding is known
+    source     what an error names: a file, or a place in the store
+    moved      prices that did not lie on the tick
+    rates      settlements from one instant to another, both included; none where no funding is known
+    is_funded  whether any funding is known, of whatever time
     """
 
     symbol: str
@@ -35,6 +36,7 @@ class Past:
     gaps: tuple[Gap, ...]
     moved: int
     rates: Callable[[int, int], Sequence[FundingRate]]
+    is_funded: bool
 
 
 def read_files(symbol: str, path: Path, funding: Path | None, instrument: Instrument) -> Past:
@@ -44,7 +46,7 @@ def read_files(symbol: str, path: Path, funding: Path | None, instrument: Instru
     def rates(from_ms: int, to_ms: int) -> Sequence[FundingRate]:
         return () if funding is None else read_funding(symbol, funding, from_ms, to_ms)
 
-    return Past(symbol, str(path), units, report.interval_ms, report.gaps, report.off_tick, rates)
+    return Past(symbol, str(path), units, report.interval_ms, report.gaps, report.off_tick, rates, funding is not None)
 
 
 def read_store(root: Path, venue: str, symbol: str, instrument: Instrument) -> Past:
@@ -59,11 +61,12 @@ def read_store(root: Path, venue: str, symbol: str, instrument: Instrument) -> P
             f" in with `data download --venue {venue} --symbol {symbol} …` or `data import`"
         )
     dataset = open_dataset(root, venue, symbol, min(intervals))
+    is_funded = dataset.funding_manifest is not None
 
     def rates(from_ms: int, to_ms: int) -> Sequence[FundingRate]:
-        return () if dataset.funding_manifest is None else dataset.funding(from_ms, to_ms)
+        return dataset.funding(from_ms, to_ms) if is_funded else ()
 
     report = dataset.report(instrument)
     where = f"{root} ({venue} {symbol})"
     units = Units._make(dataset.block(instrument=instrument)[: len(Units._fields)])
-    return Past(symbol, where, units, dataset.interval_ms, tuple(report.gaps), report.off_tick, rates)
+    return Past(symbol, where, units, dataset.interval_ms, tuple(report.gaps), report.off_tick, rates, is_funded)

@@ -16,7 +16,7 @@ from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.time import iso
 
-__all__ = ["Run", "make_run", "result_json", "result_shape", "write_csv", "write_json", "write_report"]
+__all__ = ["Run", "make_run", "remove_report", "result_json", "result_shape", "write_csv", "write_json", "write_report"]
 
 JSON_NAME, TRADES_NAME, EQUITY_NAME, PAGE_NAME = "result.json", "trades.csv", "equity.csv", "report.html"
 _TRADE_COLUMNS = (
@@ -47,6 +47,17 @@ def write_report(path: Path, run: Run) -> None:
     from trading_engine.backtest.page.render import render  # noqa: PLC0415 - a run without a page draws none
 
     _write(path, render(run, result_json(run)))
+
+
+def remove_report(path: Path) -> bool:
+    """Remove the page of an earlier run, which would contradict the files beside it; whether there was one."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise ConfigInvalid(f"{path} is of an earlier run and cannot be removed: {error.strerror}") from error
+    return True
 
 
 def _trades_csv(run: Run) -> bytes:

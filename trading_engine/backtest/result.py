@@ -120,7 +120,7 @@ class Outcome:
     """What one engine made of a market.
 
     trades         closed positions in order of closing
-    samples        the account at each full hour
+    samples        the account at each of `Market.instants`
     balance        at the end, open positions not counted
     open_positions how many were still open at the end
     still_open     and what had made them

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from trading_engine.domain.time import HOUR_MS
+from trading_engine.domain.time import DAY_MS, HOUR_MS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -332,10 +332,11 @@ def space_for(candles: Candles, signals: Signals, settings: Settings) -> Space:
     """Enough room for any run over these candles."""
     most_signals = len(signals.closed_ms)
     span_ms = int(candles.ts.max() - candles.ts.min()) if len(candles.ts) else 0
-    hours = (span_ms + candles.interval_ms) // HOUR_MS + 2
+    span_ms += candles.interval_ms
+    instants = span_ms // HOUR_MS + 2 + span_ms // DAY_MS + 2  # full hours, and closes before midnights without one
     return Space(
         np.zeros((most_signals + 1, TRADE_COLUMNS), np.int64),
-        np.zeros((hours, 3), np.int64),
+        np.zeros((instants, 3), np.int64),
         np.zeros(len(candles.ts) if settings.shock_atr_milli > 0 else 0, np.bool_),
         np.zeros(most_signals, np.bool_),
     )

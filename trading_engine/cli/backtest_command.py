@@ -17,10 +17,11 @@ import msgspec
 import typer
 
 from trading_engine.backtest.job import Engine, Finished, Job, run_job
-from trading_engine.backtest.report import JSON_NAME, PAGE_NAME, write_csv, write_json, write_report
+from trading_engine.backtest.report import JSON_NAME, PAGE_NAME, remove_report, write_csv, write_json, write_report
 from trading_engine.backtest.shape import result_shape
 from trading_engine.cli.arguments import ConfigOption, FundingOption, JsonOption, overrides, parse_pairs, parse_time
 from trading_engine.cli.failure import DONE, FINDINGS, usage
+from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.marketdata.candle_store.name import DEFAULT_FOLDER
 from trading_engine.system.garbage import rare_collection
 
@@ -115,9 +116,15 @@ def backtest(
     """
     changes = overrides(mode=None, symbols=None, leverage=leverage, risk_pct=risk_pct)
     files, rates = parse_pairs("--data", data), parse_pairs("--funding", funding)
+    _require_folder(output, with_page=report)
     job = Job(config, files, rates, store, venue, strategy, *_span(from_time, to_time), engine, changes)
     with rare_collection(), _bar() as progress:
         done = run_job(job, os.environ, progress, _tell_of_compiling)
+    written, failed = None, None
+    try:
+        written = _write(done, output, with_page=report)  # first: who reads what is printed may go away
+    except ConfigInvalid as error:
+        failed = error  # a full disk takes nothing of what was waited for
     for remark in done.run.remarks:
         typer.echo(f"note: {remark}", err=True)
     if as_json:
@@ -126,7 +133,8 @@ def backtest(
         from trading_engine.cli import backtest_view  # noqa: PLC0415 - --json draws no table
 
         backtest_view.show(done)
-    written = _write(done, output, with_page=report)  # last: a full disk takes nothing of what was waited for
+    if failed is not None:
+        raise failed
     if written is not None and not as_json:
         typer.echo(f"written: {written}")
     return FINDINGS if done.parity and done.parity.differences else DONE
@@ -141,11 +149,25 @@ def _indented(shape: dict[str, object]) -> str:
     return msgspec.json.format(json.dumps(shape, ensure_ascii=False, allow_nan=False), indent=2)
 
 
+def _require_folder(output: Path | None, *, with_page: bool) -> None:
+    """A usage error where no file can be made in the folder; better now than after minutes. Nothing is made yet."""
+    if output is None and not with_page:
+        return
+    folder = (output or _FOLDER).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
+    if not there.is_dir():
+        raise usage(f"--output {output or _FOLDER}: {there} is not a folder; name one, or one that can be made")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise usage(f"--output {output or _FOLDER}: {there} cannot be written to; name another place")
+
+
 def _write(done: Finished, output: Path | None, *, with_page: bool) -> Path | None:
     """Write the files that are asked for; the one to open."""
     if output is not None:
         write_json(output / JSON_NAME, done.run)
         write_csv(output, done.run)
+        if not with_page and remove_report(output / PAGE_NAME):
+            typer.echo(f"note: {output / PAGE_NAME} is removed: it was of an earlier run", err=True)
     if with_page:
         page = (output or _FOLDER) / PAGE_NAME
         write_report(page, done.run)

@@ -13,6 +13,7 @@ REFUSED = 3
 NOT_RUNNING = 4
 INTERNAL = 70
 INTERRUPTED = 130
+READER_GONE = 141  # as a shell has it of what dies of a closed pipe: what was printed was not read to its end
 
 
 class CommandFailed(TradingEngineError):

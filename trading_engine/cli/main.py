@@ -13,7 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +47,8 @@ trading-engine trades --symbol BTCUSDT --since 2025-01-01 --json
 
 State lies in ./state unless --state DIR or $STATE_DIRECTORY says otherwise.
 Exit codes: 0 done, 1 findings, 2 usage, 3 refused for safety, 4 engine not
-running, 70 internal fault, 78 invalid configuration or database, 130 interrupted.
+running, 70 internal fault, 78 invalid configuration or database,
+130 interrupted, 141 output not read to its end.
 """
 
 
@@ -111,6 +112,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _stoppable(arguments):
             done = command.main(args=arguments, prog_name=NAME, standalone_mode=False, obj=invocation)
+    except SystemExit as ended:
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        return _unread()
     except _Stopped as stopped:
         _say(f"{NAME}: stopped by {stopped}")
         return failure.DONE
@@ -119,6 +124,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         gc.enable()
     return done if isinstance(done, int) else failure.DONE
+
+
+def _unread() -> int:
+    """The exit code where `| head` has seen enough; Typer's own would be that of findings."""
+    with suppress(OSError, ValueError):  # a stream that is no file has nothing to flush at the end either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return failure.READER_GONE
 
 
 class _Stopped(BaseException):

@@ -4,9 +4,9 @@ What belongs here: the commands and what they say. What does not: the store (mar
 for what goes in (download_command), tables (store_tables).
 """
 
+import dataclasses
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,7 +21,7 @@ from trading_engine.cli.status_line import StatusLine
 from trading_engine.cli.text import count
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.instrument import Instrument
-from trading_engine.domain.time import DAY_MS, MINUTE_MS, floor_to, interval_name
+from trading_engine.domain.time import DAY_MS, MINUTE_MS, interval_name, parse_iso
 from trading_engine.marketdata.candle_store.manifest import Source, Units
 from trading_engine.marketdata.candle_store.name import (
     DEFAULT_FOLDER,
@@ -45,6 +45,7 @@ SymbolFilter = Annotated[str, typer.Option("--symbol", metavar="S", help="Of thi
 _LONGEST_SYNTH_DAYS = 3_660
 _MOST_TOLD = 8
 _SYNTH_FROM = "2025-01-01"
+_SYNTH_YEARS = (2000, 2099)
 _DAY_CANDLES = DAY_MS // MINUTE_MS
 # What a symbol without built-in facts is traded in.
 _UNKNOWN = Instrument(
@@ -162,6 +163,9 @@ def synth(
     venue: Annotated[
         str, typer.Option(metavar="V", help="Name it is kept under. Default: synth-SEED-REGIME.", show_default=False)
     ] = "",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Rows that differ take the place of those stored.")
+    ] = False,
     data: DataOption = DEFAULT_FOLDER,
 ) -> int:
     """Generate 1-minute candles and funding rates of a made-up market.
@@ -178,19 +182,19 @@ def synth(
     if regime not in set(Character):
         raise usage(f"--regime {regime}: there is no such market (known: {', '.join(Character)})")
     told = f"seed {seed}, {regime}"
-    begin_ms, at_ms = floor_to(parse_time("--from", start), DAY_MS), _now_ms()
+    begin_ms, at_ms = _first_day(start, days), _now_ms()
     keep = check_venue(venue or f"synth-{seed}-{regime}")
     out, line = table.console(), StatusLine()
     for one in symbols:
         line.show(f"generating {count(days, 'day')} of {one} …")
-        instrument = known_instrument(one) or replace(_UNKNOWN, symbol=one)
+        instrument = known_instrument(one) or dataclasses.replace(_UNKNOWN, symbol=one)
         market = SyntheticMarket(seed, {one: instrument}, begin_ms, days * _DAY_CANDLES, Character(regime))
         block = market.history(one, market.last_ts + MINUTE_MS, days * _DAY_CANDLES)
         units = Units(instrument.tick, instrument.step, "built-in")
         rates = rows_of_rates(market.funding_between(0, market.last_ts + MINUTE_MS))
         for interval_ms, rows, its_units in ((MINUTE_MS, rows_of_block(block, instrument), units), (0, rates, None)):
             with open_writer(data, DatasetName(keep, one, interval_ms)) as writer:
-                change = writer.write(rows, Source("synth", told, at_ms, 0, 0, 0), units=its_units)
+                change = writer.write(rows, Source("synth", told, at_ms, 0, 0, 0), replaces=replace, units=its_units)
                 manifest = writer.manifest
             line.clear()
             if manifest is not None:
@@ -257,12 +261,25 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def _first_day(start: str, days: int) -> int:
+    """The midnight at which a generated market begins; a usage error for a time of day and for years out of reach."""
+    begin_ms = parse_time("--from", start)
+    if begin_ms % DAY_MS:
+        raise usage(f"--from {start}: a generated market begins at midnight UTC; give the day alone (as {_SYNTH_FROM})")
+    first, last = _SYNTH_YEARS
+    if not parse_iso(f"{first}-01-01") <= begin_ms <= parse_iso(f"{last + 1}-01-01") - days * DAY_MS:
+        raise usage(f"--from {start}: {count(days, 'day')} from then on do not lie in the years {first} to {last}")
+    return begin_ms
+
+
 def _one_symbol(symbol: str) -> str:
     return check_symbols("--symbol", [symbol])[0]
 
 
 def _chosen(data: Path, venue: str, symbol: str) -> list[DatasetName]:
-    """The datasets of the filters; a usage error where they name what is not there."""
+    """The datasets of the filters; a usage error where they name what is not there, or the store is no folder."""
+    if data.exists() and not data.is_dir():
+        raise usage(f"--data {data} is not a folder; name the folder of the store (`data import` reads files)")
     there = list(names_below(data, with_lost=True))
     found = [name for name in there if venue in ("", name.venue) and symbol in ("", name.symbol)]
     if (venue or symbol) and not found:

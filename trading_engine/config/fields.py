@@ -23,6 +23,7 @@ from trading_engine.domain import money
 _PPM_PER_PERCENT = Decimal(10_000)
 _FINEST_PERCENT = Decimal("0.0001")
 _MOST_EXPONENT = 30
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE)  # as YAML writes them
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 PERCENT_HINT = "(a fraction? 1.5 % is written 1.5)"
 
@@ -190,6 +191,8 @@ def _plain_setting(key: str, value: object) -> object:
         return float(value)
     if isinstance(value, list):
         return [_plain_setting(key, item) for item in value]
+    if isinstance(value, str) and _NOT_FINITE.fullmatch(value):
+        raise mistake(f"has for {key} the value {value}, which is not a finite number")
     if value is not None and not isinstance(value, bool | int | float | str):
         raise mistake(f"has for {key} neither a number, a text, true, false nor a list of these")
     return value

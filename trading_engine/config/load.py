@@ -52,7 +52,7 @@ def load_config(
     if config is not None:
         problems += _written_out(config, source)
     if config is None or problems:
-        lines = [_named(path, overrides, line) for _, line in problems]
+        lines = [named(path, overrides, line) for _, line in problems]
         is_usage = all(line.startswith(_COMMAND_LINE) for line in lines)
         raise ConfigInvalid("\n".join(lines), exit_code=_USAGE if is_usage else _INVALID)
     return config
@@ -85,6 +85,7 @@ def _override(values: dict[str, object], key: str, value: object) -> None:
     values[leaf] = value
 
 
-def _named(path: Path, overrides: Mapping[str, object], line: str) -> str:
+def named(path: Path, overrides: Mapping[str, object], line: str) -> str:
+    """A mistake, which begins with its key, told with where that stands: in the file, or on the command line."""
     key = line.split(" ", 1)[0]
     return f"{_COMMAND_LINE if key in overrides else path}: {line}"

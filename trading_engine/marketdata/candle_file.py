@@ -263,11 +263,8 @@ def _explain(row: list[float], instrument: Instrument) -> str:
     """What is wrong with one row that is not sound."""
     opened, high, low, close, volume = row
     units = f"{instrument.symbol} (tick {instrument.tick}, step {instrument.step}): is it the right file?"
-    for name, price in zip(_VALUES, row[:4], strict=False):
-        if not math.isfinite(price) or price <= 0:
-            return f"{name} {price} is not a price; expected a finite number above 0"
-    if not math.isfinite(volume) or volume < 0:
-        return f"volume {volume} is not a volume; expected a finite number, 0 or more"
+    if problem := _unusable(row):
+        return problem
     top, bottom = max(opened, close), min(opened, close)
     if high < top:
         return f"high {high} is below the open or close {top}; expected the highest price of the candle"
@@ -276,6 +273,18 @@ def _explain(row: list[float], instrument: Instrument) -> str:
     if low <= float(instrument.tick) / 2:
         return f"low {low} is less than half a tick; expected prices of {units}"
     return f"high {high} or volume {volume} is out of range; expected values of {units}"
+
+
+def _unusable(row: list[float]) -> str:
+    """Which of the values is missing, no price or no volume; empty where each can be one."""
+    for name, value in zip(_VALUES, row, strict=True):
+        if math.isnan(value):
+            return f"{name} is missing or not a number; expected a finite number"
+        if name == "volume" and (math.isinf(value) or value < 0):
+            return f"volume {value} is not a volume; expected a finite number, 0 or more"
+        if name != "volume" and (math.isinf(value) or value <= 0):
+            return f"{name} {value} is not a price; expected a finite number above 0"
+    return ""
 
 
 def _off_tick(raw: Columns, block: CandleBlock, instrument: Instrument) -> int:

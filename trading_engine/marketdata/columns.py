@@ -27,6 +27,7 @@ _READ_BYTES = 1 << 16
 _PARQUET_MAGIC = b"PAR1"
 _PARQUET_SUFFIXES = (".parquet", ".pq")
 _HEADER_BYTES = 1 << 16
+_LINE_END = re.compile(rb"[\r\n]")  # a lone carriage return, too: what old spreadsheets write
 _EARLIEST_MS, _LATEST_MS = 10**11, 10**13  # 1973 and 2286: seconds lie below, micro- and nanoseconds above
 
 # What venues' own archives and common tools call these columns; our name goes first where a file has both.
@@ -110,12 +111,12 @@ def _expected(wanted: Sequence[str]) -> str:
 
 def _csv_header(path: Path, head: bytes, wanted: tuple[str, ...]) -> _Header:
     try:
-        line = head.split(b"\n", 1)[0].decode("utf-8-sig")
+        line = _LINE_END.split(head, maxsplit=1)[0].decode("utf-8-sig")
     except UnicodeDecodeError:
         line = "\0"
     if "\0" in line:
         raise ConfigInvalid(f"{path}: is neither Parquet nor CSV text; expected {_expected(wanted)}")
-    cells = next(csv.reader([line.rstrip("\r")]), [])
+    cells = next(csv.reader([line]), [])
     first, others = cells[: len(_WITHOUT_HEADER)], cells[len(_WITHOUT_HEADER) :]
     if set(wanted) != set(_WITHOUT_HEADER) or len(first) < len(wanted) or not all(map(_is_number, first)):
         return _Header(cells, 1)

@@ -41,6 +41,8 @@ def read_funding(symbol: str, path: str | Path, from_ts: int = 0, to_ts: int | N
 
 def _problem(ts: int, rate: float, before: int) -> str:
     """What is wrong with a row that follows one of minute `before`; empty if nothing."""
+    if math.isnan(rate):
+        return "rate is missing or not a number; expected a fraction between -1 and 1 (0.01 % is 0.0001)"
     if not math.isfinite(rate) or abs(rate) >= 1:
         return f"rate {rate} is not a funding rate; expected a fraction between -1 and 1 (0.01 % is 0.0001)"
     minute = round_to_minute(ts)

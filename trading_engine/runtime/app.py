@@ -18,7 +18,7 @@ from loguru import logger
 
 from trading_engine.config.model import Config
 from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
-from trading_engine.runtime import bootstrap, startup, strategy_setup
+from trading_engine.runtime import bootstrap, configured, startup, strategy_setup
 from trading_engine.runtime.bootstrap import RunOptions
 from trading_engine.runtime.paper import RecordedRun
 from trading_engine.runtime.process import (
@@ -81,7 +81,8 @@ def _run_at_venue(options: RunOptions, config: Config, manager: ServiceManager) 
     from trading_engine.runtime.sole_trader import sole_trader  # noqa: PLC0415 - see above
 
     bootstrap.refuse_leftovers(options)
-    strategy_setup.filters_of(config, strategy_setup.strategies_of(config, config.symbols))
+    with configured.told_with_file(options.config_path, options.overrides):
+        strategy_setup.filters_of(config, strategy_setup.strategies_of(config, config.symbols))
     if options.dry_run:
         return EXIT_DONE
     state = state_dir.resolve(options.state_dir, os.environ)

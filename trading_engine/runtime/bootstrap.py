@@ -33,6 +33,7 @@ from trading_engine.runtime.configured import (
     instrument_of,
     stop_level,
     terms_of,
+    told_with_file,
 )
 from trading_engine.runtime.strategy_setup import Filters, filters_of, shortages, strategies_of
 from trading_engine.strategy.api import Strategy
@@ -87,13 +88,14 @@ def prepare(options: RunOptions, environ: Mapping[str, str]) -> Plan:
     """Read and check configuration, strategies and data; raises ConfigInvalid, writes nothing."""
     config = configuration(options, environ)
     symbols = _symbols(config, options)
-    instruments = {symbol: instrument_of(config, symbol) for symbol in symbols}
-    strategies = strategies_of(config, symbols)
+    with told_with_file(options.config_path, options.overrides):
+        instruments = {symbol: instrument_of(config, symbol) for symbol in symbols}
+        strategies = strategies_of(config, symbols)
+        filters = filters_of(config, strategies)
     files = tuple(open_candles(symbol, path, instruments[symbol]) for symbol, path in options.replay.items())
     source, total = _source(config, options, files, instruments)
     settings = engine_settings(config, instruments, interval_ms=source.interval_ms)
     settings = replace(settings, signals_only=options.signals_only)
-    filters = filters_of(config, strategies)
     check_intervals(strategies, instruments, source.interval_ms, filters, settings.atr_periods)
     return Plan(config, settings, terms_of(config), source, files, strategies, filters, total)
 
@@ -106,7 +108,8 @@ def settings_only(options: RunOptions, environ: Mapping[str, str]) -> tuple[Conf
             f"{options.config_path}: mode = {config.mode}: its account is at the venue, not on the paper exchange"
         )
     told = contracts.kept(StateDir(options.state_dir)) if options.state_dir and config.is_paper_at_venue else {}
-    instruments = {symbol: instrument_of(config, symbol, told.get(symbol)) for symbol in config.symbols}
+    with told_with_file(options.config_path, options.overrides):
+        instruments = {symbol: instrument_of(config, symbol, told.get(symbol)) for symbol in config.symbols}
     return config, engine_settings(config, instruments), terms_of(config)
 
 
@@ -163,7 +166,8 @@ def check(options: RunOptions, environ: Mapping[str, str] | None = None) -> list
 def _checked(config: Config, options: RunOptions, environ: Mapping[str, str]) -> list[Finding]:
     if config.mode != "paper" or config.is_paper_at_venue:  # what is traded and at which facts, the venue says
         refuse_leftovers(options)
-        filters_of(config, strategies_of(config, config.symbols))
+        with told_with_file(options.config_path, options.overrides):
+            filters_of(config, strategies_of(config, config.symbols))
         text = f"mode {config.mode} on {config.venue}, account {config.account}, symbols {', '.join(config.symbols)}"
         odd = [Finding("warning", f"venues.{config.venue}", one) for one in simplified(config)]
         odd += _idle(config) if config.mode == "paper" else []

@@ -6,15 +6,18 @@ not: opening data and putting a run together (bootstrap), limits and exits one b
 A backtest needs this much of the composition root and no more: nothing here imports an executor, a venue or a store.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trading_engine.config.load import load_config
+from trading_engine.config.load import load_config, named
 from trading_engine.config.model import Config, InstrumentConfig
 from trading_engine.core.settings import EngineSettings, ExecutionSettings, ForeignPolicy, ForeignSettings
+from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.instrument import Instrument
@@ -32,6 +35,7 @@ if TYPE_CHECKING:  # ports name every event and record, each a class that takes 
     from trading_engine.ports import Capabilities
 
 
+_STRATEGY_LINE = re.compile(r".*\.py:\d+: ")  # what is wrong in a strategy's own file
 _READ_BY = {
     "slippage_pct": ("fixed",),
     "half_spread_pct": ("spread_volatility", "depth"),
@@ -74,6 +78,18 @@ def configuration(options: RunOptions, environ: Mapping[str, str]) -> Config:
     return config
 
 
+@contextmanager
+def told_with_file(path: Path, overrides: Mapping[str, object]) -> Iterator[None]:
+    """What only shows against strategies and contracts is told with the file as well; a strategy's own file stays."""
+    try:
+        yield
+    except ConfigInvalid as error:
+        lines = [
+            line if _STRATEGY_LINE.match(line) else named(path, overrides, line) for line in str(error).splitlines()
+        ]
+        raise ConfigInvalid("\n".join(lines), exit_code=error.exit_code) from error
+
+
 def instrument_of(config: Config, symbol: str, told: Instrument | None = None) -> Instrument:
     """The facts of a symbol: told by a venue or built in, replaced by the configuration's.
 
@@ -100,6 +116,11 @@ def instrument_of(config: Config, symbol: str, told: Instrument | None = None) -
         tiers=single_tier(rate, leverage) if known is None or is_ours else known.tiers,
         settle_asset=known.settle_asset if known else "USDT",
     )
+    if instrument.min_quantity > instrument.max_quantity:
+        raise ConfigInvalid(
+            f"paper.instruments.{symbol}: min_quantity = {money.text(instrument.min_quantity)} is above max_quantity ="
+            f" {money.text(instrument.max_quantity)}; no order would lie between them"
+        )
     try:
         Contract.of(instrument)
     except ValueError as error:

@@ -77,6 +77,14 @@ def test_symbols_without_any_funding_are_told_together(market: Market) -> None:
     assert ["no funding is charged on AAAUSDT, BBBUSDT: no rates are given"] == list(doubts.funding([], market))
 
 
+def test_rates_of_another_time_are_not_said_to_be_none(market: Market) -> None:
+    """Given, and none of them in the span, beside a symbol for which none were given."""
+    assert [
+        "no funding is charged on AAAUSDT: no rates are given",
+        "no funding is charged on BBBUSDT: none of the rates that are given lies in the span",
+    ] == list(doubts.funding([], market, {"BBBUSDT"}))
+
+
 def test_rates_in_percent_are_noticed(market: Market) -> None:
     """0.01 stands for 1 %: a hundred times what the writer meant."""
     known = [*rates("AAAUSDT", range(0, DAYS * 24, 8), "-0.01"), *rates("BBBUSDT", range(0, DAYS * 24, 8))]

@@ -5,10 +5,11 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from fakes.backtest_bench import DEPOSIT, MINUTE_MS, START_MS, Case, instrument
+from fakes.backtest_bench import DEPOSIT, MINUTE_MS, START_MS, Case, instrument, moved
 
 from trading_engine.backtest.fast import NeedsFullEngine
 from trading_engine.backtest.market import make_market
+from trading_engine.backtest.metrics import curve, measure
 from trading_engine.backtest.result import Decision, Outcome, compare
 from trading_engine.backtest.signals import Spoken
 from trading_engine.backtest.tables import Signals as Table
@@ -23,7 +24,8 @@ from trading_engine.core.settings import (
 from trading_engine.domain.market import FundingRate
 from trading_engine.domain.orders import OrderType
 from trading_engine.domain.position import CloseReason
-from trading_engine.marketdata.block import from_units
+from trading_engine.domain.time import DAY_MS, HOUR_MS
+from trading_engine.marketdata.block import Units, from_units
 from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.strategy.api import Signals
 from trading_engine.venues.embedded.account import Terms
@@ -246,3 +248,53 @@ def test_a_position_that_may_grow_is_the_full_engines() -> None:
     with pytest.raises(NeedsFullEngine, match="a further signal may make a position larger"):
         grown.fast()
     assert Decimal("0.1") == grown.full().trades[0].quantity
+
+
+@pytest.mark.parametrize("hole_minutes", [1, 2, 26 * 60, 3 * 24 * 60])
+def test_midnight_is_what_was_held_at_the_last_close_before_it(hole_minutes: int) -> None:
+    """Bought 0.1 at 1,000.0 at 23:56 of 31 May; at 1,020.0 at the close of 23:59, and no candle after it.
+
+    Midnight stands at 1,000 + 0.1 × 20 = 1,002: +0.2 % in May. At the end, at 1,005.0, there are 1,000.5 of them. The
+    full hour before was 23:00, with nothing bought.
+    """
+    may_31 = START_MS + 27 * DAY_MS
+    rises, high = (10_000, 10_200, 10_000, 10_200), (10_200, 10_200, 10_200, 10_200)
+    falls, low = (10_200, 10_200, 10_050, 10_050), (10_050, 10_050, 10_050, 10_050)
+    flat = [QUIET] * 60
+    made = case([*flat, rises, high, high, *[high] * hole_minutes, falls, low], target=0, signal_minute=60)
+    first_ms = may_31 + (22 * 60 + 55) * MINUTE_MS
+    june = may_31 + DAY_MS
+    hole = range(june - MINUTE_MS, june + (hole_minutes - 1) * MINUTE_MS)
+    made = moved(made, first_ms - START_MS, hole)
+    found = both(made)
+    begin, end = made.market.first_ms, made.market.last_ms
+    points = {point.ts_ms: point for point in curve(found, begin, end)}
+    assert june not in made.market.candles.ts + MINUTE_MS
+    assert (Decimal(1000), Decimal(2), Decimal(1002)) == (
+        points[june].balance,
+        points[june].unrealized,
+        points[june].equity,
+    )
+    metrics = measure(found, begin, end)
+    assert {"2025-05": pytest.approx(0.2), "2025-06": pytest.approx((1000.5 / 1002 - 1) * 100)} == (
+        metrics.monthly_return_pct
+    )
+
+
+def test_the_last_close_before_midnight_is_sampled_where_none_is_at_midnight() -> None:
+    """Two symbols, three nights: one with both, one with one of them, one with neither."""
+    minutes = 3 * 24 * 60 + 10
+    columns = [np.full(minutes, 10_000, dtype=np.int64)] * 4
+    ts = START_MS + MINUTE_MS * np.arange(minutes, dtype=np.int64)
+    block = from_units(instrument(AAA), ts, columns, np.full(minutes, 10**9, dtype=np.int64))
+    nights = [START_MS + night * DAY_MS for night in (1, 2, 3)]
+
+    def lacking(*opened: int) -> Units:
+        return Units._make(column[~np.isin(ts, opened)] for column in block[: len(Units._fields)])
+
+    third = range(nights[2] - 7 * MINUTE_MS, nights[2], MINUTE_MS)
+    held = {AAA: lacking(nights[1] - MINUTE_MS, *third), "BBBUSDT": lacking(*third)}
+    instants = make_market(held, [], MINUTE_MS).instants()
+    assert sorted(instants) == instants
+    hours = {START_MS + hour * HOUR_MS for hour in range(1, 72)}
+    assert hours | {nights[2] - 7 * MINUTE_MS, nights[2] + MINUTE_MS} == set(instants)

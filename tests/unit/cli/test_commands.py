@@ -129,6 +129,31 @@ def test_a_kill_switch_that_is_a_directory_is_a_mistake(folder: Path, capsys: py
 
 
 @pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("strategies: [{name: trend_vwap, settings: {foo: 1}}]", "trend_vwap.foo is not a setting of this strategy"),
+        ("strategies: [{name: '../x'}]", "strategy '../x' does not exist"),
+        (
+            "strategies: [{name: trend_vwap}]\nleverage: 3\npaper: {instruments: {BTCUSDT: {max_leverage: 2}}}",
+            "leverage = 3 is above BTCUSDT's maximum of 2",
+        ),
+    ],
+)
+def test_a_mistake_that_only_strategies_and_contracts_show_names_the_file(
+    lines: str, said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As every other mistake of a configuration does, in whichever command; the command line where that is to blame."""
+    (folder / "odd.yaml").write_text(f"mode: paper\nsymbols: [BTCUSDT]\n{lines}\n", encoding="utf-8")
+    (folder / "x.csv").write_text("ts,open,high,low,close,volume\n", encoding="utf-8")
+    for command in (["validate"], ["run"], ["backtest", "--data", "BTCUSDT=x.csv"]):
+        assert 78 == main([*command, "--config", "odd.yaml"])
+        assert f"error: odd.yaml: {said}" in capsys.readouterr().err
+    if "leverage" in lines:
+        assert 78 == main(["run", "--config", "odd.yaml", "--leverage", "4"])
+        assert "error: command line: leverage = 4 is above BTCUSDT's maximum of 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--leverage", "0"], "command line: leverage = 0 is not a leverage from 1 to 125"),

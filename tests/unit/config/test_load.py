@@ -83,6 +83,14 @@ def test_strategy_settings_are_plain_values(tmp_path: Path) -> None:
     assert float is type(config.strategies[0].settings["threshold"])
 
 
+@pytest.mark.parametrize("value", [".nan", "-.inf", ".Inf"])
+def test_a_setting_of_a_strategy_is_a_finite_number(tmp_path: Path, value: str) -> None:
+    """It is named as it was written, not as a text in quotes."""
+    assert [
+        f"engine.yaml: strategies[0].settings has for stop_atr the value {value}, which is not a finite number"
+    ] == complaints(tmp_path, f"{MINIMAL}    settings: {{stop_atr: {value}}}\n")
+
+
 def test_a_configuration_cannot_be_changed(tmp_path: Path) -> None:
     """Everything reads the same values for as long as it runs."""
     config = load(tmp_path, MINIMAL)

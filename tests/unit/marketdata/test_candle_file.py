@@ -160,6 +160,25 @@ def test_a_csv_may_have_windows_line_ends_a_byte_order_mark_and_blank_lines(tmp_
     assert 5 == _open(path).rows
 
 
+@pytest.mark.parametrize("rows", [5, 5_000])
+def test_a_csv_may_have_line_ends_of_carriage_returns_alone(tmp_path: Path, rows: int) -> None:
+    """Also one that is longer than what is looked at for its header; and a bad row keeps its number."""
+    path = _csv(tmp_path, _table(rows))
+    text = path.read_text()
+    path.write_bytes(text.replace("\n", "\r").encode())
+    assert rows == _open(path).rows
+    *lines, last = text.splitlines()
+    path.write_bytes("\r".join([*lines, f"{last},1"]).encode())
+    assert f"row {rows}: has 7 values" in _refusal(path)
+
+
+def test_an_empty_cell_is_told_as_missing(tmp_path: Path) -> None:
+    """Not by the name that the machine has for it."""
+    path = tmp_path / "candles.csv"
+    path.write_text(f"ts,open,high,low,close,volume\n{START},1,1,1,1,1\n{START + MINUTE},1,1,1,1,\n")
+    assert "row 2: volume is missing or not a number; expected a finite number" in _refusal(path)
+
+
 def test_whole_number_and_single_precision_columns_are_read(tmp_path: Path) -> None:
     """Types narrower than float64 lose nothing that the tick can show."""
     table = pa.table(_table())
@@ -240,9 +259,9 @@ BAD_ROWS = [
     ("open", 0.0, "row 3: open 0.0 is not a price"),
     ("close", -1.0, "row 3: close -1.0 is not a price"),
     ("high", math.inf, "row 3: high inf is not a price"),
-    ("low", math.nan, "row 3: low nan is not a price"),
+    ("low", math.nan, "row 3: low is missing or not a number"),
     ("volume", -0.1, "row 3: volume -0.1 is not a volume"),
-    ("volume", math.nan, "row 3: volume nan is not a volume"),
+    ("volume", math.nan, "row 3: volume is missing or not a number"),
     ("volume", math.inf, "row 3: volume inf is not a volume"),
     ("volume", 1e300, "or volume 1e+300 is out of range"),
     ("high", 1e300, "row 3: high 1e+300 or volume"),
@@ -365,7 +384,7 @@ def test_other_content_is_refused(tmp_path: Path, name: str, content: bytes, mes
         ("x,1746316920000,1,1,1,1,one", 'row 2: volume is "one"; expected a number'),
         ("x,2025-05-04,1,1,1,1,1", 'row 2: ts is "2025-05-04"; expected an integer, UTC milliseconds'),
         ("x,,1,1,1,1,1", "row 2: ts is missing; expected an integer"),
-        ("x,1746316920000,1,1,,1,1", "row 2: low nan is not a price"),
+        ("x,1746316920000,1,1,,1,1", "row 2: low is missing or not a number"),
         ("x,1746316920000,1,1", "row 2: has 4 values; expected 7, as in the header"),
     ],
 )

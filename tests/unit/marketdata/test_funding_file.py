@@ -65,7 +65,7 @@ def test_a_range_includes_both_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ts", "rate", "message"),
     [
-        (TIMES[2], math.nan, "row 3: rate nan is not a funding rate; expected a fraction"),
+        (TIMES[2], math.nan, "row 3: rate is missing or not a number; expected a fraction"),
         (TIMES[2], math.inf, "row 3: rate inf is not a funding rate"),
         (TIMES[2], -1.0, "row 3: rate -1.0 is not a funding rate"),
         (TIMES[2] // 1000, 0.0, "row 3: ts 1746374400 looks like seconds"),

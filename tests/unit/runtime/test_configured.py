@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from trading_engine.config.model import Config
+from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.time import HOUR_MS
 from trading_engine.runtime.configured import (
     RunOptions,
@@ -108,6 +109,21 @@ def test_an_idle_setting_is_told_in_one_line_with_its_value_and_what_to_do() -> 
         "paper.half_spread_pct = 0.3 has no effect with paper.slippage = fixed; it is read by spread_volatility and"
         " depth: leave it out, or choose another model"
     ] == idle_slippage(_configured("paper: {half_spread_pct: 0.3}"))
+
+
+@pytest.mark.usefixtures("in_folder")
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("{min_quantity: 5, max_quantity: 1}", "min_quantity = 5 is above max_quantity = 1;"),
+        ("{max_quantity: 0.0001}", "min_quantity = 0.001 is above max_quantity = 0.0001;"),
+        ("{min_quantity: 1e9}", "min_quantity = 1000000000 is above max_quantity = "),
+    ],
+)
+def test_the_smallest_order_is_not_above_the_largest(override: str, said: str) -> None:
+    """Both of the configuration, or one of them beside what is built in: nothing could ever be traded."""
+    with pytest.raises(ConfigInvalid, match=f"^paper.instruments.BTCUSDT: {said}"):
+        instrument_of(_configured(f"paper: {{instruments: {{BTCUSDT: {override}}}}}"), "BTCUSDT")
 
 
 @pytest.mark.usefixtures("in_folder")

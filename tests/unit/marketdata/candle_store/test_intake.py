@@ -74,7 +74,7 @@ def test_volumes_with_the_noise_of_sums_are_rounded_and_that_is_told(tmp_path: P
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        ([_row(0), _row(1, "nan")], r"row 2: open nan is not a price"),
+        ([_row(0), _row(1, "nan")], r"row 2: open is missing or not a number"),
         ([_row(0), _row(1, volume="inf")], r"row 2: volume inf is not a volume"),
         ([_row(0, "0.05"), _row(1, "-3")], r"row 2: open -3.0 is not a price"),
         ([_row(1), _row(0)], r"row 2: ts .* lies before"),
