@@ -259,6 +259,7 @@ def _money() -> list[Case]:
 def _fills() -> list[Case]:
     """Orders at the market that trade some candles late, or cost half a spread and by the candle before."""
     late = {"paper": {"latency_candles": 1}}
+    shaken = {**late, "risk": {"max_range_pct": 0.2, "volatility_pause_minutes": 5, "on_volatility": "flatten"}}
     wide = {"paper": {"slippage": "spread_volatility", "half_spread_pct": 0.01, "range_share_pct": 15}}
     both = {"paper": {**wide["paper"], "latency_candles": 5}}
     deep = {"paper": {"slippage": "depth", "half_spread_pct": 0.01, "impact_pct": 0.2}}
@@ -268,6 +269,8 @@ def _fills() -> list[Case]:
     made = [
         Case("fills a candle late", RECORDED, (BTC,), _BOTH_SIDES, 20, late),
         Case("fills a candle late", "crash", (SOL,), _FAST, 14, late),
+        Case("a candle late, shocks flatten", RECORDED, (SOL,), _FAST, 14, shaken, least=20),
+        Case("a candle late, shocks flatten", "crash", (BTC, SOL), _BOTH_SIDES, 14, shaken, least=5),
         Case("spread and range", RECORDED, (ETH,), _FAST, 14, wide),
         Case("spread and range", "gaps", (SOL,), _BOTH_SIDES, 20, wide),
         Case("five candles late, spread and range", RECORDED, (BTC, SOL), _FAST, 14, both),
