@@ -25,7 +25,7 @@ from trading_engine.core.effects import (
     SetTimer,
     TakeSnapshot,
 )
-from trading_engine.core.state import Book
+from trading_engine.core.state import KEPT_KEYS_MS, Book
 from trading_engine.domain.control import Level
 from trading_engine.domain.errors import InvariantBroken, VenueRejected, VenueUnavailable
 from trading_engine.domain.events import (
@@ -276,8 +276,8 @@ def _read_from(
     """
     ledger = book.ledger
     since_ms = max(ledger.last_booked_ms - FILL_OVERLAP_MS, ledger.opened_ms, reconciled_ms - RECONCILED_OVERLAP_MS)
-    if unbooked_ms:
-        since_ms = min(since_ms, unbooked_ms)
+    if unbooked_ms:  # of what is older than the keys we keep nobody could say whether it is booked
+        since_ms = max(min(since_ms, unbooked_ms), ledger.last_booked_ms - KEPT_KEYS_MS)
     history_ms = venue.capabilities.history_ms
     told_ms = now_ms - history_ms + HISTORY_MARGIN_MS if history_ms else since_ms
     return max(since_ms, told_ms), ((since_ms, told_ms) if since_ms < told_ms else None)

@@ -21,7 +21,7 @@ from trading_engine.core.effects import (
 )
 from trading_engine.core.risk import Approved
 from trading_engine.core.settings import EngineSettings
-from trading_engine.core.state import Book, EngineState, Ledger
+from trading_engine.core.state import KEPT_KEYS_MS, Book, EngineState, Ledger
 from trading_engine.domain.control import Control, Level
 from trading_engine.domain.errors import RateLimited, VenueRejected
 from trading_engine.domain.events import (
@@ -361,6 +361,17 @@ def test_what_the_last_look_has_shown_long_ago_is_not_read_again(desk: Desk) -> 
     snapshot = asyncio.run(take_snapshot(desk.venue, book, START, START - HOUR))
     assert ("fills_since", str(START - HOUR - DAY)) in desk.venue.calls
     assert snapshot.untold is None
+
+
+@pytest.mark.parametrize(
+    ("unbooked_ms", "since_ms"),
+    [(0, START - HOUR), (START - 1, START - HOUR), (START - 2 * DAY, START - 2 * DAY), (1, START - KEPT_KEYS_MS)],
+)
+def test_fills_are_read_from_the_oldest_that_is_not_booked(desk: Desk, unbooked_ms: int, since_ms: int) -> None:
+    """Not from before the keys that are kept: what was booked then would be booked once more."""
+    book = Book(epoch="aaaa", ledger=Ledger(last_booked_ms=START))
+    asyncio.run(take_snapshot(desk.venue, book, START, START, unbooked_ms))
+    assert ("fills_since", str(since_ms)) in desk.venue.calls
 
 
 def test_a_past_that_the_venue_does_not_tell_any_more_is_named_and_never_passed_over(desk: Desk) -> None:
