@@ -10,7 +10,7 @@ gate opens. A snapshot that failed changes nothing but the gate.
 from collections.abc import Sequence
 from decimal import Decimal
 
-from trading_engine.core import authority, breaker, contact, danger, foreign, on_venue, protect
+from trading_engine.core import authority, booking, breaker, contact, danger, foreign, on_venue, protect
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, SetTimer, TakeSnapshot
 from trading_engine.core.on_command import raise_level
@@ -49,7 +49,7 @@ def on_snapshot(draft: Draft, snapshot: VenueSnapshot) -> None:
     _judge_untold(draft, snapshot)
     if draft.market.doubts:
         _look_again(draft)
-    on_venue.after_reading(draft)
+    booking.after_reading(draft)
     is_current = draft.market.is_connected and snapshot.ts_ms >= draft.market.connected_ms
     draft.see(is_synced=is_current)
     if is_current:
@@ -101,9 +101,9 @@ def _book_what_happened(draft: Draft, snapshot: VenueSnapshot) -> None:
     events.extend((fill.ts_ms, 1, at, fill) for at, fill in enumerate(snapshot.fills))
     for _, _, _, event in sorted(events, key=lambda item: item[:3]):
         if isinstance(event, Income):
-            on_venue.on_income(draft, event)
+            booking.on_income(draft, event)
         else:
-            on_venue.on_fill(draft, event, is_whole_story=True)
+            booking.on_fill(draft, event, is_whole_story=True)
 
 
 def _cancel_what_is_left(draft: Draft, snapshot: VenueSnapshot, unanswered: Sequence[str]) -> None:
@@ -129,12 +129,12 @@ def _order_at_venue(draft: Draft, report: OrderReport, *, is_unexplained: bool) 
         raise_level(draft, Level.LOCKED, reason, "reconcile")
     elif is_unexplained and report.reduce_only and _is_lost(draft, key):
         # Perhaps all that stands between that position and the market: a person decides.
-        on_venue.leave_epoch(draft, report.client_order_id)
+        booking.leave_epoch(draft, report.client_order_id)
         reason = f"order {report.client_order_id} guards what we do not hold"
         foreign.freeze(draft, report.symbol, "orphan_order", reason)
     else:
         if _is_lost(draft, key):
-            on_venue.leave_epoch(draft, report.client_order_id)
+            booking.leave_epoch(draft, report.client_order_id)
         _note(draft, "orphan_order", report.symbol, "none", report.client_order_id, "cancelled")
         text = f"{report.symbol}: orphan order {report.client_order_id} is cancelled"
         draft.alert(Severity.WARNING, f"orphan:{report.client_order_id}", text)
@@ -162,7 +162,7 @@ def _differences(draft: Draft, snapshot: VenueSnapshot) -> dict[str, Decimal]:
 def _has_stood(draft: Draft, symbol: str, difference: Decimal) -> bool:
     doubt = draft.market.doubts.get(symbol)
     return (
-        doubt is not None and doubt.difference == difference and draft.ts_ms - doubt.since_ms >= on_venue.LONGEST_LAG_MS
+        doubt is not None and doubt.difference == difference and draft.ts_ms - doubt.since_ms >= booking.LONGEST_LAG_MS
     )
 
 
@@ -195,7 +195,7 @@ def _compare_positions(draft: Draft, snapshot: VenueSnapshot) -> None:
         if doubt is None or doubt.difference != difference:
             doubt = Doubt(difference, draft.ts_ms)
         soon_ms = execution.lookup_retry_ms + draft.settings.visibility_delay_ms
-        wait_ms = on_venue.LONGEST_LAG_MS if _may_be_a_fill_of_ours(draft, snapshot, symbol, difference) else soon_ms
+        wait_ms = booking.LONGEST_LAG_MS if _may_be_a_fill_of_ours(draft, snapshot, symbol, difference) else soon_ms
         is_stable = draft.ts_ms - doubt.since_ms >= wait_ms
         if draft.settings.absence_is_proof or (is_stable and not _has_order_in_doubt(draft, symbol)):
             foreign.on_difference(draft, symbol, difference, snapshot.positions)

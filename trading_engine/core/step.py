@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from trading_engine.core import (
+    booking,
     contact,
     invariants,
     on_clock,
@@ -106,12 +107,12 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912, PLR09
         case CandlesClosed():
             on_market.on_candles(draft, event)
         case FillSeen():
-            on_venue.on_fill(draft, event.fill)
+            booking.on_fill(draft, event.fill)
             contact.on_fill_told(draft, event.fill)
         case FillsRead():
-            on_venue.on_fills_read(draft, event.fills)
+            booking.on_fills_read(draft, event.fills)
         case IncomeSeen():
-            on_venue.on_income(draft, event.income)
+            booking.on_income(draft, event.income)
         case OrderReported():
             on_venue.merge_report(draft, event.report)
         case SubmitAnswered():

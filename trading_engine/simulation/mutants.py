@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from trading_engine.core import (
+    booking,
     foreign,
     invariants,
     kill,
@@ -130,7 +131,7 @@ def _fixed_epoch() -> Restore:
     def trusting(_draft: Draft, _fill: Fill) -> None:
         """Its own fills look like those of an order that this database never made."""
 
-    return _all(_swap(backup, "restore", careless), _swap(on_venue, "_lock_on_unknown_origin", trusting))
+    return _all(_swap(backup, "restore", careless), _swap(booking, "_lock_on_unknown_origin", trusting))
 
 
 def _no_fill_dedup() -> Restore:
@@ -142,16 +143,16 @@ def _goes_on_after_a_failed_commit() -> Restore:
 
 
 def _day_of_processing() -> Restore:
-    original = on_venue._book  # noqa: SLF001 - as above
+    original = booking._book  # noqa: SLF001 - as above
 
     def wrong_day(draft: Draft, position: Position, fill: Any, order: Order | None) -> None:
-        mend = _swap(on_venue, "day_of", lambda _ts_ms, start_ms: day_of(draft.ts_ms, start_ms))
+        mend = _swap(booking, "day_of", lambda _ts_ms, start_ms: day_of(draft.ts_ms, start_ms))
         try:
             original(draft, position, fill, order)
         finally:
             mend()
 
-    return _swap(on_venue, "_book", wrong_day)
+    return _swap(booking, "_book", wrong_day)
 
 
 # ── unknown outcomes ────────────────────────────────────────────────────────

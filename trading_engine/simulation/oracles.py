@@ -24,6 +24,7 @@ REFUSALS_TO_FREEZE = LimitSettings().rejects_to_freeze
 COVER_MS = 6_000  # five seconds and the latency of a round trip
 EXACT_MS = 75_000  # a reconciliation period, and the above
 STOPS_PER_MINUTE = 60
+OVERDUE_MS = 300_000  # candles may be missing for some minutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,13 @@ class Oracles:
     shared  symbols on which somebody else trades as well: only our part of what is held is judged there
     refused how many entries on a symbol were refused
     rungs   how many entries a position may have
+    max_age_ms  how old a position may become
     """
 
     exchange: SimulatedExchange
     now_ms: Callable[[], int]
     rungs: int = 1
+    max_age_ms: int = 0
     violations: list[Violation] = field(default_factory=list)
     calm_ms: int = 0
     stop_committed_ms: int | None = None
@@ -222,6 +225,9 @@ class Oracles:
         for position in book.positions.values():
             if position.state is PositionState.PENDING:
                 self.breach("I7", f"{position.position_id} is still PENDING")
+            older_ms = self.now_ms() - position.opened_ms - self.max_age_ms
+            if position.state is PositionState.OPEN and self.max_age_ms and older_ms > OVERDUE_MS:
+                self.breach("I21", f"{position.position_id} is OPEN {older_ms} ms beyond its time")
         causeless = {symbol: why for symbol, why in book.frozen.items() if not self._may_be_frozen(symbol, why)}
         if causeless and not frozen_expected:
             self.breach("I7", f"frozen without cause: {causeless}")

@@ -185,7 +185,7 @@ class World:
         terms = Terms(leverage_milli=int(scenario.leverage * 1000))
         facts, lag_ms = list(self.settings.instruments.values()), scenario.history_lag_ms
         self.exchange = SimulatedExchange(facts, terms, DEPOSIT, market, self.now_ms, lag_ms)
-        self.oracles = Oracles(self.exchange, self.now_ms, max(len(scenario.ladder), 1))
+        self.oracles = Oracles(self.exchange, self.now_ms, max(len(scenario.ladder), 1), self.settings.exits.max_age_ms)
         self.exchange.on_accepted = self.oracles.on_accepted
         self.exchange.on_canceled = self.oracles.on_canceled
         self.network = Network(self, self.exchange, self.settings.execution.recv_window_ms)

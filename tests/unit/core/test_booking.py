@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from builders import BTC, ETH, Playbook, dec, make_fill, make_settings
 
+from trading_engine.core.booking import split_fill
 from trading_engine.core.effects import FetchFills, PlaceOrder, SetTimer
-from trading_engine.core.on_venue import split_fill
 from trading_engine.core.settings import LimitSettings
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import FillSeen, FillsRead, TimerKind
