@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -363,6 +364,17 @@ def _clock_is_believed() -> Restore:
     return _swap(SteadyClock, "now_ms", wall)
 
 
+def _report_without_stop() -> Restore:
+    def told(_draft: Draft, position: Position) -> Decimal:
+        return position.quantity
+
+    return _swap(protect, "exposure", told)
+
+
+def _reads_are_the_whole_story() -> Restore:
+    return _swap(booking, "LONGEST_LAG_MS", 0)
+
+
 MUTANTS: tuple[Mutant, ...] = (
     Mutant("persist_after_send", "the row is committed after the order has left", _persist_after_send),
     Mutant(
@@ -401,5 +413,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("foreign_money_is_dropped", "a stranger's result is not booked", _foreign_money_is_dropped, "strangers"),
     Mutant("adopted_without_stop", "what is taken over gets its stop later", _adopted_without_stop, "strangers"),
     Mutant("clock_is_believed", "decisions follow a clock that somebody sets", _clock_is_believed, "clock"),
+    Mutant("report_without_stop", "a reported entry waits for its fills", _report_without_stop, "network"),
+    Mutant("reads_are_the_whole_story", "a history that lags is believed", _reads_are_the_whole_story, "network"),
 )
 __all__ = ["MUTANTS", "Mutant", "mutated"]

@@ -204,7 +204,7 @@ def _hunt_in(shop: Path, limit: int, index: int, first: int = 1) -> Hunt:
 def scenario_of(seed: int) -> Scenario:
     """Every fourth world has limits tight enough to trip, every eighth a ladder; policies for strangers take turns.
 
-    In every fifth the venue's history of fills lags behind, by up to 2 to 30 seconds and not in order.
+    In every third the venue's history of fills lags behind, by up to 5 to 30 seconds and not in order.
     """
     policies = tuple(ForeignPolicy)
     limits = TIGHT_LIMITS if seed % 4 == 0 else WIDE_LIMITS
@@ -213,11 +213,11 @@ def scenario_of(seed: int) -> Scenario:
         limits=limits,
         foreign=policies[seed // 4 % len(policies)],
         ladder=LADDER if seed % 8 == 7 else (),
-        history_lag_ms=_LAGS_MS[seed // 5 % len(_LAGS_MS)] if seed % 5 == 2 else 0,
+        history_lag_ms=_LAGS_MS[seed // 3 % len(_LAGS_MS)] if seed % 3 == 2 else 0,
     )
 
 
-_LAGS_MS = (2_000, 8_000, 20_000, 30_000)
+_LAGS_MS = (5_000, 30_000, 15_000, 30_000)
 
 
 def _seeded(seed: int, profile: str) -> SeededPlan:
