@@ -122,7 +122,7 @@ CASES = [
         "a price that is no number",
         lambda folder: _run(folder, data=_changed(folder, "close", 30, math.nan)),
         78,
-        ("candles.parquet", "row 31", "close nan", "above 0"),
+        ("candles.parquet", "row 31", "close is missing or not a number", "finite"),
     ),
     Case(
         "a pair without its sign",
