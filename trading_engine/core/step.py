@@ -12,6 +12,7 @@ from typing import assert_never
 from trading_engine.core import (
     booking,
     contact,
+    drop,
     invariants,
     on_clock,
     on_command,
@@ -38,6 +39,7 @@ from trading_engine.domain.events import (
     ComponentFailed,
     ConfigReloaded,
     DiskMeasured,
+    DropRequested,
     Event,
     FeedReported,
     FillSeen,
@@ -163,6 +165,8 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912, PLR09
             on_command.on_reloaded(draft, event)
         case GapAccepted():
             on_command.on_gap_accepted(draft, event)
+        case DropRequested():
+            drop.on_drop(draft, event)
         case RunBegan():
             on_command.on_run_began(draft, event)
         case RunEnding():
