@@ -128,6 +128,8 @@ def _apply(root: Path, config: Path, word: "Word", acknowledged: str, *, yes: bo
         ask("do this?", yes=yes)
         return True
 
+    if word.drops and not as_json:
+        typer.echo(f"{word.drops}: the exchange is looked at twice, a venue with a minute in between", err=True)
     done = repair.reconcile(root, config, agree, word, acknowledged=acknowledged)
     if as_json:
         shown = {"differences": [asdict(item) for item in done.differences], "applied": True, "done": list(done.done)}

@@ -179,7 +179,6 @@ async def _look_for_drop(
         objections = drop.objections(Draft(EngineState(loaded.book, view), settings, event.ts_ms), word.drops, looks)
         if objections:
             raise ConfigInvalid("; ".join(objections), exit_code=EXIT_REFUSED)
-        logger.info("{}: the venue holds nothing of it; it is looked at again in a minute", word.drops)
         await desk.sleep(drop.PATIENCE_MS)
 
 

@@ -316,7 +316,7 @@ def _phantoms(draft: Draft, looks: Sequence[VenueSnapshot]) -> list[Difference]:
 
 _PHANTOM = "phantom"
 _FLAT_TWICE = "nothing, in two looks"
-_ITS_MONEY = "what the wallet made by it is its own difference (`--book-gap`)"
+_ITS_MONEY = "what the wallet lost or won by it stays a difference, which `--book-gap` books"
 
 
 def _strangers_orders(draft: Draft) -> list[Difference]:
