@@ -314,6 +314,7 @@ def test_a_position_that_the_exchange_does_not_hold_is_dropped_by_an_operator_s_
         trade["exit_price"],
         trade["gross_pnl"],
     )
+    assert " 0.01 " in desk.call("trades"), "the table shows what was held"
     assert [] == desk.plan()
     desk.run()
     desk.is_well()

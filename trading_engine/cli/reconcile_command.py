@@ -33,6 +33,32 @@ reconcile_app = typer.Typer(rich_markup_mode="rich", add_completion=False)
 
 _COLUMNS = (Column("KIND"), Column("SYMBOL"), Column("HERE"), Column("EXCHANGE"), Column("ACTION"))
 
+_BookGapOption = Annotated[
+    bool,
+    typer.Option("--book-gap", help="With --apply: accept what the wallet holds and nothing explains."),
+]
+_DropOption = Annotated[
+    str,
+    typer.Option(
+        "--drop",
+        metavar="SYMBOL",
+        help="With --apply: close the position in the book that the exchange does not hold any more.",
+        show_default=False,
+    ),
+]
+_ReasonOption = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="With --book-gap or --drop: why, for the journal.")
+]
+_WhoOption = Annotated[
+    str | None,
+    typer.Option(
+        "--actor",
+        metavar="NAME",
+        help="With --book-gap or --drop: who, for the journal. Default: the user's name.",
+        show_default=False,
+    ),
+]
+
 
 @reconcile_app.command()
 def reconcile(
@@ -44,30 +70,10 @@ def reconcile(
     plan: Annotated[bool, typer.Option("--plan", help="Print differences and actions without acting.")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Perform them; the engine must not run.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --apply: do not ask.")] = False,
-    book_gap: Annotated[
-        bool,
-        typer.Option("--book-gap", help="With --apply: accept what the wallet holds and nothing explains."),
-    ] = False,
-    drop: Annotated[
-        str,
-        typer.Option(
-            "--drop",
-            metavar="SYMBOL",
-            help="With --apply: close the position in the book that the exchange does not hold any more.",
-            show_default=False,
-        ),
-    ] = "",
-    reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="With --book-gap or --drop: why, for the journal.")
-    ] = "accepted by the operator",
-    actor: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="With --book-gap or --drop: who, for the journal. Default: the user's name.",
-            show_default=False,
-        ),
-    ] = None,
+    book_gap: _BookGapOption = False,
+    drop: _DropOption = "",
+    reason: _ReasonOption = "accepted by the operator",
+    actor: _WhoOption = None,
     acknowledge: AcknowledgeOption = "",
     as_json: JsonOption = False,
 ) -> int:
@@ -78,13 +84,14 @@ def reconcile(
     a venue has not settled everything in time. It is refused (exit 3) while an
     engine runs, for that one reconciles by itself.
 
-    --drop is for a position whose end nobody tells any more (after a pause longer
-    than the exchange's history): two looks, a minute apart, must show that the
-    exchange holds nothing of it and no order of ours; otherwise it is refused (exit
-    3) and nothing is written. No result is made up for it: what the wallet lost or
-    won by it stays a difference, which --book-gap books, also in the same call:
+    --drop is for a position whose end nobody tells any more, as after a pause
+    longer than the exchange's history: two looks, at a venue a minute apart, must
+    show that the exchange holds nothing of it and no order of ours; otherwise it
+    is refused (exit 3) and nothing is written. No result is made up: what the
+    wallet lost or won by it stays a difference, which --book-gap books, also in
+    the same call:
 
-        trading-engine reconcile --apply --drop BTCUSDT --book-gap --reason "outage"
+        trading-engine reconcile --apply --drop BTCUSDT --book-gap
 
     With mode = live, --apply asks for the sentence that `run` asks for; a script
     names the account it means with --acknowledge.

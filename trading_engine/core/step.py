@@ -73,6 +73,20 @@ from trading_engine.domain.records import (
     Record,
 )
 
+_Spoken = (
+    StopRequested
+    | ResumeRequested
+    | SwitchRequested
+    | PauseRequested
+    | CloseRequested
+    | CancelRequested
+    | ConfigReloaded
+    | GapAccepted
+    | DropRequested
+    | RunBegan
+    | RunEnding
+    | RunFinished
+)
 _TOUCHES_LIMITS = FillApplied | IncomeBooked | AdjustmentBooked | MarketShocked | PositionAdvanced
 
 
@@ -104,7 +118,7 @@ def step(state: EngineState, event: Event, settings: EngineSettings) -> StepResu
     return StepResult(after, draft.book, tuple(draft.records), tuple(draft.effects))
 
 
-def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912, PLR0915 - a line an event kind
+def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - a line an event kind
     match event:
         case CandlesClosed():
             on_market.on_candles(draft, event)
@@ -149,6 +163,13 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912, PLR09
             on_host.on_component(draft, event)
         case TimerFired():
             on_timer.on_timer(draft, event)
+        case _:
+            _obey(draft, event)
+
+
+def _obey(draft: Draft, event: _Spoken) -> None:  # noqa: C901, PLR0912 - as above
+    """What an operator, the kill-switch file or the process itself has said."""
+    match event:
         case StopRequested():
             on_command.on_stop(draft, event)
         case ResumeRequested():
