@@ -39,6 +39,7 @@ from trading_engine.domain.records import (
     OrderUpdated,
     PositionAdvanced,
     PositionAged,
+    PositionDropped,
     PositionOpened,
     Record,
     RunEnded,
@@ -94,7 +95,7 @@ class Story:
 
     def _happenings(self) -> list[Callable[[], None]]:
         life = [self._open, self._fill_entry, self._reduce, self._close, self._abandon, self._touch]
-        return [*life, *life, self._update_order, self._book_income, self._note, self._control]
+        return [*life, *life, self._drop, self._update_order, self._book_income, self._note, self._control]
 
     def _add(self, record: Record) -> None:
         self._records.append(record)
@@ -254,11 +255,24 @@ class Story:
         order = stops[-1] if stops and stops[-1].remaining >= position.quantity else None
         if position.quantity:
             self._fill(position, order, position.quantity, opening=False)
+        self._end(position)
+
+    def _end(self, position: Position, reason: CloseReason | None = None) -> None:
         for left in self._draft.orders_of(position.position_id):
             if left.is_live:
                 self._add(CancelIntended(left.client_order_id, "position closed"))
                 self._update(left, OrderState.CANCELED)
-        self._advance(position, PositionState.CLOSED, Trigger.FLAT)
+        self._advance(position, PositionState.CLOSED, Trigger.FLAT, reason)
+
+    def _drop(self) -> None:
+        position = self._pick(PositionState.OPEN, PositionState.CLOSING)
+        if position is None or not position.quantity:
+            return
+        looks = (self.now_ms - 60_000, self.now_ms)
+        self._add(PositionDropped(position.position_id, position.quantity, "operator", "an outage", self.now_ms, looks))
+        if position.state is PositionState.OPEN:
+            self._advance(position, PositionState.CLOSING, Trigger.BEGIN_CLOSE)
+        self._end(position, CloseReason.EXTERNAL)
 
     def _abandon(self) -> None:
         position = self._pick(PositionState.PENDING)

@@ -201,6 +201,11 @@ class VenueDesk:
         printed = self.call("reconcile", "--apply", "--yes", "--config", str(self.config), *options, code=code)
         return [line for line in printed.splitlines() if line.startswith(("done: ", "left: "))]
 
+    def read(self, *command: str) -> list[dict[str, Any]]:
+        """The rows of a read command's JSON."""
+        found: list[dict[str, Any]] = json.loads(self.call(*command, "--json"))
+        return found
+
     def flatten(self, *options: str, code: int = 0) -> list[str]:
         """The steps that an emergency close prints."""
         return self.call("flatten", "--direct", "--yes", "--config", str(self.config), *options, code=code).splitlines()

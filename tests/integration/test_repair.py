@@ -26,6 +26,7 @@ from trading_engine.domain.records import (
     IncomeBooked,
     OrderUpdated,
     PositionAdvanced,
+    PositionDropped,
     PositionGrown,
 )
 from trading_engine.domain.reports import Accepted, Outcome, Rejected, Unknown, VenuePosition
@@ -34,6 +35,7 @@ from trading_engine.runtime import bootstrap, emergency, offline, repair
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.single_instance import InstanceLock
 from trading_engine.system.state_dir import StateDir
+from trading_engine.venues.embedded.account import ExchangePosition
 from trading_engine.venues.embedded.memory import Memory
 from trading_engine.venues.embedded.venue import EmbeddedVenue
 
@@ -275,6 +277,77 @@ def test_a_wallet_gap_is_booked_only_by_an_operator_s_word(desk: Desk) -> None:
     desk.is_well()
 
 
+def vanished(desk: Desk, loss_e8: int = 0) -> None:
+    """The exchange holds nothing of an adopted position any more, and tells nobody why."""
+    adopted(desk)
+    venue = desk.venue()
+    for name in list(venue.account_state.orders):
+        venue.kernel.cancel(name)
+    venue.account_state.positions[BTC] = ExchangePosition(BTC)
+    venue.progress.wallet_e8 -= loss_e8
+    venue.save_progress()
+    venue.close()
+
+
+def test_a_position_that_the_exchange_does_not_hold_is_dropped_by_an_operator_s_word(desk: Desk) -> None:
+    """The plan says how; position and wallet are put right in one call, with who and why, and the engine goes on."""
+    vanished(desk, loss_e8=500_000_000)
+    proposed = [item for item in desk.plan() if item["kind"] == "phantom"]
+    assert [(BTC, "long 0.01", "nothing, in two looks")] == [
+        (item["symbol"], item["local"], item["venue"]) for item in proposed
+    ]
+    assert f"--apply --drop {BTC}" in proposed[0]["action"]
+    assert "--book-gap" in proposed[0]["action"]
+    done = desk.apply("--drop", BTC, "--book-gap", "--reason", "an outage", "--actor", "alice")
+    assert "0.01 of P000001 dropped (an outage)" in done
+    assert "P000001 moved from CLOSING to CLOSED" in done
+    assert "-5 USDT booked as an adjustment (an outage)" in done
+    assert [] == [line for line in done if "intended" in line], "no order is sent for what is not there"
+    assert [] == desk.held()
+    desk.is_well()
+    shown = desk.read("trades")
+    assert isinstance(shown, list)
+    trade = shown[0]
+    assert ("external", "0.01", None, "0") == (
+        trade["close_reason"],
+        trade["quantity"],
+        trade["exit_price"],
+        trade["gross_pnl"],
+    )
+    assert " 0.01 " in desk.call("trades"), "the table shows what was held"
+    assert [] == desk.plan()
+    desk.run()
+    desk.is_well()
+    assert "no position is held here" in desk.call(
+        "reconcile", "--apply", "--yes", "--drop", BTC, "--config", str(desk.config), code=3
+    )
+
+
+def test_the_wallet_s_part_stays_a_difference_without_its_own_word(desk: Desk) -> None:
+    """No result is made up for what was dropped."""
+    vanished(desk, loss_e8=500_000_000)
+    assert [] == [line for line in desk.apply("--drop", BTC) if "adjustment" in line]
+    assert [] == desk.held()
+    assert [("wallet", "told")] == [(item["kind"], item["action"]) for item in desk.plan()]
+    assert ["-5 USDT booked as an adjustment (accepted by the operator)"] == desk.apply("--book-gap")
+    desk.is_well()
+
+
+def test_what_the_exchange_holds_is_not_dropped_and_nothing_is_written(desk: Desk) -> None:
+    """Exit 3 says why, and the plan does not propose it."""
+    adopted(desk)
+    before = desk.state.database.read_bytes(), desk.state.paper_database.read_bytes()
+    assert [] == [item for item in desk.plan() if item["kind"] == "phantom"]
+    call = ("reconcile", "--apply", "--yes", "--drop", BTC, "--config", str(desk.config))
+    said = desk.call(*call, code=3)
+    assert "BTCUSDT: the exchange is looked at twice" in said
+    assert "BTCUSDT: the venue holds long 0.01; what it holds is closed (`flatten --direct`), not dropped" in said
+    assert before == (desk.state.database.read_bytes(), desk.state.paper_database.read_bytes())
+    assert [("adopted", "OPEN", "0.01")] == desk.held()
+    with InstanceLock(desk.state.lock):
+        assert "a running engine reconciles by itself" in desk.call(*call, code=3)
+
+
 def test_a_running_engine_reconciles_by_itself(desk: Desk) -> None:
     """Exit 3, nothing done."""
     with InstanceLock(desk.state.lock):
@@ -290,6 +363,8 @@ def test_a_running_engine_reconciles_by_itself(desk: Desk) -> None:
         (("--plan", "--apply"), "needs --plan or --apply"),
         (("--plan", "--yes"), "--yes goes with --apply"),
         (("--plan", "--book-gap"), "--book-gap goes with --apply"),
+        (("--plan", "--drop", BTC), "--drop goes with --apply"),
+        (("--apply", "--yes", "--drop", "btc/usdt"), "--drop btc/usdt is not a symbol"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(desk: Desk, options: tuple[str, ...], message: str) -> None:
@@ -464,6 +539,8 @@ def test_what_was_done_is_told_by_the_record() -> None:
     assert "funding of -1 USDT booked" == repair.told(IncomeBooked(income, "", "2025-01-01"))
     moved = PositionAdvanced("P000001", PositionState.OPEN, PositionState.CLOSING, Trigger.BEGIN_CLOSE, "why")
     assert "P000001 moved from OPEN to CLOSING" == repair.told(moved)
+    gone = PositionDropped("P000001", Decimal(2), "alice", "an outage", START_MS)
+    assert "2 of P000001 dropped (an outage)" == repair.told(gone)
     grown = PositionGrown("P000001", Decimal(2), Decimal(100))
     assert "2 more taken over into P000001" == repair.told(grown)
     assert "te1 is ACKED" == repair.told(OrderUpdated("te1", OrderState.ACKED, Decimal(0), "v", "", 1))

@@ -142,6 +142,43 @@ def test_a_state_of_another_venue_or_without_a_beginning_is_refused(desk: VenueD
     assert [] == desk.held()
 
 
+def vanish(exchange: LocalExchange) -> None:
+    """All that was held is gone with the orders beside it, the wallet has lost 50 by it, and no history tells how."""
+    exchange.account.positions.clear()
+    for order in exchange.orders(only_open=True):
+        del exchange.account.orders[order.client_order_id]
+        del exchange._orders[order.client_order_id]
+        del exchange._by_number[order.number]
+    exchange.account.progress.wallet_e8 -= 50 * 10**8
+
+
+def test_a_position_that_the_venue_does_not_hold_any_more_is_dropped_by_an_operator_s_word(desk: VenueDesk) -> None:
+    """Two looks prove it, its stop ends as gone, nothing is sent; the wallet's part is booked in the same call."""
+    desk.configure("adopt")
+    desk.by_hand(1, "0.01")
+    desk.apply()
+    refused = ("reconcile", "--apply", "--yes", "--drop", "BTCUSDT", "--config", str(desk.config))
+    rows = desk.read("orders")
+    desk.venue.server.faults.visits.clear()
+    said = desk.call(*refused, code=3)
+    assert "BTCUSDT: the venue holds long 0.01; what it holds is closed (`flatten --direct`), not dropped" in said
+    assert "of ours rests at the venue; cancel it on its page first" in said
+    assert rows == desk.read("orders")
+    desk.venue.do(vanish)
+    assert "phantom" in [kind for kind, _ in desk.plan()]
+    done = desk.apply("--drop", "BTCUSDT", "--book-gap", "--reason", "an outage")
+    assert {"GET"} == desk.venue.methods, "nothing is ordered for what is not there"
+    assert "done: 0.01 of P000001 dropped (an outage)" in done
+    assert "done: P000001 moved from CLOSING to CLOSED" in done
+    assert "done: -50 USDT booked as an adjustment (an outage)" in done
+    assert [] == [line for line in done if line.startswith("left: ")]
+    assert [] == desk.plan()
+    desk.call("audit")
+    assert [("external", "0.01")] == [
+        (row["close_reason"], row["quantity"]) for row in desk.read("trades") if row["strategy"] == "adopted"
+    ]
+
+
 @pytest.mark.parametrize("desk", ["zoomex"], indirect=True)
 def test_money_that_the_venue_does_not_tell_of_is_booked_by_an_operator_s_word(desk: VenueDesk) -> None:
     """A transfer: no income tells it. It is told, and booked as an adjustment, so that the ledger is the wallet's."""

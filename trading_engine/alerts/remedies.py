@@ -45,13 +45,20 @@ RULES: Mapping[str, Rule] = {
     "key:accepted": Rule("authentication works again", "nothing to do"),
     "opened": Rule("position opened", _LOOK),
     "partial": Rule("part of a profit taken", _LOOK),
+    "dropped": Rule(
+        "position dropped by an operator",
+        "book what the wallet lost or won by it (`trading-engine reconcile --apply --book-gap`), then"
+        " `trading-engine resume`; if that was not you, look who was at the machine",
+    ),
     "closed": Rule("position closed", "nothing to do; `trading-engine trades` shows it"),
     "unprotected": Rule(
         "stop not confirmed", "it is being closed; see at the venue that it is, else close it there by hand"
     ),
     "unfilled": Rule("stop passed without a fill", "it is being closed; see at the venue that it is"),
     "stuck": Rule(
-        "position stuck", "look at it at the venue; if it does not close: `trading-engine flatten`, or by hand there"
+        "position stuck",
+        "look at it at the venue; if it does not close: `trading-engine flatten`, or by hand there; if the venue holds"
+        " none of it: `trading-engine reconcile --plan`",
     ),
     "aged": Rule("position older than its limit", "decide whether it should go on; `exits.on_max_age` can close it"),
     "liquidation": Rule("liquidation near", "reduce it, or add margin at the venue; lower `leverage` for the next"),

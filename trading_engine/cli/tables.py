@@ -228,7 +228,7 @@ def _trade_row(item: Trade) -> list[Cell | str]:
         text.moment(item.closed_ms),
         item.symbol,
         item.side,
-        text.number(item.quantity) if item.fills else DASH,
+        text.number(item.quantity) if item.quantity else DASH,
         text.price(item.entry_price),
         text.price(item.exit_price),
         text.amount(item.fees),

@@ -7,7 +7,7 @@ An unknown outcome is never read as failure: the order becomes UNKNOWN, is looke
 answer after the send window proves absence.
 """
 
-from trading_engine.core import authority, breaker, protect
+from trading_engine.core import authority, breaker, protect, refusal
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import LookUpOrder, SetTimer, TakeSnapshot
 from trading_engine.core.on_command import raise_level
@@ -24,11 +24,9 @@ from trading_engine.domain.orders import (
     OrderType,
     merge,
 )
-from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import (
     DifferenceFound,
     OrderUpdated,
-    SymbolFrozen,
 )
 from trading_engine.domain.reports import KEY_CODE, Accepted, OrderLookup, Outcome, Rejected, is_passing
 from trading_engine.domain.severity import Severity
@@ -222,11 +220,11 @@ def merge_report(draft: Draft, report: OrderReport) -> None:
         draft.effect(SetTimer(draft.ts_ms + draft.settings.execution.poll_ms, TimerKind.FILLS))
     if merged == order:
         return
-    _update(draft, merged)
+    update(draft, merged)
     if merged.is_live and order.state.is_unresolved:
         ask_again(draft, merged)
     if merged.state is OrderState.REJECTED and order.state is not OrderState.REJECTED:
-        _after_refusal(draft, order, report.reason)
+        refusal.after(draft, order, report.reason)
     protect.tend(draft, order.position_id)
 
 
@@ -240,7 +238,8 @@ def _tells_another(draft: Draft, order: Order, report: OrderReport) -> None:
     raise_level(draft, Level.LOCKED, reason, "reconcile")
 
 
-def _update(draft: Draft, order: Order) -> None:
+def update(draft: Draft, order: Order) -> None:
+    """Write down what was learned about an order."""
     draft.record(
         OrderUpdated(
             order.client_order_id,
@@ -262,49 +261,13 @@ def _refused(draft: Draft, order: Order, outcome: Rejected) -> None:
     merge_report(draft, report)
 
 
-def _after_refusal(draft: Draft, order: Order, reason: str) -> None:
-    """What a refusal calls for, whether it came as an answer or by a report."""
-    grave = order.purpose is Purpose.STOP or (order.purpose is Purpose.EXIT and _is_left_open(draft, order))
-    text = f"{order.symbol}: {order.purpose} order of {order.position_id} was refused ({reason})"
-    severity = Severity.CRITICAL if grave else Severity.WARNING
-    draft.alert(severity, f"rejected:{order.position_id}:{order.purpose}", text)
-    if order.purpose is Purpose.ENTRY:
-        _count_reject(draft, order)
-    elif order.purpose is Purpose.STOP and not is_passing(reason):  # else it is placed again, until that takes too long
-        protect.begin_close(draft, order.position_id, CloseReason.RISK, "the venue refused the stop")
-    elif order.purpose is Purpose.EXIT:
-        at_ms = protect.retry_exit_at_ms(draft, order.position_id)
-        draft.effect(SetTimer(at_ms, TimerKind.RETRY_EXIT, order.position_id))
-        draft.effect(TakeSnapshot())
-
-
-def _is_left_open(draft: Draft, leave: Order) -> bool:
-    """A refused exit leaves its position where nothing may close it.
-
-    The first one behind a stop of full size does not: mostly that stop has just closed the position, of which the venue
-    told later than of the refusal. The next attempt shows it.
-    """
-    exits = draft.book.orders_of(leave.position_id, Purpose.EXIT)
-    refusals = sum(1 for row in exits if row.state is OrderState.REJECTED)
-    return refusals > 1 or not protect.is_covered(draft.book, draft.position(leave.position_id))
-
-
-def _count_reject(draft: Draft, order: Order) -> None:
-    count = draft.book.rejects.get(order.symbol, 0)
-    limit = draft.settings.limits.rejects_to_freeze
-    if limit and count >= limit and order.symbol not in draft.book.frozen:
-        draft.record(SymbolFrozen(order.symbol, f"{count} entries refused in a row"))
-        text = f"{order.symbol}: {count} entries refused in a row; no more until `trading-engine resume`"
-        draft.alert(Severity.WARNING, f"frozen:{order.symbol}", text)
-
-
 def _doubtful(draft: Draft, order: Order, why: str) -> None:
     report = OrderReport(
         order.client_order_id, "", order.symbol, OrderState.UNKNOWN, money.ZERO, draft.ts_ms, reason=why
     )
     merged = merge(order, report)
     if merged != order:
-        _update(draft, merged)
+        update(draft, merged)
     if order.state is OrderState.INTENT:  # else the stream has told meanwhile that the venue has it
         text = f"{order.symbol}: outcome of {order.purpose} order {order.client_order_id} is unknown ({why})"
         draft.alert(Severity.WARNING, f"unknown:{order.client_order_id}", text)
@@ -315,7 +278,7 @@ def _void(draft: Draft, order: Order, reason: str) -> None:
     report = OrderReport(
         order.client_order_id, "", order.symbol, OrderState.VOID, money.ZERO, draft.ts_ms, reason=reason
     )
-    _update(draft, merge(order, report))
+    update(draft, merge(order, report))
     protect.tend(draft, order.position_id)
 
 
@@ -333,5 +296,5 @@ def _vanished(draft: Draft, order: Order) -> None:
     draft.record(DifferenceFound("order_gone", order.symbol, f"{order.state}", "unknown", "taken as cancelled"))
     text = f"{order.symbol}: {order.purpose} order of {order.position_id} is gone at the venue; taken as cancelled"
     draft.alert(Severity.WARNING, f"gone:{order.client_order_id}", text)
-    _update(draft, merge(order, report))
+    update(draft, merge(order, report))
     protect.tend(draft, order.position_id)

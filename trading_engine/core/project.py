@@ -42,6 +42,7 @@ from trading_engine.domain.records import (
     OrderUpdated,
     PositionAdvanced,
     PositionAged,
+    PositionDropped,
     PositionGrown,
     PositionOpened,
     Record,
@@ -114,6 +115,19 @@ def _(record: PositionGrown, book: Book) -> Book:
         entry_quantity=before.entry_quantity + record.quantity,
         entry_value=money.add(before.entry_value, record.value),
         adopted_quantity=before.adopted_quantity + record.quantity,
+        version=before.version + 1,
+    )
+    return _with_position(book, after)
+
+
+@_apply.register
+def _(record: PositionDropped, book: Book) -> Book:
+    before = book.positions[record.position_id]
+    after = replace(
+        before,
+        quantity=before.quantity - record.quantity,
+        cost=ZERO,
+        closed_ms=max(before.closed_ms, record.ts_ms),
         version=before.version + 1,
     )
     return _with_position(book, after)

@@ -29,6 +29,8 @@ from trading_engine.rules import exits
 
 _MOST_DOUBLINGS = 10
 _LONGEST_RETRY_MS = 300_000
+_MANY_REFUSALS = 20
+_LONGEST_LULL_MS = 1_800_000  # for an exit that the venue has refused so often, of a position that it does not show
 _LONGEST_BUSY_MS = 30_000  # a venue that is busy is asked again no later than this
 
 
@@ -363,7 +365,8 @@ def _is_at_work(row: Order) -> bool:
 def retry_exit_at_ms(draft: Draft, position_id: str) -> int:
     """When an exit may be sent after refusals: the wait doubles with each, up to five minutes; 0 without any.
 
-    After one that was not looked at it is shorter, and no earlier than the venue wants.
+    After one that was not looked at it is shorter, and no earlier than the venue wants. After many on a frozen symbol
+    it is longer: mostly the venue holds nothing of the position, and each attempt is a row that stays.
     """
     exits_made = draft.book.orders_of(position_id, Purpose.EXIT)
     if not exits_made or exits_made[-1].state is not OrderState.REJECTED:
@@ -372,6 +375,8 @@ def retry_exit_at_ms(draft: Draft, position_id: str) -> int:
         wait_ms = draft.settings.execution.retry_exit_ms << min(_turned_away(exits_made), _MOST_DOUBLINGS)
         return max(exits_made[-1].updated_ms + min(wait_ms, _LONGEST_BUSY_MS), draft.market.quiet_until_ms)
     refusals = sum(1 for row in exits_made if row.state is OrderState.REJECTED)
+    if refusals >= _MANY_REFUSALS and exits_made[-1].symbol in draft.book.frozen:
+        return exits_made[-1].updated_ms + _LONGEST_LULL_MS
     wait_ms = draft.settings.execution.retry_exit_ms << min(refusals - 1, _MOST_DOUBLINGS)
     return exits_made[-1].updated_ms + min(wait_ms, _LONGEST_RETRY_MS)
 

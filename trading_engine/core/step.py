@@ -12,6 +12,7 @@ from typing import assert_never
 from trading_engine.core import (
     booking,
     contact,
+    drop,
     invariants,
     on_clock,
     on_command,
@@ -38,6 +39,7 @@ from trading_engine.domain.events import (
     ComponentFailed,
     ConfigReloaded,
     DiskMeasured,
+    DropRequested,
     Event,
     FeedReported,
     FillSeen,
@@ -71,6 +73,20 @@ from trading_engine.domain.records import (
     Record,
 )
 
+_Spoken = (
+    StopRequested
+    | ResumeRequested
+    | SwitchRequested
+    | PauseRequested
+    | CloseRequested
+    | CancelRequested
+    | ConfigReloaded
+    | GapAccepted
+    | DropRequested
+    | RunBegan
+    | RunEnding
+    | RunFinished
+)
 _TOUCHES_LIMITS = FillApplied | IncomeBooked | AdjustmentBooked | MarketShocked | PositionAdvanced
 
 
@@ -102,7 +118,7 @@ def step(state: EngineState, event: Event, settings: EngineSettings) -> StepResu
     return StepResult(after, draft.book, tuple(draft.records), tuple(draft.effects))
 
 
-def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912, PLR0915 - a line an event kind
+def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - a line an event kind
     match event:
         case CandlesClosed():
             on_market.on_candles(draft, event)
@@ -147,6 +163,13 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912, PLR09
             on_host.on_component(draft, event)
         case TimerFired():
             on_timer.on_timer(draft, event)
+        case _:
+            _obey(draft, event)
+
+
+def _obey(draft: Draft, event: _Spoken) -> None:  # noqa: C901, PLR0912 - as above
+    """What an operator, the kill-switch file or the process itself has said."""
+    match event:
         case StopRequested():
             on_command.on_stop(draft, event)
         case ResumeRequested():
@@ -163,6 +186,8 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912, PLR09
             on_command.on_reloaded(draft, event)
         case GapAccepted():
             on_command.on_gap_accepted(draft, event)
+        case DropRequested():
+            drop.on_drop(draft, event)
         case RunBegan():
             on_command.on_run_began(draft, event)
         case RunEnding():

@@ -304,6 +304,17 @@ class GapAccepted:
 
 
 @dataclass(frozen=True, slots=True)
+class DropRequested:
+    """An operator drops the position on a symbol, which the venue does not hold: `looks` show it, oldest first."""
+
+    ts_ms: int
+    symbol: str
+    looks: tuple[VenueSnapshot, ...]
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunBegan:
     """A process has started on this state; the one before began at `crashed_ms` and never ended (0: it did)."""
 
@@ -362,6 +373,7 @@ Event = (
     | CancelRequested
     | ConfigReloaded
     | GapAccepted
+    | DropRequested
     | RunBegan
     | RunEnding
     | RunFinished

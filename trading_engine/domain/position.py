@@ -45,12 +45,13 @@ class Position:
     quantity           open now, unsigned
     cost               exact cost of the open quantity (price × quantity at entry)
     entry_quantity     sum of opening fills; `entry_value` their price × quantity
-    exit_quantity      sum of reducing fills; `exit_value` their price × quantity
+    exit_quantity      sum of reducing fills; `exit_value` their price × quantity. It is less than `entry_quantity` in
+                       a CLOSED position that was dropped: no fill tells how the rest ended
     gross_pnl          booked before fees and funding; `fees` positive = paid, in the settle asset; `funding` signed
     reference_price    close of the signal's candle: what stop and target were counted from
     initial_stop       stop fixed at the decision; `stop_price` where it stands now
     signal_ms          open time of the signal's candle
-    opened_ms          venue time of the first opening fill; `closed_ms` of the last fill
+    opened_ms          venue time of the first opening fill; `closed_ms` of the last fill, or of the drop
     adopted_quantity   part of `entry_quantity` that was taken over from the venue without fills of ours
     version            counts the changes of the row, for the store's guard
     """

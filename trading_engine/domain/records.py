@@ -102,6 +102,21 @@ class PositionAdvanced:
 
 
 @dataclass(frozen=True, slots=True)
+class PositionDropped:
+    """An operator has dropped what the venue does not hold any more: `quantity` is gone, and no fill tells how.
+
+    looks   when the venue was looked at whole, twice, and held nothing of it
+    """
+
+    position_id: str
+    quantity: Decimal
+    actor: str
+    reason: str
+    ts_ms: int
+    looks: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StopMoved:
     """The stop level of a position was moved towards the price."""
 
@@ -327,6 +342,7 @@ Record = (
     | PositionOpened
     | PositionGrown
     | PositionAdvanced
+    | PositionDropped
     | StopMoved
     | PositionAged
     | OrderIntended

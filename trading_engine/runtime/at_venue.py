@@ -17,6 +17,7 @@ from pathlib import Path
 from loguru import logger
 
 from trading_engine.config.model import Config
+from trading_engine.core import drop
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import TakeSnapshot
 from trading_engine.core.protect import is_covered
@@ -25,7 +26,7 @@ from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Book, EngineState, Market
 from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
-from trading_engine.domain.events import GapAccepted
+from trading_engine.domain.events import DropRequested, GapAccepted
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.orders import OrderState
 from trading_engine.domain.reports import VenueSnapshot
@@ -33,10 +34,10 @@ from trading_engine.ports import Clock, Loaded, PositionMode, RemoteVenue
 from trading_engine.runtime import bootstrap, emergency, offline, remote, startup, status
 from trading_engine.runtime.acknowledgement import acknowledge
 from trading_engine.runtime.executor import Executor, take_snapshot
-from trading_engine.runtime.offline import Difference
+from trading_engine.runtime.offline import Difference, Word
 from trading_engine.runtime.process import EXIT_REFUSED, require
 from trading_engine.runtime.pump import Pump
-from trading_engine.runtime.repair import RUN_ID, GapWord, Repaired, alone, told, with_word
+from trading_engine.runtime.repair import RUN_ID, Repaired, alone, told
 from trading_engine.runtime.sole_trader import sole_trader
 from trading_engine.runtime.timers import Timers
 from trading_engine.store.engine import missing
@@ -109,7 +110,7 @@ async def _plan(store: SqlStore, config: Config, config_path: Path) -> list[Diff
     loaded = store.load()
     _check_symbols(loaded.book, config, config_path)
     async with _reached(config, loaded.last_ts_ms) as desk:
-        return await _compare(store, desk, await _settings(desk, config))
+        return await _compare(store, desk, await _settings(desk, config), desk.clock.now_ms())
 
 
 def _check_symbols(book: Book, config: Config, config_path: Path) -> None:
@@ -136,20 +137,49 @@ async def _settings(desk: _Desk, config: Config) -> EngineSettings:
     return bootstrap.engine_settings(config, instruments, desk.venue.capabilities)
 
 
-async def _compare(store: SqlStore, desk: _Desk, settings: EngineSettings) -> list[Difference]:
-    """Look until a look shows nothing that the next one may explain, or until that has taken too long."""
-    began_ms = desk.clock.now_ms()
+async def _compare(
+    store: SqlStore, desk: _Desk, settings: EngineSettings, began_ms: int, dropped: DropRequested | None = None
+) -> list[Difference]:
+    """Look until a look shows nothing that the next one may explain, or until that has taken too long.
+
+    dropped   an operator drops a position: what differs is what differs without it. ConfigInvalid where he may not
+    """
+    first_ms = desk.clock.now_ms()
     seen = Market()
+    looks: list[VenueSnapshot] = []
     while True:
         loaded, snapshot = await _one_moment(store, desk)
+        looks.append(snapshot)
         view = replace(_view(loaded), began_ms=began_ms, doubts=seen.doubts, wallet_gap=seen.wallet_gap)
-        draft = Draft(EngineState(loaded.book, view), settings, desk.clock.now_ms())
+        before = EngineState(loaded.book, view)
+        lines: list[Difference] = []
+        if dropped is not None:
+            before, lines = offline.drop(before, dropped, settings)
+        draft = Draft(before, settings, desk.clock.now_ms())
         on_snapshot(draft, snapshot)
-        is_over = desk.clock.now_ms() - began_ms >= LONGEST_LOOK_MS
+        is_over = desk.clock.now_ms() - first_ms >= LONGEST_LOOK_MS
         if is_over or not _is_doubtful(draft.book, draft.market, snapshot):
-            return offline.differences(draft, loaded.book, snapshot)
+            return [*lines, *offline.differences(draft, before.book, looks)]
         seen = draft.market
         await desk.sleep(LOOK_AGAIN_MS)
+
+
+async def _look_for_drop(
+    store: SqlStore, desk: _Desk, settings: EngineSettings, began_ms: int, word: Word
+) -> DropRequested:
+    """Two whole looks with a pause, for a position that an operator drops; ConfigInvalid at the first objection."""
+    looks: list[VenueSnapshot] = []
+    while True:
+        loaded, snapshot = await _one_moment(store, desk)
+        looks.append(snapshot)
+        event = DropRequested(desk.clock.now_ms(), word.drops, tuple(looks), word.actor, word.reason)
+        if len(looks) == drop.LOOKS:
+            return event  # judged whole where it is planned and done
+        view = replace(_view(loaded), began_ms=began_ms)
+        objections = drop.objections(Draft(EngineState(loaded.book, view), settings, event.ts_ms), word.drops, looks)
+        if objections:
+            raise ConfigInvalid("; ".join(objections), exit_code=EXIT_REFUSED)
+        await desk.sleep(drop.PATIENCE_MS)
 
 
 def _view(loaded: Loaded) -> Market:
@@ -184,7 +214,7 @@ def reconcile(
     config: Config,
     config_path: Path,
     agree: Callable[[Sequence[Difference]], bool],
-    word: GapWord | None,
+    word: Word | None,
     acknowledged: str,
 ) -> Repaired:
     """As `repair.reconcile`, at the venue. VenueUnavailable where it cannot be read; what was done stays done."""
@@ -198,30 +228,34 @@ async def _reconcile(
     config: Config,
     config_path: Path,
     agree: Callable[[Sequence[Difference]], bool],
-    word: GapWord | None,
+    word: Word | None,
 ) -> Repaired:
     loaded = store.load()
     _check_symbols(loaded.book, config, config_path)
     async with _reached(config, loaded.last_ts_ms) as desk:
         settings = await _settings(desk, config)
-        planned = tuple(with_word(item, word) for item in await _compare(store, desk, settings))
+        began_ms = desk.clock.now_ms()
+        dropped = None
+        if word is not None and word.drops:
+            dropped = await _look_for_drop(store, desk, settings, began_ms, word)
+        planned = tuple(offline.with_word(await _compare(store, desk, settings, began_ms, dropped), word))
         if not planned:
             return Repaired((), (), is_applied=True)
         if not agree(planned):
             return Repaired(planned, (), is_applied=False)
-        return await _Mending(store, desk, settings, loaded).perform(planned, word)
+        return await _Mending(store, desk, settings, loaded, began_ms).perform(planned, word, dropped)
 
 
 class _Mending:
     """The engine's own path from a snapshot on, without strategies: decide, commit, act, and hear what came of it."""
 
-    def __init__(self, store: SqlStore, desk: _Desk, settings: EngineSettings, loaded: Loaded) -> None:
+    def __init__(self, store: SqlStore, desk: _Desk, settings: EngineSettings, loaded: Loaded, began_ms: int) -> None:
         self._desk = desk
         self._done: list[str] = []
         self._timers = Timers()
         self._executor = Executor(desk.venue, desk.clock, self._timers, crash_points.hit)
         self._pump = Pump(
-            EngineState(loaded.book, replace(_view(loaded), began_ms=desk.clock.now_ms())),
+            EngineState(loaded.book, replace(_view(loaded), began_ms=began_ms)),
             settings,
             store,
             RUN_ID,
@@ -231,8 +265,15 @@ class _Mending:
         )
         self._executor.attach(self._pump)
 
-    async def perform(self, planned: tuple[Difference, ...], word: GapWord | None) -> Repaired:
-        """Settle what the plan has shown; what an operator accepts is booked at the end, when nothing is under way."""
+    async def perform(
+        self, planned: tuple[Difference, ...], word: Word | None, dropped: DropRequested | None
+    ) -> Repaired:
+        """Settle what the plan has shown; what an operator accepts is booked at the end, when nothing is under way.
+
+        What he drops goes first: exits would be sent for it, and nothing comes to rest while it is there.
+        """
+        if dropped is not None:
+            self._pump.handle(dropped)
         before = self._pump.state.book.ledger.balance
         until_ms = self._desk.clock.now_ms() + SETTLE_MS
         steps = -1
@@ -241,10 +282,10 @@ class _Mending:
             self._executor.dispatch(TakeSnapshot())
             await self._settle(until_ms)
         left = tuple(unsettled(self._pump.state))
-        if word is not None and not left:
+        if word is not None and word.books_gap and not left:
             wallet = (await self._desk.venue.balance()).wallet
             self._pump.handle(GapAccepted(self._desk.clock.now_ms(), wallet, word.actor, word.reason))
-        elif word is not None:
+        elif word is not None and word.books_gap:
             left = (*left, "the wallet's difference is not booked: something is still under way")
         gap = money.subtract(self._pump.state.book.ledger.balance, before)
         return Repaired(planned, tuple(self._done), is_applied=True, gap=gap, left=left)

@@ -6,12 +6,13 @@ not: anything that trades.
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
+from trading_engine.core import drop as dropping
 from trading_engine.core import foreign
 from trading_engine.core.draft import Draft
 from trading_engine.core.effects import CancelOrder, Effect, LookUpOrder, PlaceOrder
@@ -19,9 +20,10 @@ from trading_engine.core.on_command import on_pause, on_resume, on_switch
 from trading_engine.core.reconcile import on_snapshot
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Book, EngineState, Market
+from trading_engine.core.step import step
 from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid
-from trading_engine.domain.events import PauseRequested, ResumeRequested, SwitchRequested
+from trading_engine.domain.events import DropRequested, PauseRequested, ResumeRequested, SwitchRequested
 from trading_engine.domain.records import (
     AdjustmentBooked,
     DifferenceFound,
@@ -29,6 +31,7 @@ from trading_engine.domain.records import (
     IncomeBooked,
     OrderUpdated,
     PositionAdvanced,
+    PositionDropped,
     Record,
     SymbolFrozen,
 )
@@ -46,6 +49,20 @@ from trading_engine.venues.embedded.memory import Memory
 from trading_engine.venues.embedded.venue import EmbeddedVenue
 
 _LOOKS = 20  # for a moment between two commits of an engine that runs as fast as it can
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What an operator decides beyond a plan, and why.
+
+    books_gap   what the wallet holds more or less than the ledger is in order
+    drops       symbol whose position the venue does not hold any more, empty for none
+    """
+
+    actor: str
+    reason: str
+    books_gap: bool = False
+    drops: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +198,17 @@ def plan(state_dir: Path, config_path: Path, environ: Mapping[str, str] | None =
         from trading_engine.runtime import at_venue  # noqa: PLC0415 - paper trading does without a network
 
         return at_venue.plan(state, live, config_path)
-    config, settings, terms = bootstrap.settings_only(options, known)
+    return plan_on_paper(state, options, known)
+
+
+def plan_on_paper(
+    state: StateDir, options: bootstrap.RunOptions, environ: Mapping[str, str], word: Word | None = None
+) -> list[Difference]:
+    """What reconciliation with the paper exchange's memory would do, and what an operator's word adds to it.
+
+    ConfigInvalid also, exit 3, where a position cannot be dropped.
+    """
+    config, settings, terms = bootstrap.settings_only(options, environ)
     require_both(state)
     with (
         SqlStore.open(state.database, venue=settings.venue, account=settings.account, read_only=True) as store,
@@ -194,16 +221,52 @@ def plan(state_dir: Path, config_path: Path, environ: Mapping[str, str] | None =
             raise ConfigInvalid(stranger)
         instruments = startup.listed(config, settings.instruments, paper, contracts.kept(state))
         venue = EmbeddedVenue(memory, instruments, terms, config.paper.balance, 0, config.account)
-        snapshot = asyncio.run(take_snapshot(venue, loaded.book, venue.progress.now_ms))
+        now_ms = venue.progress.now_ms
+        looks = asyncio.run(look_twice(venue, loaded.book, now_ms))
         view = Market() if loaded.checkpoint is None else status.view_of(loaded.checkpoint)
-        draft = Draft(EngineState(loaded.book, view), settings, venue.progress.now_ms)
-        on_snapshot(draft, snapshot)
-        return differences(draft, loaded.book, snapshot)
+        before = EngineState(loaded.book, view)
+        dropped: list[Difference] = []
+        if word is not None and word.drops:
+            before, dropped = drop(before, DropRequested(now_ms, word.drops, looks, word.actor, word.reason), settings)
+        draft = Draft(before, settings, now_ms)
+        on_snapshot(draft, looks[-1])
+        return with_word([*dropped, *differences(draft, before.book, looks)], word)
 
 
-def differences(draft: Draft, before: Book, snapshot: VenueSnapshot) -> list[Difference]:
-    """What a snapshot has shown: what the draft has recorded and asked for, and what still differs then."""
-    return [*_differences(draft, before), *_positions(draft, snapshot), *_strangers_orders(draft)]
+async def look_twice(venue: EmbeddedVenue, book: Book, now_ms: int) -> tuple[VenueSnapshot, ...]:
+    """Two whole looks at the paper exchange: it stands still meanwhile, so the one proves what the other does."""
+    return tuple([await take_snapshot(venue, book, now_ms) for _ in range(dropping.LOOKS)])
+
+
+def drop(state: EngineState, event: DropRequested, settings: EngineSettings) -> tuple[EngineState, list[Difference]]:
+    """The state without the position that an operator drops, and a plan's lines of it.
+
+    ConfigInvalid, exit 3, where it cannot be dropped.
+    """
+    refused = dropping.refusals(Draft(state, settings, event.ts_ms), event.symbol, event.looks)
+    if refused:
+        raise ConfigInvalid("; ".join(refused), exit_code=3)
+    result = step(state, event, settings)
+    found = [_of_record(record, result.book, state.book) for record in result.records]
+    return result.state, [item for item in found if item is not None]
+
+
+def with_word(planned: Iterable[Difference], word: Word | None) -> list[Difference]:
+    """The differences with what an operator's word makes of the wallet's."""
+    if word is None or not word.books_gap:
+        return list(planned)
+    return [_booked(item) if item.kind == "wallet" else item for item in planned]
+
+
+def _booked(item: Difference) -> Difference:
+    gap = money.subtract(Decimal(item.venue), Decimal(item.local))
+    return replace(item, action=f"book {money.text(gap)} as an adjustment")
+
+
+def differences(draft: Draft, before: Book, looks: Sequence[VenueSnapshot]) -> list[Difference]:
+    """What the last look has shown: what the draft has recorded and asked for, and what still differs then."""
+    still = [*_positions(draft, looks[-1]), *_phantoms(draft, looks)]
+    return [*_differences(draft, before), *still, *_strangers_orders(draft)]
 
 
 @contextmanager
@@ -236,6 +299,24 @@ def _positions(draft: Draft, snapshot: VenueSnapshot) -> list[Difference]:
                 action = "ignored: counted as exposure"
             found.append(Difference("position", symbol, money.text(here), money.text(there), action))
     return found
+
+
+def _phantoms(draft: Draft, looks: Sequence[VenueSnapshot]) -> list[Difference]:
+    """Positions that the book holds and the venue does not, twice, with no fill that tells why."""
+    found = []
+    for symbol in sorted(draft.settings.instruments):
+        position = draft.book.position_on(symbol)
+        if position is None or len(looks) < dropping.LOOKS or dropping.objections(draft, symbol, looks):
+            continue
+        ours = f"{position.side} {money.text(position.quantity)}"
+        action = f"dropped by `--apply --drop {symbol}`; {_ITS_MONEY}"
+        found.append(Difference(_PHANTOM, symbol, ours, _FLAT_TWICE, action))
+    return found
+
+
+_PHANTOM = "phantom"
+_FLAT_TWICE = "nothing, in two looks"
+_ITS_MONEY = "what the wallet lost or won by it stays a difference, which `--book-gap` books"
 
 
 def _strangers_orders(draft: Draft) -> list[Difference]:
@@ -276,6 +357,10 @@ def _of_record(record: Record, after: Book, before: Book) -> Difference | None: 
         case PositionAdvanced():
             symbol = after.positions[record.position_id].symbol
             return Difference("position_state", symbol, str(record.source), "", f"move to {record.target}")
+        case PositionDropped():
+            held = before.positions[record.position_id]
+            ours = f"{held.side} {money.text(record.quantity)}"
+            return Difference(_PHANTOM, held.symbol, ours, _FLAT_TWICE, f"drop it; {_ITS_MONEY}")
         case SymbolFrozen():
             return Difference("frozen", record.symbol, "", record.reason, "no entries until resumed")
         case _:

@@ -12,7 +12,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from trading_engine.core.effects import TakeSnapshot
 from trading_engine.core.state import EngineState, Market
 from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid
-from trading_engine.domain.events import GapAccepted
+from trading_engine.domain.events import DropRequested, GapAccepted
 from trading_engine.domain.records import (
     AdjustmentBooked,
     CancelIntended,
@@ -29,6 +29,7 @@ from trading_engine.domain.records import (
     OrderIntended,
     OrderUpdated,
     PositionAdvanced,
+    PositionDropped,
     PositionGrown,
     PositionOpened,
     Record,
@@ -37,7 +38,7 @@ from trading_engine.domain.records import (
 from trading_engine.runtime import bootstrap, contracts, emergency, offline, startup, status
 from trading_engine.runtime.clock import VirtualClock
 from trading_engine.runtime.executor import Executor
-from trading_engine.runtime.offline import Difference
+from trading_engine.runtime.offline import Difference, Word
 from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.timers import Timers
 from trading_engine.store.sql_store import SqlStore
@@ -49,14 +50,6 @@ from trading_engine.venues.embedded.memory import Memory
 from trading_engine.venues.embedded.venue import EmbeddedVenue
 
 RUN_ID = "offline"
-
-
-@dataclass(frozen=True, slots=True)
-class GapWord:
-    """An operator's word that a gap between wallet and ledger is in order."""
-
-    actor: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +84,11 @@ def reconcile(
     state_dir: Path,
     config_path: Path,
     agree: Callable[[Sequence[Difference]], bool],
-    word: GapWord | None = None,
+    word: Word | None = None,
     environ: Mapping[str, str] | None = None,
     acknowledged: str = "",
 ) -> Repaired:
-    """Plan, ask `agree`, perform; with `word` an unexplained wallet gap is booked.
+    """Plan, ask `agree`, perform; `word` may book an unexplained wallet gap, and drop what the exchange does not hold.
 
     acknowledged   the account that a script means, where that is real money (`acknowledgement`)
 
@@ -110,7 +103,7 @@ def reconcile(
         return at_venue.reconcile(state, config, config_path, agree, word, acknowledged)
     offline.require_both(state)
     with alone(state):
-        planned = [with_word(item, word) for item in offline.plan(state_dir, config_path, known)]
+        planned = offline.plan_on_paper(state, bootstrap.RunOptions(config_path, state_dir), known, word)
         if not planned:
             return Repaired((), (), is_applied=True)
         if not agree(planned):
@@ -119,16 +112,8 @@ def reconcile(
         return Repaired(tuple(planned), tuple(done), is_applied=True, gap=gap)
 
 
-def with_word(item: Difference, word: GapWord | None) -> Difference:
-    """The difference with what an operator's word makes of it."""
-    if word is None or item.kind != "wallet":
-        return item
-    gap = money.subtract(Decimal(item.venue), Decimal(item.local))
-    return replace(item, action=f"book {money.text(gap)} as an adjustment")
-
-
 async def _perform(
-    state: StateDir, options: bootstrap.RunOptions, environ: Mapping[str, str], word: GapWord | None
+    state: StateDir, options: bootstrap.RunOptions, environ: Mapping[str, str], word: Word | None
 ) -> tuple[list[str], Decimal]:
     """One snapshot through step, commit and act, and what follows from the answers; the lines of what was done."""
     config, settings, terms = bootstrap.settings_only(options, environ)
@@ -153,10 +138,13 @@ async def _perform(
                 venue.save_progress,
             )
             executor.attach(pump)
+            if word is not None and word.drops:  # first, or exits would be sent for it
+                looks = await offline.look_twice(venue, loaded.book, clock.now_ms())
+                pump.handle(DropRequested(clock.now_ms(), word.drops, looks, word.actor, word.reason))
             executor.dispatch(TakeSnapshot())
             await executor.idle()
             before = pump.state.book.ledger.balance
-            if word is not None:
+            if word is not None and word.books_gap:
                 wallet = (await venue.balance()).wallet
                 pump.handle(GapAccepted(clock.now_ms(), wallet, word.actor, word.reason))
             return done, money.subtract(pump.state.book.ledger.balance, before)
@@ -179,6 +167,8 @@ def told(record: Record) -> str:  # noqa: C901, PLR0911 - one a kind
             return f"{position.symbol}: {position.position_id} taken over, {position.side} {quantity}"
         case PositionGrown():
             return f"{money.text(record.quantity)} more taken over into {record.position_id}"
+        case PositionDropped():
+            return f"{money.text(record.quantity)} of {record.position_id} dropped ({record.reason})"
         case PositionAdvanced():
             return f"{record.position_id} moved from {record.source} to {record.target}"
         case OrderIntended(order=order):

@@ -10,18 +10,19 @@ from decimal import Decimal
 from functools import reduce
 from itertools import groupby
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
 from trading_engine.domain import money
 from trading_engine.domain.fills import PnlKind
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
+from trading_engine.store.rows import FROM_FILL
 from trading_engine.store.tables import daily_metrics, pnl, positions
 
 
 @dataclass(frozen=True, slots=True)
 class DayView:
-    """A trading day; a trade belongs to the day of its last booking of price results.
+    """A trading day; a trade belongs to the day of its last booking of price results, or of its last fill.
 
     start_balance   as it was when the day had ended: transfers of the day count as there from the start
     realized        net of fees (paid: positive) and funding (received: positive)
@@ -110,7 +111,7 @@ def _nets_by_day(connection: Connection) -> dict[str, list[Decimal]]:
     last = (
         select(columns.position_id, func.max(columns.day).label("day"))
         .join(positions, positions.c.position_id == columns.position_id)
-        .where(columns.kind.in_((PnlKind.TRADE, PnlKind.LIQUIDATION)))
+        .where(or_(columns.kind.in_((PnlKind.TRADE, PnlKind.LIQUIDATION)), columns.source == FROM_FILL))
         .where(positions.c.state == PositionState.CLOSED, positions.c.fills > 0)
         .group_by(columns.position_id)
         .subquery()

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, Engine, Row, Select, case, exists, func, literal, select
+from sqlalchemy import Connection, Engine, Row, Select, case, exists, func, literal, or_, select
 
 from trading_engine.core.state import Ledger
 from trading_engine.domain import money
@@ -23,7 +23,7 @@ from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order, OrderState
-from trading_engine.domain.position import Position
+from trading_engine.domain.position import CloseReason, Position
 from trading_engine.ports import Checkpoint
 from trading_engine.store import codec, days, engine, loading, measuring, schema_version
 from trading_engine.store import tables as t
@@ -403,8 +403,8 @@ def _trades_query(wanted: TradeFilter) -> Select[Any]:
     # A position that was never filled has no fill to date its end by.
     ended_ms = case((columns.closed_ms == 0, columns.created_ms), else_=columns.closed_ms)
     query = select(t.positions).where(columns.state == PositionState.CLOSED)
-    if not wanted.include_abandoned:
-        query = query.where(columns.fills > 0)
+    if not wanted.include_abandoned:  # one that was taken over may be dropped without a fill of ours
+        query = query.where(or_(columns.fills > 0, columns.close_reason == CloseReason.EXTERNAL))
     if wanted.symbol is not None:
         query = query.where(columns.symbol == wanted.symbol)
     if wanted.strategy is not None:

@@ -37,6 +37,7 @@ from trading_engine.domain.records import (
     OrderUpdated,
     PositionAdvanced,
     PositionAged,
+    PositionDropped,
     PositionGrown,
     PositionOpened,
     Record,
@@ -245,6 +246,14 @@ def _(record: PositionOpened, walk: _Walk) -> None:
 @_collect.register(PositionAdvanced | PositionGrown | StopMoved | PositionAged)
 def _(record: PositionAdvanced | PositionGrown | StopMoved | PositionAged, walk: _Walk) -> None:
     walk.rows.positions[record.position_id] = walk.seq
+
+
+@_collect.register
+def _(record: PositionDropped, walk: _Walk) -> None:
+    position = walk.book.positions[record.position_id]
+    walk.rows.positions[record.position_id] = walk.seq
+    text = f"{record.position_id}, {money.text(record.quantity)} {position.side}, by {record.actor}: {record.reason}"
+    _event(walk, "PositionDropped", position.symbol, text)
 
 
 @_collect.register

@@ -43,6 +43,7 @@ from trading_engine.domain.records import (
     OrderUpdated,
     PositionAdvanced,
     PositionAged,
+    PositionDropped,
     PositionOpened,
     RunEnded,
     RunStarted,
@@ -100,6 +101,16 @@ def test_a_move_keeps_the_first_reason() -> None:
     flat = PositionAdvanced("P000001", PositionState.CLOSING, PositionState.CLOSED, Trigger.FLAT, "flat")
     position = apply(book, flat).positions["P000001"]
     assert (PositionState.CLOSED, CloseReason.STOP, 3) == (position.state, position.close_reason, position.version)
+
+
+def test_a_dropped_position_keeps_what_its_fills_have_told() -> None:
+    """Nothing is open any more; no exit is made up, and the row dates its end by the drop."""
+    book = make_book(position=make_open_position(fees=dec(1), closed_ms=T0 + 5))
+    position = apply(book, PositionDropped("P000001", dec(10), "alice", "an outage", T0 + 9)).positions["P000001"]
+    assert (dec(0), dec(0), T0 + 9, 2) == (position.quantity, position.cost, position.closed_ms, position.version)
+    assert (dec(10), dec(0), dec(-1)) == (position.entry_quantity, position.exit_quantity, position.net_pnl)
+    early = apply(book, PositionDropped("P000001", dec(10), "alice", "an outage", T0)).positions["P000001"]
+    assert T0 + 5 == early.closed_ms, "an exit that was told is not undone"
 
 
 def test_a_closed_trade_enters_the_ledger_if_it_traded() -> None:

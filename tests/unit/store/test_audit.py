@@ -91,7 +91,7 @@ def test_a_gap_in_the_journal_is_found(tmp_path: Path) -> None:
 
 def test_an_open_position_needs_a_confirmed_stop_for_all_of_it(tmp_path: Path) -> None:
     """An acknowledged reduce-only stop, not an intended one."""
-    path, story = told(tmp_path, commits=61)
+    path, story = told(tmp_path, seed=1, commits=61)
     held = [item for item in story.book.positions.values() if item.state is PositionState.OPEN and item.quantity]
     assert held
     meddle(path, "UPDATE orders SET state = 'ACKED', filled = '0' WHERE purpose = 'stop'")

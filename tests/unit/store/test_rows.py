@@ -1,10 +1,10 @@
 """Rows of one commit: what stands in them follows from the records and the book after them."""
 
-from builders import T0, dec, make_book, make_fill, make_order, make_position
+from builders import BTC, T0, dec, make_book, make_fill, make_open_position, make_order, make_position
 
 from trading_engine.core.project import apply
 from trading_engine.core.state import Ledger
-from trading_engine.domain.records import FillApplied, LimitsRebased
+from trading_engine.domain.records import FillApplied, LimitsRebased, PositionDropped
 from trading_engine.store.rows import collect
 
 
@@ -25,3 +25,13 @@ def test_the_peak_of_a_rebase_knows_no_fee_that_another_wallet_pays() -> None:
     assert dec(70) == rows.peak_at_rebase
     assert [(dec(0), "USDT"), (dec(-3), "USDT")] == [(row["amount"], row["asset"]) for row in rows.pnl]
     assert [(dec("0.5"), "BNB"), (dec(3), "USDT")] == [(row["fee"], row["fee_asset"]) for row in rows.fills]
+
+
+def test_a_dropped_position_leaves_who_and_why() -> None:
+    """A row of the events beside the position's own; no fill, no money."""
+    record = PositionDropped("P000001", dec(10), "alice", "an outage", T0)
+    book = apply(make_book(position=make_open_position()), record)
+    rows = collect((record,), book, T0, 7)
+    text = "P000001, 10 long, by alice: an outage"
+    assert [{"seq": 7, "ts": T0, "kind": "PositionDropped", "symbol": BTC, "text": text}] == rows.system_events
+    assert ({"P000001": 7}, [], []) == (rows.positions, rows.fills, rows.pnl)
