@@ -35,6 +35,7 @@ FOUND = {
     12263: "I5: a stop was cancelled and nothing else stood",
     77443: "I5: after a restart a replaced stop was cancelled, though the one in its place was gone",
     84267: "I6: not one exact stop for 93 s, an acknowledged stop was taken for gone when the clock was set forward",
+    121019: "I5: not covered for 13 s, an entry that was reported filled beyond a whole exit",
 }
 WITH_STRANGERS = {654: "a person traded beside the engine"}
 

@@ -41,12 +41,11 @@ def tend(draft: Draft, position_id: str) -> None:
         return
     entry = draft.book.entry_of(position_id)
     if position.state is PositionState.PENDING:
-        if entry is None or entry.is_settled:
-            draft.advance(position_id, Trigger.ABANDON, "entry ended unfilled", CloseReason.ABANDONED)
-        elif exposure(draft, position):
-            _ensure_stop(draft, position)
+        _tend_pending(draft, position, entry)
         return
     if position.quantity == 0:
+        if exposure(draft, position):  # an exit has closed what was known, and the entry had filled further
+            _ensure_stop(draft, position)
         _watch_cover(draft, position)
         _finish(draft, position)
         return
@@ -59,6 +58,13 @@ def tend(draft: Draft, position_id: str) -> None:
         _watch_cover(draft, draft.position(position_id))
     if position.state is PositionState.OPEN and (entry is None or entry.is_settled):
         _ensure_targets(draft, position)
+
+
+def _tend_pending(draft: Draft, position: Position, entry: Order | None) -> None:
+    if entry is None or entry.is_settled:
+        draft.advance(position.position_id, Trigger.ABANDON, "entry ended unfilled", CloseReason.ABANDONED)
+    elif exposure(draft, position):
+        _ensure_stop(draft, position)
 
 
 def exposure(draft: Draft, position: Position) -> Decimal:

@@ -62,6 +62,22 @@ def test_a_stop_grows_with_what_reports_tell_of_an_entry_that_fills_in_parts() -
     assert dec(10) == play.place(Purpose.STOP).request.quantity
 
 
+def test_what_an_entry_filled_beyond_a_whole_exit_is_behind_a_stop() -> None:
+    """The exit closed what was known; the rest of the entry is only reported."""
+    play = Playbook()
+    entry = play.enter()
+    play.fill(entry, 4)
+    play.ack(play.place(Purpose.STOP))
+    play.signal(None, exit_side=Side.LONG)
+    leave = play.place(Purpose.EXIT)
+    play.wait(5_000)
+    play.report(entry, OrderState.FILLED, filled=dec(10))
+    play.fill(leave)
+    assert (0, PositionState.CLOSING) == (play.position.quantity, play.position.state)
+    play.fills_read()
+    assert dec(6) == play.place(Purpose.STOP).request.quantity
+
+
 def test_a_stop_for_a_report_that_is_not_acknowledged_is_sent_again() -> None:
     """As for any position."""
     play, _ = reported()
