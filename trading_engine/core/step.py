@@ -63,6 +63,7 @@ from trading_engine.domain.events import (
     SubmitExpired,
     SwitchRequested,
     TimerFired,
+    Word,
 )
 from trading_engine.domain.records import (
     AdjustmentBooked,
@@ -73,20 +74,6 @@ from trading_engine.domain.records import (
     Record,
 )
 
-_Spoken = (
-    StopRequested
-    | ResumeRequested
-    | SwitchRequested
-    | PauseRequested
-    | CloseRequested
-    | CancelRequested
-    | ConfigReloaded
-    | GapAccepted
-    | DropRequested
-    | RunBegan
-    | RunEnding
-    | RunFinished
-)
 _TOUCHES_LIMITS = FillApplied | IncomeBooked | AdjustmentBooked | MarketShocked | PositionAdvanced
 
 
@@ -167,7 +154,7 @@ def _dispatch(draft: Draft, event: Event) -> None:  # noqa: C901, PLR0912 - a li
             _obey(draft, event)
 
 
-def _obey(draft: Draft, event: _Spoken) -> None:  # noqa: C901, PLR0912 - as above
+def _obey(draft: Draft, event: Word) -> None:  # noqa: C901, PLR0912 - as above
     """What an operator, the kill-switch file or the process itself has said."""
     match event:
         case StopRequested():

@@ -344,6 +344,22 @@ class RunFinished:
     reason: str
 
 
+Word = (
+    StopRequested
+    | ResumeRequested
+    | SwitchRequested
+    | PauseRequested
+    | CloseRequested
+    | CancelRequested
+    | ConfigReloaded
+    | GapAccepted
+    | DropRequested
+    | RunBegan
+    | RunEnding
+    | RunFinished
+)
+"""What an operator or a process says of the run, as against what happens to it."""
+
 Event = (
     CandlesClosed
     | SubmitAnswered
@@ -365,16 +381,5 @@ Event = (
     | DiskMeasured
     | ComponentFailed
     | TimerFired
-    | StopRequested
-    | ResumeRequested
-    | SwitchRequested
-    | PauseRequested
-    | CloseRequested
-    | CancelRequested
-    | ConfigReloaded
-    | GapAccepted
-    | DropRequested
-    | RunBegan
-    | RunEnding
-    | RunFinished
+    | Word
 )
