@@ -11,9 +11,10 @@ A case: a migrated state, the engine's command line on a disk that fails (faulty
     after a boot  audit ok, every open position covered by its stop
     at the end    exit 0, audit ok, and the bytes of `trades --json` of a run that was never disturbed
 
-Each run is a process of its own, forked from this one, which has loaded the code and nothing else. A fault
-in a checkpoint is none for the engine: the log holds everything, so a run may also end well; it must then
-have ended as the undisturbed one. Exit 0 if everything held, 1 where not, 77 where no disk can fail here.
+Each run is a process of its own, forked from this one, which has loaded the code and nothing else (what a run
+loads, the undisturbed one tells). A fault in a checkpoint is none for the engine: the log holds everything,
+so a run may also end well; it must then have ended as the undisturbed one. Exit 0 if everything held, 1 where
+not, 77 where no disk can fail here.
 """
 
 import argparse
@@ -30,7 +31,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -136,6 +137,21 @@ def command(arguments: Sequence[str], scratch: Path, crash_at: str = "") -> Done
         return code
 
     return apart(act, scratch)
+
+
+def load_what_it_loads(arguments: Sequence[str], scratch: Path) -> None:
+    """Import what a command has imported when it is done: children inherit it. The command must end well."""
+    names = scratch / "loaded"
+
+    def act() -> int:
+        code: int = importlib.import_module("trading_engine.cli.main").main(list(arguments))
+        names.write_text("\n".join(sys.modules), encoding="utf-8")
+        return code
+
+    require(f"{arguments[0]}, for what it loads", apart(act, scratch), 0)
+    for name in names.read_text("utf-8").split():
+        with suppress(ImportError):  # names of aliases and of parts that only their package can load
+            importlib.import_module(name)
 
 
 def on_failing_disk(case: Case, arguments: Sequence[str], scratch: Path) -> tuple[Done, bool]:
@@ -272,7 +288,8 @@ def prepare(folder: Path) -> Bench:
     template, reference = folder / "template", folder / "reference"
     require("migrate", command(["db", "migrate", "--state", str(template)], folder), 0)
     shutil.copytree(template, reference)
-    require("the undisturbed run", command([*arguments, "--state", str(reference)], folder), 0)
+    load_what_it_loads([*arguments, "--state", str(reference)], folder)
+    load_what_it_loads(["audit", "--json", "--state", str(reference)], folder)
     expected = require("trades", command(["trades", "--json", "--state", str(reference)], folder), 0)
     held = kill_loop.check_exchange(reference, after_boot=True)
     if not json.loads(expected) or not held:
@@ -351,9 +368,6 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", default=None, help="only failures that go by themselves")
     parser.add_argument("--lasting", action="store_false", dest="once", help="only failures that stay")
     chosen = parser.parse_args()
-    importlib.import_module("trading_engine.cli.run_command")  # a child inherits what is loaded
-    importlib.import_module("trading_engine.cli.audit_command")
-    importlib.import_module("trading_engine.cli.read_commands")
     begun, report = time.monotonic(), Report()
     with tempfile.TemporaryDirectory(prefix="storage-sweep-") as folder:
         try:
