@@ -68,6 +68,7 @@ def after_reading(draft: Draft) -> None:
         draft.see(lagging=lagging)
         for name in {order.position_id: None for order in behind if order.purpose is Purpose.ENTRY}:
             protect.tend(draft, name)
+        kill.enforce_level(draft)  # what is reported as open has to be closed as well
     if behind:
         age_ms = draft.ts_ms - max(order.updated_ms for order in behind)
         pause_ms = max(draft.settings.execution.poll_ms, min(age_ms // 2, _LONGEST_PAUSE_MS))

@@ -60,8 +60,8 @@ def _stop_unconfirmed(draft: Draft, position_id: str) -> None:
     """An open position without a confirmed stop for too long is closed."""
     position = draft.book.positions.get(position_id)
     since_ms = draft.market.uncovered.get(position_id)
-    if position is None or position.state is not PositionState.OPEN or since_ms is None:
-        return
+    if position is None or since_ms is None:
+        return  # covered meanwhile, or on its way out
     confirm_by = since_ms + draft.settings.execution.stop_confirmation_ms
     if draft.ts_ms < confirm_by:
         draft.effect(SetTimer(confirm_by, TimerKind.STOP_CONFIRMATION, position_id))

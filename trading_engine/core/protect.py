@@ -44,10 +44,8 @@ def tend(draft: Draft, position_id: str) -> None:
         _tend_pending(draft, position, entry)
         return
     if position.quantity == 0:
-        if exposure(draft, position):  # an exit has closed what was known, and the entry had filled further
-            _ensure_stop(draft, position)
-        _watch_cover(draft, position)
         _finish(draft, position)
+        _tend_reported(draft, draft.position(position_id))
         return
     if position.state is PositionState.CLOSING:
         if entry is not None:
@@ -65,6 +63,15 @@ def _tend_pending(draft: Draft, position: Position, entry: Order | None) -> None
         draft.advance(position.position_id, Trigger.ABANDON, "entry ended unfilled", CloseReason.ABANDONED)
     elif exposure(draft, position):
         _ensure_stop(draft, position)
+        _watch_cover(draft, position)
+
+
+def _tend_reported(draft: Draft, position: Position) -> None:
+    """Nothing that is known is open (any more), and the venue may have reported more of the entry."""
+    if exposure(draft, position):
+        _ensure_exit(draft, position)
+        _ensure_stop(draft, position)
+    _watch_cover(draft, position)
 
 
 def exposure(draft: Draft, position: Position) -> Decimal:
@@ -79,7 +86,13 @@ def exposure(draft: Draft, position: Position) -> Decimal:
 
 
 def begin_close(draft: Draft, position_id: str, reason: CloseReason, cause: str) -> None:
-    """Decide a full exit and bring it on its way; one that is PENDING, CLOSING or CLOSED is left as it is."""
+    """Decide a full exit and bring it on its way; one that is CLOSING or CLOSED is left as it is.
+
+    So is one that is PENDING, unless the venue has reported its entry as filled: those fills are yet to come.
+    """
+    position = draft.position(position_id)
+    if position.state is PositionState.PENDING and exposure(draft, position):
+        draft.advance(position_id, Trigger.FIRST_FILL, "reported as filled")
     if draft.position(position_id).state is PositionState.OPEN:
         draft.advance(position_id, Trigger.BEGIN_CLOSE, cause, reason)
         tend(draft, position_id)
@@ -111,12 +124,13 @@ def cancel_again(draft: Draft, order: Order, listed: Container[str] | None = Non
 
 def _is_last_cover(draft: Draft, order: Order, listed: Container[str] | None) -> bool:
     position = draft.book.positions.get(order.position_id)
-    if order.purpose is not Purpose.STOP or position is None or not position.quantity:
+    quantity = money.ZERO if position is None else exposure(draft, position)
+    if order.purpose is not Purpose.STOP or not quantity:
         return False
     return not any(
         stop.is_confirmed
         and not stop.cancel_requested
-        and stop.remaining >= position.quantity
+        and stop.remaining >= quantity
         and (listed is None or stop.client_order_id in listed)
         for stop in draft.book.orders_of(order.position_id, Purpose.STOP)
     )
@@ -260,14 +274,19 @@ def _wake_if_unanswered(draft: Draft, position: Position, purpose: Purpose) -> N
 
 def is_covered(book: Book, position: Position) -> bool:
     """Acknowledged reduce-only stops cover at least the open quantity."""
-    covered = sum(order.remaining for order in book.orders_of(position.position_id, Purpose.STOP) if order.is_confirmed)
-    return covered >= position.quantity
+    return _covered(book, position) >= position.quantity
+
+
+def _covered(book: Book, position: Position) -> Decimal:
+    stops = book.orders_of(position.position_id, Purpose.STOP)
+    return sum((stop.remaining for stop in stops if stop.is_confirmed), money.ZERO)
 
 
 def _watch_cover(draft: Draft, position: Position) -> None:
     """Remember since when a position is not covered, and come back when that has been too long."""
     uncovered = draft.market.uncovered
-    if position.state is not PositionState.OPEN or is_covered(draft.book, position):
+    is_watched = position.state in (PositionState.PENDING, PositionState.OPEN)
+    if not is_watched or _covered(draft.book, position) >= exposure(draft, position):
         if position.position_id in uncovered:
             left = {name: at for name, at in uncovered.items() if name != position.position_id}
             draft.see(uncovered=left)
@@ -346,21 +365,27 @@ def _place_targets(draft: Draft, position: Position, legs: list[resizing.Leg]) -
 
 
 def _ensure_exit(draft: Draft, position: Position) -> None:
-    """A CLOSING position needs an order that is closing it: the stop that began to fill, or a market exit."""
+    """A CLOSING position needs orders that are closing all of it: a stop that began to fill, market exits.
+
+    What an entry has filled meanwhile, or is reported to have, gets an exit of its own.
+    """
     if draft.ts_ms < retry_exit_at_ms(draft, position.position_id):
         return  # the retry timer asks again
+    left = exposure(draft, position)
     for row in draft.book.orders_of(position.position_id):
         has_begun = row.purpose is Purpose.STOP and max(row.filled, row.reported_filled) > 0
         if not (row.purpose is Purpose.EXIT or has_begun) or not _is_at_work(row) or row.cancel_requested:
             continue
-        if not row.state.is_unresolved:
-            return
-        at_ms = _patience_ends_ms(draft, row, draft.book.orders_of(position.position_id, Purpose.EXIT))
-        if draft.ts_ms < at_ms:
-            draft.effect(SetTimer(at_ms, TimerKind.RETRY_EXIT, position.position_id))
-            return
-    _intend(draft, position, _Wanted(Purpose.EXIT, OrderType.MARKET, position.quantity))
-    _wake_if_unanswered(draft, position, Purpose.EXIT)
+        if row.state.is_unresolved:
+            at_ms = _patience_ends_ms(draft, row, draft.book.orders_of(position.position_id, Purpose.EXIT))
+            if draft.ts_ms < at_ms:
+                draft.effect(SetTimer(at_ms, TimerKind.RETRY_EXIT, position.position_id))
+                return
+        else:
+            left -= row.quantity - row.filled  # what is reported of it is still in what we know to be open
+    if left > 0:
+        _intend(draft, position, _Wanted(Purpose.EXIT, OrderType.MARKET, left))
+        _wake_if_unanswered(draft, position, Purpose.EXIT)
 
 
 def _is_at_work(row: Order) -> bool:
@@ -390,7 +415,8 @@ def retry_exit_at_ms(draft: Draft, position_id: str) -> int:
 def _finish(draft: Draft, position: Position) -> None:
     """Flat: cancel what is left, and close when the venue holds no order of ours any more.
 
-    The stops go last: an entry that has not ended may have filled again without our knowing.
+    The stops go last: an entry that has not ended may have filled again without our knowing. Where it has told that it
+    did, exits are at work on that.
     """
     if position.state is PositionState.OPEN:
         reason = position.close_reason or CloseReason.TARGET
@@ -398,8 +424,9 @@ def _finish(draft: Draft, position: Position) -> None:
     rows = draft.book.orders_of(position.position_id)
     entry = draft.book.entry_of(position.position_id)
     has_ended = entry is None or entry.is_settled
+    kept = {Purpose.STOP, Purpose.EXIT} if exposure(draft, position) else set() if has_ended else {Purpose.STOP}
     for row in rows:
-        if has_ended or row.purpose is not Purpose.STOP:
+        if row.purpose not in kept:
             cancel(draft, row, "position is flat")
     # A fill of the entry that was reported is still to come; one of an exit would be a late one.
     if not any(row.is_live or (row.purpose is Purpose.ENTRY and not row.is_settled) for row in rows):
