@@ -36,6 +36,8 @@ FOUND = {
     77443: "I5: after a restart a replaced stop was cancelled, though the one in its place was gone",
     84267: "I6: not one exact stop for 93 s, an acknowledged stop was taken for gone when the clock was set forward",
     121019: "I5: not covered for 13 s, an entry that was reported filled beyond a whole exit",
+    130151: "I5: not covered for 19 s, a stop was refused while an exit closed what had been booked only",
+    131045: "I3: STOP had not flattened for 13 s what was reported of an entry and not in the history",
 }
 WITH_STRANGERS = {654: "a person traded beside the engine"}
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from builders import BTC, ETH, Playbook, dec, held_at_venue, make_report
 
-from trading_engine.core.effects import PlaceOrder, SetTimer
+from trading_engine.core.effects import CancelOrder, PlaceOrder, SetTimer
+from trading_engine.core.state import Book
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import FillSeen, OrderReported, TimerKind
 from trading_engine.domain.fills import Fill
@@ -62,7 +63,7 @@ def test_a_stop_grows_with_what_reports_tell_of_an_entry_that_fills_in_parts() -
     assert dec(10) == play.place(Purpose.STOP).request.quantity
 
 
-def test_what_an_entry_filled_beyond_a_whole_exit_is_behind_a_stop() -> None:
+def test_what_an_entry_filled_beyond_a_whole_exit_is_behind_a_stop_and_closed() -> None:
     """The exit closed what was known; the rest of the entry is only reported."""
     play = Playbook()
     entry = play.enter()
@@ -75,7 +76,10 @@ def test_what_an_entry_filled_beyond_a_whole_exit_is_behind_a_stop() -> None:
     play.fill(leave)
     assert (0, PositionState.CLOSING) == (play.position.quantity, play.position.state)
     play.fills_read()
-    assert dec(6) == play.place(Purpose.STOP).request.quantity
+    assert [Purpose.EXIT, Purpose.STOP] == play.placed()
+    assert [6, 6] == [placed.request.quantity for placed in play.asked(PlaceOrder)]
+    play.ack(play.place(Purpose.EXIT))
+    assert [] == play.asked(CancelOrder), "nothing that is known is open, and yet it is at work"
 
 
 def test_a_stop_for_a_report_that_is_not_acknowledged_is_sent_again() -> None:
@@ -108,6 +112,112 @@ def test_a_history_that_lags_is_read_less_and_less_often() -> None:
         play.fills_read()
     assert sorted(pauses) == pauses
     assert (1_000, 30_000) == (pauses[0], pauses[-1])
+
+
+# Closing what is only reported
+
+
+def close_reported(play: Playbook, entry: PlaceOrder) -> PlaceOrder:
+    """The exit of what a report has told, and then everything it waits for."""
+    leave = play.place(Purpose.EXIT)
+    assert dec(10) == leave.request.quantity
+    assert PositionState.CLOSING is play.position.state
+    play.ack(leave)
+    play.fill(entry)
+    assert [] == play.placed(), "the exit is at work on it"
+    play.fill(leave)
+    play.settle_cancels()
+    assert (PositionState.CLOSED, 0) == (play.position.state, play.position.quantity)
+    return leave
+
+
+def test_the_kill_switch_closes_what_is_only_reported() -> None:
+    """It is open at the venue; its fill may be half a minute away."""
+    play, entry = reported()
+    play.ack(play.place(Purpose.STOP))
+    play.stop_file(Level.FLATTEN)
+    close_reported(play, entry)
+    assert CloseReason.KILL_SWITCH is play.position.close_reason
+
+
+def test_what_is_reported_after_the_kill_switch_is_closed_as_well() -> None:
+    """The cancel came too late."""
+    play = Playbook()
+    entry = play.enter()
+    play.stop_file(Level.FLATTEN)
+    play.report(entry, OrderState.FILLED, filled=dec(10))
+    assert [] == play.placed()
+    play.fills_read()
+    close_reported(play, entry)
+
+
+def test_what_is_only_reported_is_closed_where_its_stop_is_refused() -> None:
+    """As any position."""
+    play, entry = reported()
+    play.reject(play.place(Purpose.STOP))
+    close_reported(play, entry)
+    assert CloseReason.RISK is play.position.close_reason
+
+
+def test_what_is_only_reported_is_closed_where_its_stop_is_not_confirmed_in_time() -> None:
+    """As any position."""
+    play, entry = reported()
+    play.doubt(play.place(Purpose.STOP))
+    play.pass_time(play.settings.execution.stop_confirmation_ms)
+    close_reported(play, entry)
+    assert CloseReason.RISK is play.position.close_reason
+
+
+def test_a_position_that_only_a_report_makes_larger_is_closed_where_its_stop_is_not_confirmed_in_time() -> None:
+    """The stop that rests covers only what was told."""
+    play = Playbook()
+    entry = play.enter()
+    play.fill(entry, 4)
+    play.ack(play.place(Purpose.STOP))
+    play.report(entry, OrderState.FILLED, filled=dec(10))
+    play.fills_read()
+    play.doubt(play.place(Purpose.STOP))
+    play.pass_time(play.settings.execution.stop_confirmation_ms)
+    assert dec(10) == play.place(Purpose.EXIT).request.quantity
+
+
+def test_what_an_entry_is_reported_to_have_filled_beyond_an_exit_gets_an_exit_of_its_own() -> None:
+    """The first one would leave it to a stop, which may have been refused."""
+    play = Playbook()
+    entry = play.enter()
+    play.fill(entry, 4)
+    play.ack(play.place(Purpose.STOP))
+    play.signal(None, exit_side=Side.LONG)
+    first = play.place(Purpose.EXIT)
+    play.ack(first)
+    play.fill(first, 1)
+    play.report(entry, OrderState.FILLED, filled=dec(10))
+    play.fills_read()
+    second = play.place(Purpose.EXIT)
+    assert (dec(4), dec(6)) == (first.request.quantity, second.request.quantity)
+    play.ack(second)
+    play.fill(entry)
+    assert Purpose.EXIT not in play.placed()
+    play.fill(first)
+    play.fill(second)
+    play.settle_cancels()
+    assert PositionState.CLOSED is play.position.state
+
+
+def test_the_last_stop_of_what_is_only_reported_is_not_cancelled_again() -> None:
+    """Its position knows of no fill yet."""
+    play, _ = reported()
+    stop = play.place(Purpose.STOP)
+    play.ack(stop)
+    play.state = replace(play.state, book=cancel_requested(play.book, stop))
+    play.timer(TimerKind.CANCEL, stop.request.client_order_id)
+    assert [] == play.asked(CancelOrder)
+
+
+def cancel_requested(book: Book, placed: PlaceOrder) -> Book:
+    """The book where an order is on its way out."""
+    order = book.orders[placed.request.client_order_id]
+    return replace(book, orders={**book.orders, order.client_order_id: replace(order, cancel_requested=True)})
 
 
 # What closes more than is known
