@@ -155,6 +155,7 @@ def run_job(
     on_compile    called before the loop is compiled, which takes about a minute, once for each version
     """
     kept = None if job.engine is Engine.FULL else Ahead(compiled.kept_loop)
+    version = Ahead(code_version)  # a hundred small files, while the candles are hashed
 
     def ready() -> Loop:
         if kept is not None and (known := kept.result()) is not None:
@@ -187,7 +188,7 @@ def run_job(
         ground.terms,
         ground.spoken.strategies,
         config_hash(ground.config),
-        code_version(),
+        version.result(),
         remarks,
         digest.result,
     )

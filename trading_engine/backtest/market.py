@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trading_engine.backtest.tables import Candles, Funding
+from trading_engine.backtest.tables import Bools, Candles, Funding, Ints
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import FundingRate
 from trading_engine.domain.money import MONEY_QUANTUM, exact_units
@@ -60,16 +60,15 @@ class Market:
         begun, ended = [], []
         for block in self.blocks:
             closes = block.ts + self.interval_ms
-            begun.append(closes[np.flatnonzero(np.diff(closes // HOUR_MS, prepend=-1))])
-            ended.append(closes[np.flatnonzero(np.diff((closes - 1) // DAY_MS, append=-1))])
+            begun.append(closes[_rows_from(closes, HOUR_MS)])
+            ended.append(closes[_rows_until(closes, DAY_MS)])
         found = np.sort(np.concatenate(begun))
-        _, at = np.unique(found // HOUR_MS, return_index=True)
-        hours = found[at][1:]
+        hours = found[_is_first(found // HOUR_MS)][1:]
         found = np.sort(np.concatenate(ended))[::-1]  # of each day the last close comes first
-        _, at = np.unique((found - 1) // DAY_MS, return_index=True)
-        lasts = found[at][:-1]
+        lasts = found[_is_first((found - 1) // DAY_MS)][1:]
         lasts = lasts[(lasts % DAY_MS != 0) & (lasts > self.first_ms + self.interval_ms)]
-        kept: list[int] = np.union1d(hours, lasts).tolist()
+        found = np.sort(np.concatenate((hours, lasts)))
+        kept: list[int] = found[_is_first(found)].tolist()
         return kept
 
     def source(self, rates: Sequence[FundingRate], instruments: Mapping[str, Instrument]) -> "Replay":
@@ -100,6 +99,25 @@ class Market:
         for column in (*self.candles[:-1], *self.funding):
             told.update(np.ascontiguousarray(column, dtype="<i8").data)
         return told.hexdigest()
+
+
+def _rows_from(closes: Ints, span_ms: int) -> Ints:
+    """The rows that close first in each span [n × span_ms, (n + 1) × span_ms) in which any does."""
+    spans = np.arange(closes[0] // span_ms, closes[-1] // span_ms + 1)
+    rows = np.searchsorted(closes, spans * span_ms)
+    return rows[_is_first(rows)]
+
+
+def _rows_until(closes: Ints, span_ms: int) -> Ints:
+    """The rows that close last in each span (n × span_ms, (n + 1) × span_ms] in which any does."""
+    spans = np.arange((closes[0] - 1) // span_ms, (closes[-1] - 1) // span_ms + 1)
+    rows = np.searchsorted(closes, (spans + 1) * span_ms, side="right") - 1
+    return rows[_is_first(rows)]
+
+
+def _is_first(ordered: Ints) -> Bools:
+    """Which values differ from the one before; `np.unique` gives the same and loads masked arrays for it."""
+    return np.concatenate((np.ones(min(1, len(ordered)), dtype=np.bool_), ordered[1:] != ordered[:-1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -42,8 +42,7 @@ class Spoken:
     @property
     def intervals(self) -> Mapping[int, int]:
         """The interval of each strategy that has said anything, by its number."""
-        numbers, first = np.unique(self.table.strategy, return_index=True)
-        return {number: self.primaries[row] for number, row in zip(numbers.tolist(), first.tolist(), strict=True)}
+        return dict(zip(self.table.strategy.tolist(), self.primaries, strict=True))
 
     @property
     def entries(self) -> int:

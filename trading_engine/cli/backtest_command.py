@@ -10,12 +10,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
+from trading_engine.backtest.ahead import Ahead
 from trading_engine.backtest.job import Engine, Finished, Job, run_job
 from trading_engine.backtest.report import JSON_NAME, PAGE_NAME, remove_report, write_csv, write_json, write_report
 from trading_engine.backtest.shape import result_shape
@@ -118,6 +120,7 @@ def backtest(
     files, rates = parse_pairs("--data", data), parse_pairs("--funding", funding)
     _require_folder(output, with_page=report)
     job = Job(config, files, rates, store, venue, strategy, *_span(from_time, to_time), engine, changes)
+    table = None if as_json else Ahead(lambda: import_module("trading_engine.cli.backtest_view"))
     with rare_collection(), _bar() as progress:
         done = run_job(job, os.environ, progress, _tell_of_compiling)
     written, failed = None, None
@@ -127,12 +130,10 @@ def backtest(
         failed = error  # a full disk takes nothing of what was waited for
     for remark in done.run.remarks:
         typer.echo(f"note: {remark}", err=True)
-    if as_json:
+    if table is None:
         typer.echo(_indented(_shape(done)))
     else:
-        from trading_engine.cli import backtest_view  # noqa: PLC0415 - --json draws no table
-
-        backtest_view.show(done)
+        table.result().show(done)
     if failed is not None:
         raise failed
     if written is not None and not as_json:

@@ -4,7 +4,8 @@ from itertools import product
 
 import pytest
 
-from trading_engine.domain.lifecycle import MOVES, IllegalMove, PositionState, Trigger, advance
+from trading_engine.domain.lifecycle import MOVES, PositionState, Trigger
+from trading_engine.domain.moves import IllegalMove, advance
 
 LEGAL = {(source, trigger): target for trigger, source, target in MOVES}
 
