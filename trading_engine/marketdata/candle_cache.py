@@ -92,11 +92,11 @@ def _name(path: Path, instrument: Instrument) -> str:
 def _kept(entry: Path) -> Held | None:
     """What an entry holds; None where there is none, or none to be believed."""
     with suppress(OSError, ValueError, KeyError, TypeError), entry.open("rb") as file:
-        said = file.read(_DIGEST_BYTES)
-        if hashlib.file_digest(file, "sha256").digest() != said:
+        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if hashlib.sha256(memoryview(memory)[_DIGEST_BYTES:]).digest() != memory[:_DIGEST_BYTES]:
             return None
         os.utime(file.fileno())  # the one that was of use longest ago goes first
-        return _mapped(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return _mapped(memory)
     return None
 
 
