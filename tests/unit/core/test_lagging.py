@@ -29,6 +29,15 @@ def reported() -> tuple[Playbook, PlaceOrder]:
     return play, entry
 
 
+def told_in_part() -> tuple[Playbook, PlaceOrder]:
+    """An entry of ten of which four are booked, behind a stop of their size."""
+    play = Playbook()
+    entry = play.enter()
+    play.fill(entry, 4)
+    play.ack(play.place(Purpose.STOP))
+    return play, entry
+
+
 def fills_timers(play: Playbook) -> list[int]:
     """When fills are read again, ms from now."""
     return [timer.at_ms - play.now for timer in play.asked(SetTimer) if timer.kind is TimerKind.FILLS]
@@ -53,10 +62,7 @@ def test_an_entry_of_which_only_a_report_tells_gets_its_stop() -> None:
 
 def test_a_stop_grows_with_what_reports_tell_of_an_entry_that_fills_in_parts() -> None:
     """The first part was told, the rest is only reported."""
-    play = Playbook()
-    entry = play.enter()
-    play.fill(entry, 4)
-    play.ack(play.place(Purpose.STOP))
+    play, entry = told_in_part()
     play.wait(5_000)
     play.report(entry, OrderState.FILLED, filled=dec(10))
     play.fills_read()
@@ -65,10 +71,7 @@ def test_a_stop_grows_with_what_reports_tell_of_an_entry_that_fills_in_parts() -
 
 def test_what_an_entry_filled_beyond_a_whole_exit_is_behind_a_stop_and_closed() -> None:
     """The exit closed what was known; the rest of the entry is only reported."""
-    play = Playbook()
-    entry = play.enter()
-    play.fill(entry, 4)
-    play.ack(play.place(Purpose.STOP))
+    play, entry = told_in_part()
     play.signal(None, exit_side=Side.LONG)
     leave = play.place(Purpose.EXIT)
     play.wait(5_000)
@@ -170,10 +173,7 @@ def test_what_is_only_reported_is_closed_where_its_stop_is_not_confirmed_in_time
 
 def test_a_position_that_only_a_report_makes_larger_is_closed_where_its_stop_is_not_confirmed_in_time() -> None:
     """The stop that rests covers only what was told."""
-    play = Playbook()
-    entry = play.enter()
-    play.fill(entry, 4)
-    play.ack(play.place(Purpose.STOP))
+    play, entry = told_in_part()
     play.report(entry, OrderState.FILLED, filled=dec(10))
     play.fills_read()
     play.doubt(play.place(Purpose.STOP))
@@ -183,10 +183,7 @@ def test_a_position_that_only_a_report_makes_larger_is_closed_where_its_stop_is_
 
 def test_what_an_entry_is_reported_to_have_filled_beyond_an_exit_gets_an_exit_of_its_own() -> None:
     """The first one would leave it to a stop, which may have been refused."""
-    play = Playbook()
-    entry = play.enter()
-    play.fill(entry, 4)
-    play.ack(play.place(Purpose.STOP))
+    play, entry = told_in_part()
     play.signal(None, exit_side=Side.LONG)
     first = play.place(Purpose.EXIT)
     play.ack(first)
