@@ -1,15 +1,16 @@
 """Runs for reports: of real engines, or with trades put together by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
 from fakes.backtest_bench import MINUTE_MS, START_MS, draw, instrument
 
+from trading_engine.backtest.equity import Curve, Sample
 from trading_engine.backtest.market import Market, make_market
 from trading_engine.backtest.report import Run, make_run
-from trading_engine.backtest.result import Outcome, Sample, Trade
+from trading_engine.backtest.result import Outcome, Trade
 from trading_engine.domain.position import CloseReason
 from trading_engine.domain.time import DAY_MS, HOUR_MS
 from trading_engine.marketdata.block import CandleBlock, from_units
@@ -43,10 +44,10 @@ def trade(number: int = 1, net: str = "1", opened: int = 0, minutes: int = 30, *
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
-def outcome(trades: Sequence[Trade] = (), samples: Sequence[Sample] = (), **changes: object) -> Outcome:
+def outcome(trades: Sequence[Trade] = (), samples: Iterable[Sample] = (), **changes: object) -> Outcome:
     """What is left after these trades, with nothing open."""
     balance = DEPOSIT + sum((one.net_pnl for one in trades), ZERO)
-    made = Outcome("fast", DEPOSIT, tuple(trades), tuple(samples), balance, ZERO, 0)
+    made = Outcome("fast", DEPOSIT, tuple(trades), Curve.of(samples), balance, ZERO, 0)
     return replace(made, **changes)  # type: ignore[arg-type]
 
 

@@ -11,8 +11,10 @@ from fakes.report_bench import ZERO, outcome, trade
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trading_engine.backtest.equity import Curve, Sample
+from trading_engine.backtest.figures import deepest_fall
 from trading_engine.backtest.metrics import Metrics, measure
-from trading_engine.backtest.result import Outcome, Sample, Trade
+from trading_engine.backtest.result import Outcome, Trade
 from trading_engine.domain.time import DAY_MS, HOUR_MS
 
 BRIEFLY = settings(max_examples=20)
@@ -76,7 +78,7 @@ def scaled(made: Outcome, factor: Decimal) -> Outcome:
         made,
         deposit=made.deposit * factor,
         trades=tuple(trades),
-        samples=tuple(samples),
+        samples=Curve.of(samples),
         balance=made.balance * factor,
         unrealized=made.unrealized * factor,
     )
@@ -190,3 +192,24 @@ def test_exposure_counts_each_minute_once(spans: list[tuple[int, int]]) -> None:
     covered = {minute for opened, minutes in spans for minute in range(opened, opened + minutes)}
     metrics = figures(outcome(trades))
     assert pytest.approx(len(covered) * MINUTE_MS / (DAYS * DAY_MS) * 100) == metrics.exposure_pct
+
+
+@BRIEFLY
+@given(st.lists(st.integers(-2, 12), min_size=1, max_size=40))
+def test_falls_are_those_that_a_walk_along_the_curve_meets(values: list[int]) -> None:
+    """Hour by hour, with the last high in mind; few different values, so that highs are met again."""
+    worth = [5, *values]
+    curve = Curve.of(Sample(START_MS + at * HOUR_MS, Decimal(one), ZERO) for at, one in enumerate(worth))
+    high, lost, deepest, lengths = 0, 0, (0.0, 0), {0: 0}
+    for at, one in enumerate(worth):
+        if one < worth[high] or lengths.get(high):
+            lengths[high] = at - high
+        change = one / worth[high] - 1
+        if change < deepest[0]:
+            deepest = (change, high)
+        lost = min(lost, one - worth[high])
+        high = at if one >= worth[high] else high
+    fall = deepest_fall(curve)
+    assert (Decimal(lost), pytest.approx(deepest[0] * 100)) == (fall.money, fall.pct)
+    length = lengths[deepest[1]] if deepest[0] else 0
+    assert (length, max(lengths.values())) == (fall.length_ms / HOUR_MS, fall.longest_ms / HOUR_MS)

@@ -3,20 +3,21 @@
 What belongs here: calling the loop and turning its rows into a result. What does not: the loop, compiling it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal
 
 import numpy as np
 
 from trading_engine.backtest import loop
+from trading_engine.backtest.equity import Curve
 from trading_engine.backtest.market import Market
-from trading_engine.backtest.result import Decision, Outcome, Sample, Trade
+from trading_engine.backtest.result import Decision, Outcome, Trade
 from trading_engine.backtest.settings import loop_desks, loop_plans, loop_rules
 from trading_engine.backtest.signals import Spoken
 from trading_engine.backtest.tables import Account, Handover, Ints, Reason, Records, Stage, T, records, space_for
 from trading_engine.core.settings import EngineSettings
 from trading_engine.domain.ids import position_id
-from trading_engine.domain.money import from_e8
+from trading_engine.domain.money import from_e8, to_e8
 from trading_engine.domain.position import CloseReason
 from trading_engine.domain.time import iso
 from trading_engine.venues.embedded.account import Terms
@@ -63,12 +64,13 @@ def run_fast(
     why = Handover(int(account.handover))
     if why is not Handover.DONE:
         raise NeedsFullEngine(f"{iso(int(account.handover_ms))}: {_WHY[why]}")
-    trades = _trades(space.trades[: int(account.trades)], market, spoken, settings)
+    rows = space.trades[: int(account.trades)]
+    rows = rows[np.lexsort((rows[:, T.NUMBER], rows[:, T.CLOSED_MS]))]
     return Outcome(
         engine="fast",
         deposit=deposit,
-        trades=trades,
-        samples=_samples(space.samples[: int(account.samples)], market.instants(), trades, deposit),
+        trades=_trades(rows, market, spoken, settings),
+        samples=_samples(space.samples[: int(account.samples)], market.instants(), rows, deposit),
         balance=from_e8(int(account.balance_e8)),
         unrealized=_open_pnl(desks, settings, market),
         open_positions=int(np.count_nonzero(desks["stage"] > Stage.PENDING)),
@@ -79,9 +81,8 @@ def run_fast(
 
 
 def _trades(rows: Ints, market: Market, spoken: Spoken, settings: EngineSettings) -> tuple[Trade, ...]:
-    ordered = rows[np.lexsort((rows[:, T.NUMBER], rows[:, T.CLOSED_MS]))].tolist()
     intervals = spoken.intervals
-    return tuple(_trade(row, market, spoken, settings, intervals[row[T.STRATEGY]]) for row in ordered)
+    return tuple(_trade(row, market, spoken, settings, intervals[row[T.STRATEGY]]) for row in rows.tolist())
 
 
 def _trade(row: list[int], market: Market, spoken: Spoken, settings: EngineSettings, interval_ms: int) -> Trade:
@@ -124,16 +125,17 @@ def _still_open(desks: Records, market: Market, spoken: Spoken) -> frozenset[Dec
     )
 
 
-def _samples(rows: Ints, instants: Sequence[int], trades: Sequence[Trade], deposit: Decimal) -> tuple[Sample, ...]:
+def _samples(seen: Ints, instants: Ints, trades: Ints, deposit: Decimal) -> Curve:
     """The account at these instants: as the loop has seen it, or what is booked while nothing was open."""
-    seen = {ts: Sample(ts, from_e8(balance), from_e8(pnl)) for ts, balance, pnl in rows.tolist()}
-    samples, balance, closed = [], deposit, 0
-    for ts in instants:
-        while closed < len(trades) and trades[closed].closed_ms < ts:
-            balance += trades[closed].net_pnl
-            closed += 1
-        samples.append(seen.get(ts) or Sample(ts, balance, Decimal(0)))
-    return tuple(samples)
+    net_e8 = trades[:, T.GROSS_E8] - trades[:, T.FEES_E8] + trades[:, T.FUNDING_E8]
+    booked_e8 = to_e8(deposit) + np.concatenate(([0], np.cumsum(net_e8)))
+    balance_e8 = booked_e8[trades[:, T.CLOSED_MS].searchsorted(instants)]
+    unrealized_e8 = np.zeros_like(balance_e8)
+    ts_ms = seen[:, 0]
+    at = instants.searchsorted(ts_ms)
+    known = instants[np.minimum(at, len(instants) - 1)] == ts_ms if len(instants) else np.zeros(len(at), np.bool_)
+    balance_e8[at[known]], unrealized_e8[at[known]] = seen[known, 1], seen[known, 2]
+    return Curve(instants, balance_e8, unrealized_e8)
 
 
 def _open_pnl(desks: Records, settings: EngineSettings, market: Market) -> Decimal:

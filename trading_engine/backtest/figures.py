@@ -15,8 +15,10 @@ from itertools import groupby
 from statistics import fmean, stdev
 from typing import NamedTuple
 
-from trading_engine.backtest.result import Sample
-from trading_engine.domain.money import ZERO
+import numpy as np
+
+from trading_engine.backtest.equity import Curve
+from trading_engine.domain.money import from_e8
 from trading_engine.domain.time import DAY_MS, iso
 
 DAYS_A_YEAR = 365
@@ -42,37 +44,28 @@ class Fall:
     longest_ms: int
 
 
-def deepest_fall(curve: Sequence[Sample]) -> Fall:
+def deepest_fall(curve: Curve) -> Fall:
     """The falls of equity; the first value of the curve is positive."""
-    peak, peak_ms, has_fallen = curve[0].equity, curve[0].ts_ms, False
-    lowest = peak  # since that peak
-    lost, pct, deepest_from, length, longest = ZERO, 0.0, -1, 0, 0
-    for ts_ms, balance, unrealized in curve:
-        equity = balance + unrealized if unrealized else balance  # `Sample.equity`, which takes its time as a property
-        if equity < lowest:
-            lowest, has_fallen = equity, True
-            here = float((equity / peak - 1) * 100)
-            if here < pct:
-                pct, deepest_from = here, peak_ms
-            lost = min(lost, equity - peak)
-        if has_fallen:
-            longest = max(longest, ts_ms - peak_ms)
-            if deepest_from == peak_ms:
-                length = ts_ms - peak_ms
-        if equity >= peak:
-            peak = lowest = equity
-            peak_ms, has_fallen = ts_ms, False
-    return Fall(lost, pct, length, longest)
+    equity, ts_ms = curve.equity_e8, curve.ts_ms
+    peaks = np.maximum.accumulate(equity)
+    highs = np.flatnonzero(equity >= peaks)  # each makes good the fall before it, where there was one
+    nexts = np.append(highs[1:], len(equity))
+    lengths = np.where(nexts > highs + 1, ts_ms[np.minimum(nexts, len(equity) - 1)] - ts_ms[highs], 0)
+    deepest = int(np.argmin(equity / peaks))
+    fall = int(np.searchsorted(highs, deepest, side="right")) - 1
+    pct = float((from_e8(int(equity[deepest])) / from_e8(int(peaks[deepest])) - 1) * 100)
+    return Fall(from_e8(int((equity - peaks).min())), pct, int(lengths[fall]), int(lengths.max()))
 
 
-def period_returns(curve: Sequence[Sample], period: Callable[[int], str]) -> dict[str, float]:
+def period_returns(curve: Curve, period: Callable[[int], str]) -> dict[str, float]:
     """The change of equity in each period, as a fraction; periods that begin with nothing left have none.
 
     `period` names the period an instant belongs to, a UTC day or several whole ones; a value at the very boundary ends
     the period before it. Values are in order of time.
     """
-    lasts = {(sample.ts_ms - 1) // DAY_MS: sample for sample in curve[1:]}
-    ends = {period(sample.ts_ms - 1): sample.equity for sample in lasts.values()}
+    days = (curve.ts_ms[1:] - 1) // DAY_MS
+    lasts = curve.rows(np.append(np.flatnonzero(days[1:] != days[:-1]), len(days) - 1) + 1) if len(days) else ()
+    ends = {period(sample.ts_ms - 1): sample.equity for sample in lasts}
     returns, before = {}, curve[0].equity
     for name, value in ends.items():
         if before > 0:

@@ -13,8 +13,9 @@ from decimal import Decimal
 from pathlib import Path
 
 from trading_engine import __version__
+from trading_engine.backtest.equity import Curve, Sample
 from trading_engine.backtest.market import Market
-from trading_engine.backtest.result import Outcome, Sample, Trade, decision_of, trade_of
+from trading_engine.backtest.result import Outcome, Trade, decision_of, trade_of
 from trading_engine.backtest.signals import Spoken
 from trading_engine.core.effects import Effect
 from trading_engine.core.project import prune
@@ -126,7 +127,7 @@ def run_full(
     on_progress: OnProgress | None = None,
 ) -> Outcome:
     """Trade the whole of a market on the signals heard at each close."""
-    brain, notebook = _Heard(spoken.signals(market)), _Notebook(frozenset(market.instants()))
+    brain, notebook = _Heard(spoken.signals(market)), _Notebook(frozenset(market.instants().tolist()))
     return asyncio.run(
         _run(
             market.source(rates, settings.instruments),
@@ -168,7 +169,7 @@ async def _run(
         engine="full",
         deposit=deposit,
         trades=tuple(sorted(notebook.trades, key=lambda trade: (trade.closed_ms, trade.position_id))),
-        samples=tuple(notebook.samples),
+        samples=Curve.of(notebook.samples),
         balance=book.ledger.balance,
         unrealized=money.round_money(unrealized(book, pump.state.market.marks)),
         open_positions=len(held),

@@ -51,7 +51,7 @@ class Market:
         """Close time of the last candle."""
         return int(self.candles.ts[self.candles.start[1:] - 1].max()) + self.interval_ms
 
-    def instants(self) -> list[int]:
+    def instants(self) -> Ints:
         """When the account is looked at: the closes with which a full hour, or more of them, was completed.
 
         Where nothing closed at a UTC midnight, the last close before it as well: what the account held then is what it
@@ -68,7 +68,7 @@ class Market:
         lasts = found[_is_first((found - 1) // DAY_MS)][1:]
         lasts = lasts[(lasts % DAY_MS != 0) & (lasts > self.first_ms + self.interval_ms)]
         found = np.sort(np.concatenate((hours, lasts)))
-        kept: list[int] = found[_is_first(found)].tolist()
+        kept: Ints = found[_is_first(found)]
         return kept
 
     def source(self, rates: Sequence[FundingRate], instruments: Mapping[str, Instrument]) -> "Replay":

@@ -15,9 +15,12 @@ from decimal import Decimal
 from statistics import fmean, median, stdev
 from typing import NamedTuple
 
+import numpy as np
+
 from trading_engine.backtest import figures
+from trading_engine.backtest.equity import Curve, Sample
 from trading_engine.backtest.figures import Bucket
-from trading_engine.backtest.result import Outcome, Sample, Trade
+from trading_engine.backtest.result import Outcome, Trade
 from trading_engine.domain import money
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.time import DAY_MS, HOUR_MS
@@ -133,7 +136,7 @@ class Metrics:
     groups: dict[str, dict[str, Group]] = field(default_factory=dict)
 
 
-def measure(outcome: Outcome, first_ms: int, last_ms: int, held: Sequence[Sample] = ()) -> Metrics:
+def measure(outcome: Outcome, first_ms: int, last_ms: int, held: Curve | None = None) -> Metrics:
     """The figures of a run over [first_ms, last_ms]; `held` is the value of simply holding, where that is known."""
     trades, points = outcome.trades, curve(outcome, first_ms, last_ms)
     results = [_Result(trade, trade.net_pnl, trade.r_multiple) for trade in trades]
@@ -199,21 +202,22 @@ def measure(outcome: Outcome, first_ms: int, last_ms: int, held: Sequence[Sample
     )
 
 
-def curve(outcome: Outcome, first_ms: int, last_ms: int) -> list[Sample]:
+def curve(outcome: Outcome, first_ms: int, last_ms: int) -> Curve:
     """The account at its beginning, at every full hour, and at the end; where candles are missing, at every midnight.
 
     A midnight without a candle has what the account held at the last close before it, which `Market.instants` names. A
     day without candles is a day on which nothing changed, not one that was never lived.
     """
-    begin = Sample(first_ms, outcome.deposit, ZERO)
-    inside = [sample for sample in outcome.samples if first_ms < sample.ts_ms < last_ms]
-    points = [begin]
-    for sample in (*inside, Sample(last_ms, outcome.balance, outcome.unrealized)):
-        before = points[-1]
-        midnights = range((before.ts_ms // DAY_MS + 1) * DAY_MS, sample.ts_ms, DAY_MS)
-        points += [Sample(midnight, before.balance, before.unrealized) for midnight in midnights]
-        points.append(sample)
-    return points
+    ends = Curve.of((Sample(first_ms, outcome.deposit, ZERO), Sample(last_ms, outcome.balance, outcome.unrealized)))
+    inside = outcome.samples.rows((first_ms < outcome.samples.ts_ms) & (outcome.samples.ts_ms < last_ms))
+    begin, end = ends.rows(slice(1)), ends.rows(slice(1, None))
+    points = Curve.joined(begin, inside, end)
+    midnights = (points.ts_ms[1:] - 1) // DAY_MS - points.ts_ms[:-1] // DAY_MS  # between each row and the next
+    rows = np.repeat(np.arange(len(points)), np.append(midnights, 0) + 1)
+    nth = np.arange(len(rows)) - np.searchsorted(rows, rows)  # 0 for the row itself, then midnight by midnight
+    filled = points.rows(rows)
+    ts_ms = np.where(nth > 0, (filled.ts_ms // DAY_MS + nth) * DAY_MS, filled.ts_ms)
+    return Curve(ts_ms, filled.balance_e8, filled.unrealized_e8)
 
 
 def _growth_pct(initial: Decimal, final: Decimal) -> float:

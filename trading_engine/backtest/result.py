@@ -1,7 +1,7 @@
 """What a backtest gives, whichever engine ran.
 
-What belongs here: trades, the equity curve and how they are told apart. What does not: figures made from them
-(metrics), files (report).
+What belongs here: trades, and what else a run leaves, and how two are told apart. What does not: the account over time
+(equity), figures (metrics), files (report).
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import NamedTuple
 
+from trading_engine.backtest.equity import Curve, Sample
 from trading_engine.domain import money
 from trading_engine.domain.position import CloseReason, Position
 from trading_engine.domain.time import iso
@@ -102,19 +103,6 @@ def decision_of(position: Position) -> Decision:
     return Decision(position.symbol, position.strategy, str(position.side), position.signal_ms)
 
 
-class Sample(NamedTuple):
-    """The account at one instant: what is booked, and what open positions stand at."""
-
-    ts_ms: int
-    balance: Decimal
-    unrealized: Decimal
-
-    @property
-    def equity(self) -> Decimal:
-        """Balance and open PnL together."""
-        return self.balance + self.unrealized if self.unrealized else self.balance
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What one engine made of a market.
@@ -132,7 +120,7 @@ class Outcome:
     engine: str
     deposit: Decimal
     trades: tuple[Trade, ...]
-    samples: tuple[Sample, ...]
+    samples: Curve
     balance: Decimal
     unrealized: Decimal
     open_positions: int

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trading_engine import __version__
+from trading_engine.backtest.equity import Curve
 from trading_engine.backtest.hold import buy_and_hold
 from trading_engine.backtest.market import Market
 from trading_engine.backtest.metrics import Metrics, curve, measure
-from trading_engine.backtest.result import Outcome, Sample, Trade
+from trading_engine.backtest.result import Outcome, Trade
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.position import CloseReason
 from trading_engine.rules.fills import is_ambiguous
@@ -32,7 +33,7 @@ class Run:
     outcome: Outcome
     metrics: Metrics
     market: Market
-    held: tuple[Sample, ...]
+    held: Curve
     ambiguous: frozenset[str]
     instruments: Mapping[str, Instrument]
     terms: Terms
@@ -52,7 +53,7 @@ class Run:
         }
 
     @property
-    def curve(self) -> list[Sample]:
+    def curve(self) -> Curve:
         """The account over time, as `metrics.curve` gives it."""
         return curve(self.outcome, self.market.first_ms, self.market.last_ms)
 
@@ -78,7 +79,7 @@ def make_run(
     digest   gives the market's hash where somebody has begun to count it
     """
     points = curve(outcome, market.first_ms, market.last_ms)
-    held = buy_and_hold(market, outcome.deposit, [point.ts_ms for point in points])
+    held = buy_and_hold(market, outcome.deposit, points.ts_ms)
     return Run(
         outcome=outcome,
         metrics=measure(outcome, market.first_ms, market.last_ms, held),

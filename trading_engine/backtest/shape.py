@@ -14,7 +14,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 import numpy as np
 
-from trading_engine.backtest.result import Sample, Trade
+from trading_engine.backtest.equity import Curve
+from trading_engine.backtest.result import Trade
 from trading_engine.backtest.run import Run
 from trading_engine.domain import money
 from trading_engine.domain.time import interval_name, iso
@@ -51,19 +52,18 @@ def result_shape(run: Run) -> dict[str, object]:
     }
 
 
-def _moments(points: Sequence[Sample]) -> list[str]:
+def _moments(points: Curve) -> list[str]:
     """`iso` of many at a time."""
-    instants = np.array([point.ts_ms for point in points], dtype=np.int64).astype("datetime64[ms]")
+    instants = points.ts_ms.astype("datetime64[ms]")
     return [f"{moment}Z" for moment in np.datetime_as_string(instants).tolist()]
 
 
-def _line(points: Sequence[Sample], moments: Sequence[str]) -> list[list[str]]:
+def _line(points: Curve, moments: Sequence[str]) -> list[list[str]]:
     """Equity at each instant; while nothing is open it is one value for hours, written once."""
     line, known, told = [], None, ""
-    for (_, balance, unrealized), moment in zip(points, moments, strict=True):
-        equity = balance + unrealized if unrealized else balance  # `Sample.equity`, without the call
-        if equity is not known:
-            known, told = equity, money.text(equity)
+    for equity_e8, moment in zip(points.equity_e8.tolist(), moments, strict=True):
+        if equity_e8 != known:
+            known, told = equity_e8, money.text(money.from_e8(equity_e8))
         line.append([moment, told])
     return line
 

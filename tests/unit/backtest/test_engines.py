@@ -294,7 +294,7 @@ def test_the_last_close_before_midnight_is_sampled_where_none_is_at_midnight() -
 
     third = range(nights[2] - 7 * MINUTE_MS, nights[2], MINUTE_MS)
     held = {AAA: lacking(nights[1] - MINUTE_MS, *third), "BBBUSDT": lacking(*third)}
-    instants = make_market(held, [], MINUTE_MS).instants()
+    instants = make_market(held, [], MINUTE_MS).instants().tolist()
     assert sorted(instants) == instants
     hours = {START_MS + hour * HOUR_MS for hour in range(1, 72)}
     assert hours | {nights[2] - 7 * MINUTE_MS, nights[2] + MINUTE_MS} == set(instants)

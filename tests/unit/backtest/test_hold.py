@@ -5,6 +5,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
+from trading_engine.backtest.figures import deepest_fall
 from trading_engine.backtest.hold import buy_and_hold
 from trading_engine.backtest.market import make_market
 from trading_engine.domain import money
@@ -25,20 +26,21 @@ def test_a_half_goes_to_the_even_one() -> None:
     prices = np.array([2, 3, 5, 7])
     ts = START_MS + MINUTE_MS * np.arange(4)
     market = make_market({"AAAUSDT": Units(ts, prices, prices, prices, prices, prices)}, (), MINUTE_MS)
-    held = buy_and_hold(market, Decimal("0.00000001"), (ts + MINUTE_MS).tolist())
+    held = buy_and_hold(market, Decimal("0.00000001"), ts + MINUTE_MS)
     assert [1, 2, 2, 4] == [money.to_e8(point.equity) for point in held]
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_each_share_is_rounded_as_money_is(seed: int) -> None:
+@pytest.mark.parametrize("deposit", [Decimal("1000.00000001"), Decimal(1_000_000_000)], ids=["usual", "beyond 64 bits"])
+def test_each_share_is_rounded_as_money_is(seed: int, deposit: Decimal) -> None:
     """Three symbols that begin at different times, the remainder of the deposit in the last; as decimals give it."""
     rng = np.random.default_rng(seed)
-    names, deposit = ("AAAUSDT", "BBBUSDT", "CCCUSDT"), Decimal("1000.00000001")
+    names = ("AAAUSDT", "BBBUSDT", "CCCUSDT")
     blocks = {name: walk(rng, 40, at * 5) for at, name in enumerate(names)}
-    instants = [START_MS + MINUTE_MS * at for at in range(51)]
+    instants = START_MS + MINUTE_MS * np.arange(51)
     third = money.share(deposit, Decimal(1), Decimal(3))
     expected = []
-    for ts in instants:
+    for ts in instants.tolist():
         total = Decimal(0)
         for name, share in zip(names, (third, third, deposit - 2 * third), strict=True):
             closed = np.flatnonzero(blocks[name].ts + MINUTE_MS <= ts)
@@ -46,4 +48,7 @@ def test_each_share_is_rounded_as_money_is(seed: int) -> None:
             close = Decimal(int(blocks[name].close[closed[-1]])) if closed.size else bought
             total += money.share(share, close, bought)
         expected.append(total)
-    assert expected == [point.equity for point in buy_and_hold(make_market(blocks, (), MINUTE_MS), deposit, instants)]
+    held = buy_and_hold(make_market(blocks, (), MINUTE_MS), deposit, instants)
+    assert expected == [point.equity for point in held]
+    falls = [later / earlier - 1 for at, earlier in enumerate(expected) for later in expected[at:]]
+    assert pytest.approx(float(min(falls)) * 100) == deepest_fall(held).pct

@@ -4,14 +4,16 @@ from dataclasses import replace
 from decimal import Decimal
 from statistics import fmean, stdev
 
+import numpy as np
 import pytest
 from fakes.backtest_bench import MINUTE_MS, START_MS
 from fakes.report_bench import DEPOSIT, hourly, of_equity, outcome, trade
 
+from trading_engine.backtest.equity import Curve, Sample
 from trading_engine.backtest.figures import Bucket, day, deepest_fall, period_returns, r_distribution
 from trading_engine.backtest.hold import buy_and_hold
 from trading_engine.backtest.metrics import Metrics, curve, measure
-from trading_engine.backtest.result import Outcome, Sample
+from trading_engine.backtest.result import Outcome
 from trading_engine.domain.time import DAY_MS, HOUR_MS
 
 DAY_LATER = START_MS + DAY_MS
@@ -58,10 +60,10 @@ def test_days_without_candles_are_days_of_no_change() -> None:
     """+1 % on the first of ten days, then a hole, +1 % in the last hour: ten returns, two of them not 0."""
     late = START_MS + 10 * DAY_MS - HOUR_MS
     samples = (Sample(START_MS + HOUR_MS, Decimal(1_010), Decimal(0)), Sample(late, Decimal(1_010), Decimal(0)))
-    made = replace(outcome(()), samples=samples, balance=Decimal("1020.1"))
+    made = outcome(samples=samples, balance=Decimal("1020.1"))
     returns = [0.01, *[0.0] * 8, 0.01]
     assert pytest.approx(fmean(returns) / stdev(returns) * 365**0.5) == measured(made, 10).sharpe_ratio
-    points = curve(made, START_MS, START_MS + 10 * DAY_MS)
+    points = list(curve(made, START_MS, START_MS + 10 * DAY_MS))
     assert list(range(START_MS + DAY_MS, late, DAY_MS)) == [point.ts_ms for point in points[2:-2]]
     assert {Decimal(1_010)} == {point.equity for point in points[1:-1]}
 
@@ -146,7 +148,7 @@ def test_drawdowns_worked_out_by_hand(
     name: str, values: list[int], money: str, pct: float, hours: int, longest: int
 ) -> None:
     """Deepest in money, deepest in percent with its length, and the longest."""
-    fall = deepest_fall([Sample(HOUR_MS * at, Decimal(value), Decimal(0)) for at, value in enumerate(values)])
+    fall = deepest_fall(Curve.of(Sample(HOUR_MS * at, Decimal(value), Decimal(0)) for at, value in enumerate(values)))
     told = (fall.money, round(fall.pct, 9), fall.length_ms / HOUR_MS, fall.longest_ms / HOUR_MS)
     assert (Decimal(money), pct, hours, longest) == told, name
 
@@ -188,7 +190,7 @@ def test_the_error_of_a_sharpe_ratio_is_that_of_its_days() -> None:
     equity = [1000.0]
     for one in returns:
         equity.append(equity[-1] * (1 + one))
-    metrics = measured(of_equity([f"{value:.10f}" for value in equity]), days=100)
+    metrics = measured(of_equity([f"{value:.8f}" for value in equity]), days=100)
     daily = 0.001 / (0.01 * (100 / 99) ** 0.5)
     assert pytest.approx(daily * 365**0.5, rel=1e-6) == metrics.sharpe_ratio
     assert pytest.approx(((1 + daily**2 / 2) / 100 * 365) ** 0.5, rel=1e-6) == metrics.sharpe_error
@@ -208,7 +210,7 @@ def test_what_begins_with_nothing_has_no_return() -> None:
     values = [Decimal(100), Decimal(-5), Decimal(10), Decimal(11)]
     points = [Sample(START_MS + at * DAY_MS, value, Decimal(0)) for at, value in enumerate(values)]
     expected = {"2025-05-04": pytest.approx(-1.05), "2025-05-06": pytest.approx(0.1)}
-    assert expected == period_returns(points, day)
+    assert expected == period_returns(Curve.of(points), day)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +246,7 @@ def test_holding_is_worth_what_the_price_says() -> None:
     """1,000 bought at 1,000.0: the line is the price; before a symbol's first candle its share is cash."""
     market = hourly([10_000, 11_000, 9_000, 9_500])
     instants = [START_MS, START_MS + HOUR_MS, START_MS + HOUR_MS + MINUTE_MS, START_MS + 2 * HOUR_MS, market.last_ms]
-    line = buy_and_hold(market, DEPOSIT, instants)
+    line = buy_and_hold(market, DEPOSIT, np.array(instants))
     assert [1000, 1100, 1100, 900, 950] == [sample.equity for sample in line]
     metrics = measure(outcome(), START_MS, market.last_ms, line)
     assert (pytest.approx(-5.0), pytest.approx(-200 / 11)) == (
