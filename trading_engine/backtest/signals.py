@@ -15,8 +15,8 @@ from trading_engine.backtest import tables
 from trading_engine.backtest.market import Market
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Side, Signal
-from trading_engine.strategy.api import FloatArray, Series, SideArray, Signals, Strategy
-from trading_engine.strategy.evaluate import in_mticks, require_confidence, said_on
+from trading_engine.strategy.api import BoolArray, Series, Signals, Strategy
+from trading_engine.strategy.evaluate import asked_rows, in_mticks, require_confidence
 from trading_engine.strategy.filters import Entry, Filter, Need, refusals
 from trading_engine.strategy.indicators import atr
 from trading_engine.strategy.levels import NO_LEVELS, Levels, in_ticks, objections, placed
@@ -156,7 +156,7 @@ class _Said:
 
 
 class _History:
-    """One symbol's candles; those of each interval are made once for all strategies."""
+    """One symbol's candles; those of each interval are made once for all strategies, which cannot write to them."""
 
     def __init__(self, base: Series) -> None:
         self.base = base
@@ -168,10 +168,10 @@ class _History:
             self._made[interval_ms] = resample(self.base, interval_ms)
         return self._made[interval_ms]
 
-    def asked(self, strategy: Strategy) -> Signals:
-        """What a strategy says on candles that it may do with as it likes."""
-        own = {interval_ms: self.candles(interval_ms).copy() for interval_ms in strategy.intervals}
-        return said_on(strategy, self.base, own)
+    def asked(self, strategy: Strategy) -> tuple[Signals, BoolArray]:
+        """What a strategy says, and the rows on which the live engine would have asked it."""
+        market = {interval_ms: self.candles(interval_ms).locked() for interval_ms in strategy.intervals}
+        return strategy.compute(market), asked_rows(strategy, self.base, market[strategy.primary_interval_ms])
 
 
 def _ask(
@@ -186,32 +186,31 @@ def _ask(
     """What one strategy says on one symbol, given by its number and name; distances count where it enters."""
     candles = past.candles(strategy.primary_interval_ms)
     ranges = atr(candles, atr_period) if atr_period else None
-    said = placed(past.asked(strategy), candles.close, ranges, levels)
-    enters = said.side != 0
-    require_confidence(strategy.name, symbol[1], said.confidence[enters])
-    stop, target = np.where(enters, said.stop_distance, 0.0), np.where(enters, said.target_distance, 0.0)
-    places = np.flatnonzero(enters)
-    against = {int(places[at]): why for at, why in objections(stop[enters], target[enters], tick).items()}
-    rows = np.flatnonzero((said.side != 0) | (said.exit_side != 0))
+    said, asked = past.asked(strategy)
+    said = placed(said, candles.close, ranges, levels)
+    rows = np.flatnonzero(asked & ((said.side != 0) | (said.exit_side != 0)))
+    side = said.side[rows].astype(np.int64)
+    enters = side != 0
+    confidence, stop, target = (
+        np.where(enters, column[rows], 0.0) for column in (said.confidence, said.stop_distance, said.target_distance)
+    )
+    require_confidence(strategy.name, symbol[1], confidence)
+    entries = rows[enters].tolist()
+    against = {entries[at]: why for at, why in objections(stop[enters], target[enters], tick).items()}
     table = tables.Signals(
-        closed_ms=candles.close_times[rows],
+        closed_ms=candles.ts[rows] + candles.interval_ms,
         symbol=np.full(len(rows), symbol[0], np.int64),
         strategy=np.full(len(rows), number, np.int64),
-        side=said.side[rows].astype(np.int64),
+        side=side,
         exit_side=said.exit_side[rows].astype(np.int64),
-        confidence=np.where(enters, said.confidence, 0.0)[rows].astype(np.float64),
-        stop_ticks=in_ticks(stop[rows], tick),
-        target_ticks=in_ticks(target[rows], tick),
-        atr_mticks=_atr_mticks(ranges, said.side, tick)[rows],
+        confidence=confidence,
+        stop_ticks=in_ticks(stop, tick),
+        target_ticks=in_ticks(target, tick),
+        atr_mticks=np.zeros(len(rows), np.int64)
+        if ranges is None
+        else np.where(enters, in_mticks(ranges[rows], tick), 0),
     )
     return _Said(table, said, rows, strategy.primary_interval_ms, against)
-
-
-def _atr_mticks(ranges: FloatArray | None, side: SideArray, tick: float) -> tables.Ints:
-    """The average true range of each candle that enters, thousandths of a tick; 0 where nobody asks."""
-    if ranges is None:
-        return np.zeros(len(side), np.int64)
-    return np.where(side != 0, in_mticks(ranges, tick), 0)
 
 
 def _sorted(said: Sequence[_Said], names: tuple[str, ...]) -> Spoken:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.time import MINUTE_MS
-from trading_engine.strategy.api import FloatArray, IntArray, Series, Signals, Strategy
+from trading_engine.strategy.api import Series, Signals, Strategy
 from trading_engine.strategy.check import shape_mistake
 from trading_engine.strategy.registry import BUILT_IN
 from trading_engine.strategy.settings import build
@@ -28,7 +28,6 @@ _PACKAGE = "strategy_files"  # what the modules are called; no package of that n
 _DEMANDED = ("primary_interval_ms", "intervals", "warm_up", "is_silent", "compute")
 
 T = TypeVar("T")
-Column = TypeVar("Column", IntArray, FloatArray)
 
 
 def file_of(folder: Path, name: str) -> Path:
@@ -107,12 +106,12 @@ class _FromFile:
 
     def is_silent(self, market: Mapping[int, Series]) -> bool:
         """As the file says."""
-        kept = _guarded(market)
+        kept = _locked(market)
         return bool(_located(self._path, self._line, lambda: self._inner.is_silent(kept)))
 
     def compute(self, market: Mapping[int, Series]) -> Signals:
         """As the file says, if those are signals."""
-        kept = _guarded(market)
+        kept = _locked(market)
         signals: object = _located(self._path, self._line, lambda: self._inner.compute(kept))
         if not isinstance(signals, Signals):
             raise ConfigInvalid(f"{self._path}:{self._line}: compute gives {type(signals).__name__}, not Signals")
@@ -134,26 +133,8 @@ class _FromFile:
         return _located(self._path, self._line, lambda: getattr(self._inner, name))
 
 
-def _guarded(market: Mapping[int, Series]) -> dict[int, Series]:
-    """The candles as views that cannot be written to: other strategies look at the same."""
-    return {
-        interval_ms: Series(
-            _read_only(one.ts),
-            _read_only(one.open),
-            _read_only(one.high),
-            _read_only(one.low),
-            _read_only(one.close),
-            _read_only(one.volume),
-            one.interval_ms,
-        )
-        for interval_ms, one in market.items()
-    }
-
-
-def _read_only(column: Column) -> Column:
-    view = column.view()
-    view.flags.writeable = False
-    return view
+def _locked(market: Mapping[int, Series]) -> dict[int, Series]:
+    return {interval_ms: series.locked() for interval_ms, series in market.items()}
 
 
 def _kind_in(module: ModuleType, path: Path, lines: Mapping[str, int]) -> type[Strategy]:

@@ -6,7 +6,7 @@ not: indicators, how windows are kept (window), how a row becomes a domain signa
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 SideArray = NDArray[np.int8]
 BoolArray = NDArray[np.bool_]
+Column = TypeVar("Column", bound=np.ndarray[Any, Any])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,10 +52,10 @@ class Series:
         """The first `count` candles (all where there are fewer), as views; `count` ≥ 0."""
         return self._part(slice(count))
 
-    def copy(self) -> "Series":
-        """The same candles in arrays of their own, for somebody who may write into them."""
-        prices = (self.open.copy(), self.high.copy(), self.low.copy(), self.close.copy())
-        return Series(self.ts.copy(), *prices, self.volume.copy(), self.interval_ms)
+    def locked(self) -> "Series":
+        """The same candles as views that cannot be written to, where others look at them as well."""
+        prices = (_locked(self.open), _locked(self.high), _locked(self.low), _locked(self.close))
+        return Series(_locked(self.ts), *prices, _locked(self.volume), self.interval_ms)
 
     def _part(self, rows: slice) -> "Series":
         return Series(
@@ -66,6 +67,12 @@ class Series:
             self.volume[rows],
             self.interval_ms,
         )
+
+
+def _locked(column: Column) -> Column:
+    view = column.view()
+    view.flags.writeable = False
+    return view
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,7 @@ from itertools import chain
 
 import numpy as np
 
-from trading_engine.strategy.api import BoolArray, FloatArray, IntArray, Series, Signals, Strategy
+from trading_engine.strategy.api import BoolArray, FloatArray, IntArray, Series, SideArray, Signals, Strategy
 from trading_engine.strategy.evaluate import asked_rows
 from trading_engine.strategy.indicators import TOLERANCE
 from trading_engine.strategy.levels import fits, placed
@@ -113,7 +113,7 @@ def _column_mistake(name: str, column: object, rows: int) -> str:
 
 def _range_mistake(signals: Signals) -> str:
     """Numbers that no entry can have; a distance does not count where a level takes its place."""
-    if not (np.isin(signals.side, (-1, 0, 1)).all() and np.isin(signals.exit_side, (-1, 0, 1)).all()):
+    if not (_are_sides(signals.side) and _are_sides(signals.exit_side)):
         return "side or exit_side holds something other than −1, 0 and 1"
     asks = signals.side != 0
     levels = _levels(signals)
@@ -127,6 +127,10 @@ def _range_mistake(signals: Signals) -> str:
     if not ((target >= 0) & np.isfinite(target)).all():
         return "target_distance is not a number from 0 on a candle with a signal"
     return ""
+
+
+def _are_sides(column: SideArray) -> bool:
+    return bool(((column == 0) | (column == 1) | (column == -1)).all())
 
 
 def check(

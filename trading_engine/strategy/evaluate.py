@@ -10,13 +10,12 @@ higher candle whose end passed unseen in a gap, because the past gives no signal
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, TypeVar
 
 import numpy as np
 
 from trading_engine.domain.market import Candle, Side, Signal
 from trading_engine.domain.time import MINUTE_MS
-from trading_engine.strategy.api import BoolArray, FloatArray, IntArray, Series, Signals, Strategy
+from trading_engine.strategy.api import BoolArray, Column, FloatArray, IntArray, Series, Signals, Strategy
 from trading_engine.strategy.filters import Entry, Filter, Look, Need, refusals
 from trading_engine.strategy.indicators import TOLERANCE, atr, wilder_window
 from trading_engine.strategy.levels import NO_LEVELS, Levels, in_ticks, objections, placed
@@ -27,8 +26,6 @@ from trading_engine.strategy.window import Window
 def _nowhere(need: Need) -> Series:
     raise ValueError(f"there are no candles of {need.symbol} here")
 
-
-Column = TypeVar("Column", bound=np.ndarray[Any, Any])
 
 _SIDES: Mapping[int, Side | None] = {1: Side.LONG, -1: Side.SHORT, 0: None}
 
@@ -226,11 +223,7 @@ def whole_history(strategy: Strategy, base: Series) -> Signals:
 
     Rows in which the live engine would not have asked are silent. ValueError where the base is too coarse.
     """
-    return said_on(strategy, base, {interval_ms: resample(base, interval_ms) for interval_ms in strategy.intervals})
-
-
-def said_on(strategy: Strategy, base: Series, market: Mapping[int, Series]) -> Signals:
-    """`whole_history` where the candles of the strategy's intervals have been made of the base already."""
+    market = {interval_ms: resample(base, interval_ms) for interval_ms in strategy.intervals}
     signals = strategy.compute(market)
     silent = np.flatnonzero(~asked_rows(strategy, base, market[strategy.primary_interval_ms]))
     return replace(

@@ -19,6 +19,7 @@ from trading_engine.domain.time import DAY_MS
 from trading_engine.strategy.api import BoolArray, FloatArray, Series
 
 TOLERANCE = 1e-9
+_WINDOW = 4_096  # rows from which on it pays to look before working out what hardly any row needs
 NEGLIGIBLE = 1e-12  # weight of everything outside a declared window
 
 
@@ -135,25 +136,27 @@ def rolling_vwap(series: Series, period: int) -> FloatArray:
 
 def greater(left: FloatArray, right: FloatArray | float) -> BoolArray:
     """Whether left > right by more than 1e-9 of the larger magnitude; false for NaN."""
-    return np.greater(left - right, _slack(left, right))
+    return _exceeds(left - right, left, right)
 
 
 def less(left: FloatArray, right: FloatArray | float) -> BoolArray:
     """Whether left < right by more than 1e-9 of the larger magnitude; false for NaN."""
-    return np.greater(right - left, _slack(left, right))
+    return _exceeds(right - left, left, right)
 
 
 def at_least(left: FloatArray, right: FloatArray | float) -> BoolArray:
     """Whether left ≥ right, or short of it by no more than 1e-9 of the larger magnitude; false for NaN."""
-    return np.less_equal(right - left, _slack(left, right))
+    short = right - left
+    reaches: BoolArray = ~_exceeds(short, left, right) & (short == short)  # noqa: PLR0124 - false for NaN
+    return reaches
 
 
 def crosses_above(left: FloatArray, right: FloatArray) -> BoolArray:
     """`left` is greater on this candle and was not (with both values known) on the one before."""
     difference = left - right
-    slack = _slack(left, right)
-    crossed = difference > slack
-    crossed[1:] &= difference[:-1] <= slack[:-1]
+    is_above = _exceeds(difference, left, right)
+    crossed = is_above.copy()
+    crossed[1:] &= ~is_above[:-1] & (difference[:-1] == difference[:-1])
     crossed[:1] = False
     return crossed
 
@@ -185,6 +188,26 @@ def _quotient(numerator: FloatArray, denominator: FloatArray, where: BoolArray) 
     result = np.full(len(numerator), np.nan)
     np.divide(numerator, denominator, out=result, where=where)
     return result
+
+
+def _exceeds(difference: FloatArray, left: FloatArray, right: FloatArray | float) -> BoolArray:
+    """Whether a difference of the two is above the slack of its row.
+
+    Over a history only rows are asked for their own slack whose difference is not above the largest of all: hardly any.
+    """
+    if len(difference) <= _WINDOW:
+        return np.greater(difference, _slack(left, right))
+    exceeds: BoolArray = difference > max(_largest(left), _largest(right)) * TOLERANCE
+    near = np.flatnonzero((difference > 0) & ~exceeds)
+    exceeds[near] = difference[near] > _slack(left[near], right[near] if isinstance(right, np.ndarray) else right)
+    return exceeds
+
+
+def _largest(values: FloatArray | float) -> float:
+    """The largest magnitude, 0 where no value is known."""
+    if not isinstance(values, np.ndarray):
+        return abs(values)
+    return max(float(np.fmax.reduce(values, initial=0.0)), -float(np.fmin.reduce(values, initial=0.0)))
 
 
 def _slack(left: FloatArray, right: FloatArray | float) -> FloatArray:

@@ -146,6 +146,29 @@ def test_noise_around_equality_is_no_cross() -> None:
     assert not ta.crosses_below(noisy, base).any()
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("odd", [NAN, float("inf"), float("-inf"), 0.0, 1e-12])
+def test_a_history_is_compared_as_its_parts_are(seed: int, odd: float) -> None:
+    """Prices from 1e-3 to 1e6 that differ by up to four slacks: each row has its own, however long the arrays are."""
+    rng = np.random.default_rng(seed)
+    rows, part = 20_000, 1_000
+    left = 10.0 ** rng.uniform(-3, 6, rows) * rng.choice([-1, 1], rows)
+    right = left * (1 + rng.uniform(-4, 4, rows) * ta.TOLERANCE)
+    for column in (left, right):
+        column[rng.integers(0, rows, 50)] = odd
+    parts = [slice(at, at + part) for at in range(0, rows, part)]
+    with np.errstate(invalid="ignore"):  # infinite on both sides
+        for compare in (ta.greater, ta.less, ta.at_least):
+            for other in (right, 0.0, 5):
+                others = [other[one] if isinstance(other, np.ndarray) else other for one in parts]
+                apart = [compare(left[one], mine) for one, mine in zip(parts, others, strict=True)]
+                assert np.concatenate(apart).tolist() == compare(left, other).tolist(), compare.__name__
+        above, known = ta.greater(left, right), ~np.isnan(left - right)
+        crossed = [False, *(above[1:] & ~above[:-1] & known[:-1]).tolist()]
+        assert crossed == ta.crosses_above(left, right).tolist()
+    assert 0.2 < above.mean() < 0.6
+
+
 def test_the_first_known_value_is_no_cross() -> None:
     """Without a known value before there is no telling on which side it was."""
     assert [False, False, False] == ta.crosses_above(_array(NAN, 3, 4), _array(2, 2, 2)).tolist()
