@@ -5,12 +5,10 @@ What belongs here: the tables and lines below `backtest`. What does not: its JSO
 
 from decimal import Decimal
 
-from rich.console import Console
-
 from trading_engine.backtest.job import Finished
 from trading_engine.cli import table, text
 from trading_engine.cli.groups_table import show_groups
-from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.table import Cell, Column, Out
 from trading_engine.cli.text import DASH, count
 from trading_engine.domain import money
 from trading_engine.domain.time import HOUR_MS
@@ -47,7 +45,7 @@ def show(done: Finished) -> None:
     )
 
 
-def _show_figures(out: Console, done: Finished) -> None:
+def _show_figures(out: Out, done: Finished) -> None:
     told = done.run.metrics
     costs = f"gross {text.signed(told.gross_pnl)}, fees {text.amount(told.fees)}, funding {text.signed(told.funding)}"
     longest = text.duration(int(told.longest_drawdown_hours * HOUR_MS))
@@ -114,7 +112,7 @@ def _won(done: Finished) -> str:
     return ", ".join(parts)
 
 
-def _show_parity(out: Console, done: Finished) -> None:
+def _show_parity(out: Out, done: Finished) -> None:
     parity = done.parity
     if parity is None:
         return

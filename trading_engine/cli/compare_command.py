@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from trading_engine.backtest.compare import Gap, Kind, Pair
 from trading_engine.backtest.compare_state import Comparison, compare_state
@@ -30,7 +29,7 @@ from trading_engine.cli.arguments import (
 )
 from trading_engine.cli.failure import DONE, FINDINGS
 from trading_engine.cli.progress import Bar
-from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.table import Cell, Column, Out
 from trading_engine.cli.text import DASH, count
 from trading_engine.domain import money
 from trading_engine.domain.time import iso
@@ -239,7 +238,7 @@ def _many(found: Comparison, kind: Kind) -> int:
     return sum(1 for pair in found.pairs if pair.kind is kind)
 
 
-def _show_causes(out: Console, found: Comparison) -> None:
+def _show_causes(out: Out, found: Comparison) -> None:
     rows: list[list[Cell | str]] = []
     for one in fields(Gap):
         concerned = [pair for pair in found.pairs if _concerns(pair, one.name)]
@@ -259,7 +258,7 @@ def _concerns(pair: Pair, cause: str) -> bool:
     return pair.kind is kind if kind else bool(getattr(pair.gap, cause))
 
 
-def _show_pairs(out: Console, pairs: Sequence[Pair]) -> None:
+def _show_pairs(out: Out, pairs: Sequence[Pair]) -> None:
     table.show(out, _PAIRS, [_row(pair) for pair in pairs])
 
 

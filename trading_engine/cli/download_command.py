@@ -10,13 +10,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from trading_engine.cli import store_tables, table
 from trading_engine.cli.arguments import check_symbols, parse_time
 from trading_engine.cli.failure import DONE, FINDINGS, INTERRUPTED, CommandFailed, usage
 from trading_engine.cli.progress import Bar
 from trading_engine.cli.store_commands import DataOption
+from trading_engine.cli.table import Out
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.time import DAY_MS
 from trading_engine.marketdata.candle_store.name import DEFAULT_FOLDER, parse_interval
@@ -127,7 +127,7 @@ async def _watched(work: "MarketDownload", stop: asyncio.Event, bar: Bar) -> Non
             await showing
 
 
-def _tell(out: Console, options: "DownloadOptions", filled: "Filled") -> None:
+def _tell(out: Out, options: "DownloadOptions", filled: "Filled") -> None:
     """What became of one dataset."""
     name, manifest = filled.name, filled.manifest
     if manifest is None:

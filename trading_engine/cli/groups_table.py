@@ -6,10 +6,8 @@ What belongs here: that one table, of a run as of a backtest. What does not: the
 from collections.abc import Sequence
 from decimal import Decimal
 
-from rich.console import Console
-
 from trading_engine.cli import table, text
-from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.table import Cell, Column, Out
 from trading_engine.cli.tally import Tally, Trade, by_group, tally
 from trading_engine.cli.text import DASH
 
@@ -26,7 +24,7 @@ _COLUMNS = (
 )
 
 
-def show_groups(out: Console, trades: Sequence[Trade]) -> None:
+def show_groups(out: Out, trades: Sequence[Trade]) -> None:
     """A line for each group, and one for all where there are several."""
     rows = [_row(strategy, symbol, group) for strategy, symbol, group in by_group(trades)]
     if len(rows) > 1:

@@ -22,6 +22,7 @@ from trading_engine.cli.arguments import StateOption, state_of
 from trading_engine.cli.failure import usage
 from trading_engine.cli.monitor_view import LogLine, Picture, render
 from trading_engine.cli.views import Overview, reading
+from trading_engine.cli.window import Window
 from trading_engine.store.read_models import TradeFilter
 from trading_engine.system.logging import FILE_NAME
 from trading_engine.system.state_dir import StateDir
@@ -56,7 +57,8 @@ def monitor(
     picture = take(directory)  # a state that cannot be read is told before the screen is cleared
     if once or not Console().is_terminal:
         out = table.console()
-        out.print(render(picture, out.width, None))
+        console = out.console if isinstance(out, Window) else Console(width=out.width, soft_wrap=True)
+        console.print(render(picture, out.width, None))
         return
     _watch(directory, picture, every)
 

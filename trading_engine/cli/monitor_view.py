@@ -17,8 +17,9 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from trading_engine.cli import table, tables, text
-from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.table import Cell, Column, Line, Out
 from trading_engine.cli.views import Overview
+from trading_engine.cli.window import Window
 from trading_engine.domain.orders import Order
 from trading_engine.store.read_models import AlertView, SignalView, Trade
 
@@ -49,7 +50,7 @@ _TRADES = (
 )
 
 
-Block = Callable[[Console], None]
+Block = Callable[[Out], None]
 
 
 class LogLine(NamedTuple):
@@ -117,8 +118,9 @@ def _beside(left: Sequence[Text], right: Sequence[Text], width: int) -> list[Tex
 
 def _drawn(block: Block, width: int) -> list[Text]:
     """What a block prints, line by line, with its colours."""
-    out = Console(
-        file=io.StringIO(),
+    file = io.StringIO()
+    console = Console(
+        file=file,
         width=width,
         highlight=False,
         markup=False,
@@ -126,9 +128,8 @@ def _drawn(block: Block, width: int) -> list[Text]:
         force_terminal=True,
         color_system="truecolor",
     )
-    block(out)
-    assert isinstance(out.file, io.StringIO)  # noqa: S101 - made so above
-    shown = out.file.getvalue().rstrip("\n")
+    block(Window(console))
+    shown = file.getvalue().rstrip("\n")
     return [Text.from_ansi(line) for line in shown.split("\n")] if shown.strip() else []
 
 
@@ -136,9 +137,9 @@ def _rule(name: str, width: int) -> Text:
     return Text(f"── {name} " + "─" * max(width - len(name) - 5, 0), style=table.ASIDE)
 
 
-def _limits(overview: Overview, out: Console) -> None:
+def _limits(overview: Overview, out: Out) -> None:
     """Bars of what is used of the limits that matter at a glance; those that have tripped in any case."""
-    cells: list[Text] = []
+    told: list[Line] = []
     for item in overview.limits:
         is_off = not Decimal(item.threshold)
         if is_off or (item.limit not in _LIMITS and not item.tripped) or (item.scope and not item.tripped):
@@ -146,20 +147,19 @@ def _limits(overview: Overview, out: Console) -> None:
         used = min(Decimal(item.used_pct), Decimal(100))
         style = table.BAD if item.tripped else table.ATTENTION if used >= _NEARLY else table.GOOD
         full = round(used * _BAR / 100)
-        bar = Text().append("━" * full, style).append("━" * (_BAR - full), table.ASIDE)
         label = f"{item.limit}{f' {item.scope}' if item.scope else ''}"
-        told = " TRIPPED" if item.tripped else f" {text.percent(Decimal(item.used_pct), 0)}"
-        cells.append(Text(f"{label:<16} ").append_text(bar).append(f"{told:<9}", style if item.tripped else None))
+        used_up = " TRIPPED" if item.tripped else f" {text.percent(Decimal(item.used_pct), 0)}"
+        bar = Line(Cell(f"{label:<16} "), Cell("━" * full, style), Cell("━" * (_BAR - full), table.ASIDE))
+        told.append(bar.append(f"{used_up:<9}", style if item.tripped else ""))
     columns = max(out.width // 42, 1)
-    for at in range(0, len(cells), columns):
-        line = Text(" ")
-        for cell in cells[at : at + columns]:
-            line.append_text(cell).append("   ")
-        line.rstrip()
-        out.print(line, soft_wrap=True)
+    for at in range(0, len(told), columns):
+        line = Line(Cell(" "))
+        for bar in told[at : at + columns]:
+            line.extend(bar).append("   ")
+        out.write(line.trim())
 
 
-def _orders(picture: Picture, out: Console) -> None:
+def _orders(picture: Picture, out: Out) -> None:
     now_ms = picture.overview.now_ms
     rows: list[Sequence[Cell | str]] = [
         [
@@ -177,7 +177,7 @@ def _orders(picture: Picture, out: Console) -> None:
         table.show(out, _ORDERS, rows)
 
 
-def _trades(found: Sequence[Trade], out: Console) -> None:
+def _trades(found: Sequence[Trade], out: Out) -> None:
     rows: list[Sequence[Cell | str]] = [
         [
             text.moment(item.closed_ms)[5:16],
@@ -193,7 +193,7 @@ def _trades(found: Sequence[Trade], out: Console) -> None:
         table.show(out, _TRADES, rows)
 
 
-def _signals(found: Sequence[SignalView], out: Console) -> None:
+def _signals(found: Sequence[SignalView], out: Out) -> None:
     room = max(out.width - 60, 20)
     rows: list[Sequence[Cell | str]] = [
         [
@@ -209,19 +209,19 @@ def _signals(found: Sequence[SignalView], out: Console) -> None:
         table.show(out, _SIGNALS, rows)
 
 
-def _alerts(found: Sequence[AlertView], out: Console) -> None:
+def _alerts(found: Sequence[AlertView], out: Out) -> None:
     for item in reversed(found[:5]):
         waits = Cell(" (waits)", table.ATTENTION) if item.sent_ms is None else Cell("")
         shown = _cut(item.text, out.width - 26)
         told = Cell(f"{item.severity:<8}", _SEVERITIES.get(item.severity, table.ASIDE))
-        out.print(Text(" ").append_text(table.line(text.moment(item.ts_ms)[5:16], told, shown, waits)), soft_wrap=True)
+        out.write(Line(Cell(" ")).extend(table.line(text.moment(item.ts_ms)[5:16], told, shown, waits)))
 
 
-def _log(lines: Sequence[LogLine], out: Console) -> None:
+def _log(lines: Sequence[LogLine], out: Out) -> None:
     for item in lines[-12:]:
         level = Cell(f"{item.level:<7}", _LEVELS.get(item.level, table.ASIDE))
         shown = _cut(" ".join(item.message.split()), out.width - 19)
-        out.print(Text(" ").append_text(table.line(item.at[11:19], level, shown)), soft_wrap=True)
+        out.write(Line(Cell(" ")).extend(table.line(item.at[11:19], level, shown)))
 
 
 def _cut(line: str, room: int) -> str:

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from trading_engine.cli import shapes, table
-from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.table import Cell, Column, Out
 from trading_engine.cli.text import DASH, count, duration, moment, size
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.time import interval_name, iso
@@ -85,7 +83,7 @@ def noun(manifest: Manifest, many: int) -> str:
 # ── import, download, synth ─────────────────────────────────────────────────
 
 
-def show_files(out: Console, taken: "Sequence[Taken]") -> None:
+def show_files(out: Out, taken: "Sequence[Taken]") -> None:
     """One row a file that was read."""
     rows: list[Sequence[Cell | str]] = [
         [
@@ -101,7 +99,7 @@ def show_files(out: Console, taken: "Sequence[Taken]") -> None:
     table.show(out, _FILES, rows)
 
 
-def tell_change(out: Console, root: Path, manifest: Manifest, change: "Change") -> None:
+def tell_change(out: Out, root: Path, manifest: Manifest, change: "Change") -> None:
     """What became of the dataset: two lines."""
     many = ((change.added, "added"), (change.replaced, "replaced"), (change.same, "stored already"))
     parts = [f"{number:,} {what}" for number, what in many if number] or ["nothing new"]
@@ -130,7 +128,7 @@ def listed(root: Path, name: DatasetName) -> Listed:
     return Listed(name, manifest, sum(path.stat().st_size for path in paths if path not in lost), wrong)
 
 
-def show_list(out: Console, root: Path, found: Sequence[Listed]) -> None:
+def show_list(out: Out, root: Path, found: Sequence[Listed]) -> None:
     """The table, what is wrong, and a line that sums up."""
     if not found:
         table.say(out, f"{root} holds nothing yet; `data import`, `data download` or `data synth` fill it")
@@ -203,7 +201,7 @@ def _gap_shape(gap: Stretch) -> shapes.Row:
 # ── check ───────────────────────────────────────────────────────────────────
 
 
-def show_check(out: Console, root: Path, verdicts: "Sequence[Verdict]", lost: int | None) -> None:
+def show_check(out: Out, root: Path, verdicts: "Sequence[Verdict]", lost: int | None) -> None:
     """The table, every problem, and whether it is well; `lost` rows were given up by a repair, None without one."""
     if not verdicts:
         table.say(out, f"{root} holds nothing yet; `data import`, `data download` or `data synth` fill it")
@@ -221,7 +219,7 @@ def show_check(out: Console, root: Path, verdicts: "Sequence[Verdict]", lost: in
     _conclude(out, verdicts, lost)
 
 
-def _conclude(out: Console, verdicts: "Sequence[Verdict]", lost: int | None) -> None:
+def _conclude(out: Out, verdicts: "Sequence[Verdict]", lost: int | None) -> None:
     broken = sum(1 for one in verdicts if one.problems)
     hopeless = sum(1 for one in verdicts if one.manifest is None)
     if not broken:

@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from rich.console import Console
-
 from trading_engine.cli import table, text
 from trading_engine.cli.groups_table import show_groups
-from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.table import Cell, Column, Out
 from trading_engine.cli.tally import Tally, deepest_fall, tally
 from trading_engine.cli.text import count
 from trading_engine.cli.views import Overview, reading
@@ -87,7 +85,7 @@ def _left(overview: Overview) -> str:
     return ", ".join(parts)
 
 
-def _show_figures(out: Console, overview: Overview, ledger: Ledger, sums: Tally, curve: Sequence[EquityPoint]) -> None:
+def _show_figures(out: Out, overview: Overview, ledger: Ledger, sums: Tally, curve: Sequence[EquityPoint]) -> None:
     start = ledger.start_balance
     gained = money.ratio((overview.equity - start) * 100, start) if start > 0 else ZERO
     fall = deepest_fall([start, *(point.equity for point in reversed(curve)), overview.equity])
@@ -146,14 +144,14 @@ def _open_row(view: PositionView, overview: Overview) -> list[Cell | str]:
     ]
 
 
-def _show_signals(out: Console, signals: Sequence[SignalView]) -> None:
+def _show_signals(out: Out, signals: Sequence[SignalView]) -> None:
     fates = Counter(item.fate for item in signals).most_common()
     told = ": " + ", ".join(f"{many:,} {fate}" for fate, many in fates) if fates else ""
     table.say(out, f"{count(len(signals), 'signal')}{told}")
     _show_withheld(out, [item for item in signals if item.fate == Fate.WITHHELD])
 
 
-def _show_withheld(out: Console, withheld: Sequence[SignalView]) -> None:
+def _show_withheld(out: Out, withheld: Sequence[SignalView]) -> None:
     """What a run that sends nothing would have entered on."""
     if not withheld:
         return

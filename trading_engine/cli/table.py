@@ -1,7 +1,7 @@
 """Tables on a terminal.
 
-What belongs here: columns, their alignment, and what gives way on a narrow terminal. What does not: what
-stands in them (read_commands, summary).
+What belongs here: columns, their alignment, and what gives way on a narrow terminal; where a pipe takes the place of
+the terminal. What does not: what stands in them (read_commands, summary), terminals themselves (window).
 
 Colour carries meaning only: green and red for money made and lost, yellow for attention, red for danger.
 Without a terminal there is no colour and nothing gives way. On a narrow one columns move closer together, and
@@ -14,13 +14,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
-
-from rich.cells import cell_len
-from rich.console import Console
-from rich.text import Text
+from typing import Protocol
 
 from trading_engine.cli import text as texts
+from trading_engine.cli.line import Cell, Line, width_of
+
+__all__ = ["Cell", "Line"]
 
 GOOD = "green"
 BAD = "red"
@@ -30,14 +29,36 @@ ASIDE = "dim"
 _WIDE = 200
 _GAPS = (2, 1)  # spaces between columns: what they have, and what they come down to
 _HANG = 3  # spaces in front of what goes on below
-_NARROWEST = 20  # a window below this is written beyond
+_TERMINAL = ("COLUMNS", "FORCE_COLOR", "TTY_COMPATIBLE")  # whoever sets one of them wants a pipe to be treated as one
+_CONTROLS = dict.fromkeys(b"\a\b\v\f\r")  # what a text may not do to a terminal that the pipe ends at
 
 
-class Cell(NamedTuple):
-    """A text and its colour, empty for none."""
+class Out(Protocol):
+    """Where lines go."""
 
-    text: str
-    style: str = ""
+    @property
+    def width(self) -> int:
+        """Letters on a line."""
+
+    def write(self, line: Line) -> None:
+        """One line, however long."""
+
+    def say(self, line: Line) -> None:
+        """One line with a space in front; what is wider than a window goes on below, indented."""
+
+
+class Pipe:
+    """Standard output where nobody looks at it through a window: no colour, lines of any length."""
+
+    width = _WIDE
+
+    def write(self, line: Line) -> None:
+        """One line."""
+        print(line.text.translate(_CONTROLS))  # noqa: T201 - that is its use
+
+    def say(self, line: Line) -> None:
+        """One line with a space in front, unless it is empty."""
+        self.write(Line(Cell(" ")).extend(line) if line.text else line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,72 +80,67 @@ def pnl(value: Decimal | None) -> Cell:
     return Cell(texts.signed(value), "" if not value else GOOD if value > 0 else BAD)
 
 
-def console() -> Console:
+def console() -> Out:
     """Standard output as it is now; wide where nobody looks at it through a window."""
-    is_piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    width = _WIDE if is_piped else None
-    return Console(highlight=False, markup=False, emoji=False, width=width, soft_wrap=is_piped)
+    if not sys.stdout.isatty() and os.environ.keys().isdisjoint(_TERMINAL):
+        return Pipe()
+    from trading_engine.cli.window import Window  # noqa: PLC0415 - most of what a pipe would wait for
+
+    return Window()
 
 
 def show(
-    out: Console, columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]], *, has_heading: bool = True
+    out: Out, columns: Sequence[Column], rows: Sequence[Sequence[Cell | str]], *, has_heading: bool = True
 ) -> None:
     """Print the rows, below their headings where there are any, each line with one space in front."""
     body = _aligned(columns, [[cell if isinstance(cell, Cell) else Cell(cell) for cell in row] for row in rows])
     heading = [Cell(column.heading, "bold") for column in columns]
-    widths = [max(cell_len(line[index].text) for line in [heading, *body]) for index in range(len(columns))]
+    widths = [max(width_of(line[index].text) for line in [heading, *body]) for index in range(len(columns))]
     kept, gap = _that_fit(columns, widths, out.width - 1)
     if has_heading:
-        say(out, _row(columns, heading, widths, kept, gap))
+        out.say(_row(columns, heading, widths, kept, gap))
     for cells in body:
-        say(out, _row(columns, cells, widths, kept, gap))
+        out.say(_row(columns, cells, widths, kept, gap))
         below = _below(columns, cells, kept)
-        if below:
-            say(out, Text(" " * (_HANG - 1)).append_text(below))
+        if below.cells:
+            out.say(Line(Cell(" " * (_HANG - 1))).extend(below))
 
 
 def _row(
     columns: Sequence[Column], cells: Sequence[Cell], widths: Sequence[int], kept: Sequence[int], gap: int
-) -> Text:
-    text = Text()
+) -> Line:
+    line = Line()
     for index in kept:
         cell = cells[index]
-        rest = " " * (widths[index] - cell_len(cell.text))
-        text.append(rest if columns[index].is_number else "").append(cell.text, cell.style or None)
-        text.append(" " * gap if columns[index].is_number else rest + " " * gap)
-    text.rstrip()
-    return text
+        rest = " " * (widths[index] - width_of(cell.text))
+        line.append(rest if columns[index].is_number else "").append(*cell)
+        line.append(" " * gap if columns[index].is_number else rest + " " * gap)
+    return line.trim()
 
 
-def _below(columns: Sequence[Column], cells: Sequence[Cell], kept: Sequence[int]) -> Text:
+def _below(columns: Sequence[Column], cells: Sequence[Cell], kept: Sequence[int]) -> Line:
     """What gave way, each with its heading before it."""
-    text = Text()
+    line = Line()
     for index, (column, cell) in enumerate(zip(columns, cells, strict=True)):
         shown = cell.text.strip()
         if index not in kept and shown not in ("", texts.DASH):
-            text.append(" · " if text else "").append(f"{column.heading.lower()} ".lstrip(), ASIDE)
-            text.append(shown, cell.style or None)
-    return text
+            line.append(" · " if line.cells else "").append(f"{column.heading.lower()} ".lstrip(), ASIDE)
+            line.append(shown, cell.style)
+    return line
 
 
-def line(*parts: Cell | str) -> Text:
+def line(*parts: Cell | str) -> Line:
     """Parts of a line, each in its colour, a space between them."""
-    text = Text()
+    made = Line()
     for index, part in enumerate(parts):
         cell = part if isinstance(part, Cell) else Cell(part)
-        text.append(" " if index else "").append(cell.text, cell.style or None)
-    return text
+        made.append(" " if index else "").append(*cell)
+    return made
 
 
-def say(out: Console, line: str | Text, style: str = "") -> None:
+def say(out: Out, line: str | Line, style: str = "") -> None:
     """Print a line of its own, one space in front; one that is wider than the window goes on below, indented."""
-    shown = line if isinstance(line, Text) else Text(line, style=style)
-    if out.soft_wrap or shown.cell_len < out.width or out.width < _NARROWEST:
-        out.print(Text(" ").append_text(shown) if shown else "", soft_wrap=True)
-        return
-    for number, part in enumerate(shown.wrap(out, out.width - _HANG)):
-        part.rstrip()
-        out.print(Text(" " * (_HANG if number else 1)).append_text(part), soft_wrap=True)
+    out.say(line if isinstance(line, Line) else Line(Cell(line, style)))
 
 
 def _aligned(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[list[Cell]]:

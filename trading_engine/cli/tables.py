@@ -8,11 +8,8 @@ The last line of every table answers "is it well?".
 from collections.abc import Sequence
 from decimal import Decimal
 
-from rich.console import Console
-from rich.text import Text
-
 from trading_engine.cli import shapes, table, text
-from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.table import Cell, Column, Line, Out
 from trading_engine.cli.tally import tally
 from trading_engine.cli.text import DASH, count
 from trading_engine.cli.views import HALTED, LOCKED, RUNNING, Overview
@@ -85,7 +82,7 @@ _RISK = (
 )
 
 
-def show_status(overview: Overview, out: Console | None = None) -> None:
+def show_status(overview: Overview, out: Out | None = None) -> None:
     """Print the engine at a glance, on standard output unless given another."""
     out = out or table.console()
     run = overview.run
@@ -125,13 +122,13 @@ def show_status(overview: Overview, out: Console | None = None) -> None:
 
 
 def show_positions(
-    found: Sequence[PositionView], overview: Overview, out: Console | None = None, *, is_verdict_short: bool = False
+    found: Sequence[PositionView], overview: Overview, out: Out | None = None, *, is_verdict_short: bool = False
 ) -> None:
     """Print positions and what is at risk; the verdict on everything else only where it was not said before."""
     out = out or table.console()
     if found:
         table.show(out, _POSITIONS, [_position_row(view, overview) for view in found])
-    verdict = Text().append(f"{overview.open_positions} open" if overview.open_positions else "flat")
+    verdict = Line().append(f"{overview.open_positions} open" if overview.open_positions else "flat")
     pending = len(overview.live) - overview.open_positions
     if pending:
         verdict.append(f" · {pending} pending")
@@ -139,7 +136,7 @@ def show_positions(
     if used and overview.open_positions:
         verdict.append(f" · {used}")
     if not is_verdict_short:
-        verdict.append(" · ").append_text(_verdict(overview))
+        verdict.append(" · ").extend(_verdict(overview))
     table.say(out, verdict)
 
 
@@ -338,7 +335,7 @@ def _portfolio_risk(limits: Sequence[LimitStatus]) -> str:
     return ""
 
 
-def _verdict(overview: Overview) -> Text:
+def _verdict(overview: Overview) -> Line:
     """Is it well? Kill switch, limits, unprotected positions, and when it last decided."""
     parts: list[Cell] = []
     control = overview.control
@@ -358,9 +355,9 @@ def _verdict(overview: Overview) -> Text:
         parts.append(Cell("engine not running", "" if not overview.live else table.ATTENTION))
     if overview.checkpoint is not None:
         parts.append(Cell(f"last decision {_decided(overview)}"))
-    line = Text()
+    line = Line()
     for index, part in enumerate(parts):
-        line.append(" · " if index else "").append(part.text, part.style or None)
+        line.append(" · " if index else "").append(*part)
     return line
 
 

@@ -27,13 +27,13 @@ HEAVY = (
 )
 ASK = f"""
 import json, sys
-import trading_engine.cli.backtest_command
+import trading_engine.cli.backtest_command, trading_engine.cli.backtest_view
 print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))
 """
 
 
 def test_the_command_starts_without_the_live_engine_the_page_and_the_terminal() -> None:
-    """They are imported by the run that needs them: --engine full, --report, a table instead of JSON."""
+    """They are imported by the run that needs them: --engine full, --report, a table in a window."""
     asked = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True)
     assert [] == json.loads(asked.stdout)
 

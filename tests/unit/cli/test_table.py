@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from trading_engine.cli import table
-from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.table import Cell, Column, Line, Out, Pipe
+from trading_engine.cli.window import Window
 
 COLUMNS = (
     Column("NAME"),
@@ -22,7 +23,7 @@ def printed(width: int, *, colour: bool = False) -> list[str]:
     """The table in a window of this width."""
     file = io.StringIO()
     out = Console(file=file, width=width, force_terminal=colour, color_system="standard" if colour else None)
-    table.show(out, COLUMNS, ROWS)
+    table.show(Window(out), COLUMNS, ROWS)
     return file.getvalue().splitlines()
 
 
@@ -53,7 +54,7 @@ def test_columns_give_way_on_a_narrow_terminal(width: int, lines: list[str]) -> 
 def test_what_is_not_known_takes_no_place_on_the_second_line() -> None:
     """Dashes and blanks are left out there."""
     file = io.StringIO()
-    table.show(Console(file=file, width=22), COLUMNS, [["a", "—", "1", ""], ["b" * 9, "2", "123456789", "x"]])
+    table.show(Window(Console(file=file, width=22)), COLUMNS, [["a", "—", "1", ""], ["b" * 9, "2", "123456789", "x"]])
     assert [
         " NAME             QTY",
         " a                  1",
@@ -62,16 +63,14 @@ def test_what_is_not_known_takes_no_place_on_the_second_line() -> None:
     ] == file.getvalue().splitlines()
 
 
-def test_a_long_line_goes_on_below_in_a_window_and_stays_whole_in_a_pipe() -> None:
+def test_a_long_line_goes_on_below_in_a_window_and_stays_whole_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     """Broken between words, indented; a script reads one line."""
     words = "no limit tripped · engine not running · last decision —"
-    for soft_wrap, lines in (
-        (False, [" no limit tripped · engine", "   not running · last", "   decision —"]),
-        (True, [f" {words}"]),
-    ):
-        file = io.StringIO()
-        table.say(Console(file=file, width=29, soft_wrap=soft_wrap), words)
-        assert lines == file.getvalue().splitlines()
+    file = io.StringIO()
+    table.say(Window(Console(file=file, width=29)), words)
+    assert [" no limit tripped · engine", "   not running · last", "   decision —"] == file.getvalue().splitlines()
+    table.say(Pipe(), words)
+    assert f" {words}\n" == capsys.readouterr().out
 
 
 def test_colour_is_written_only_to_a_terminal() -> None:
@@ -92,6 +91,31 @@ def test_colour_is_written_only_to_a_terminal() -> None:
 def test_a_result_is_green_or_red_or_neither(value: str | None, expected: Cell) -> None:
     """Colour says whether money was made or lost."""
     assert expected == table.pnl(None if value is None else Decimal(value))
+
+
+def test_a_pipe_gets_the_lines_of_a_wide_window(capsys: pytest.CaptureFixture[str]) -> None:
+    """Letter by letter, of any width, without what a terminal would obey."""
+    rows: list[list[Cell | str]] = [*ROWS, ["漢字", "−1.5", "2", "é\ré"], ["", "", "", ""]]
+    file = io.StringIO()
+    window = Window(Console(file=file, width=200))
+    outs: tuple[Out, Out] = (window, Pipe())
+    for out in outs:
+        table.show(out, COLUMNS, rows)
+        table.say(out, "")
+        table.say(out, Line(Cell("a", table.BAD), Cell(" b")))
+        out.write(Line(Cell("as it is")))
+    told = capsys.readouterr().out
+    assert file.getvalue() == told
+    assert " 漢字      −1.5  2      éé\n" in told
+
+
+@pytest.mark.parametrize("name", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+def test_a_pipe_may_be_wanted_in_colour(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """As the terminals of build servers are."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert isinstance(table.console(), Pipe)
+    monkeypatch.setenv(name, "1")
+    assert isinstance(table.console(), Window)
 
 
 def test_a_pipe_is_wide(monkeypatch: pytest.MonkeyPatch) -> None:
