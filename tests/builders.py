@@ -43,7 +43,8 @@ from trading_engine.domain.ids import Purpose, parse_client_order_id
 from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Candle, Side, Signal
-from trading_engine.domain.orders import Order, OrderReport, OrderState, OrderType, TimeInForce, TradeSide
+from trading_engine.domain.order_type import OrderType, TimeInForce
+from trading_engine.domain.orders import Order, OrderReport, OrderState, TradeSide
 from trading_engine.domain.position import Position
 from trading_engine.domain.records import AlertRaised, Fate, Record, SignalSeen
 from trading_engine.domain.reports import (

@@ -31,7 +31,8 @@ from trading_engine.domain.events import (
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle, FundingRate
-from trading_engine.domain.orders import OrderReport, OrderRequest, OrderType
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderReport, OrderRequest
 from trading_engine.domain.records import Record
 from trading_engine.domain.reports import Balance, Outcome, VenuePosition
 from trading_engine.rules.turbulence import Turbulence

@@ -18,8 +18,8 @@ from trading_engine.ports import RemoteVenue, VenueEvent
 from trading_engine.venue_servers.exchange import LocalExchange
 from trading_engine.venue_servers.faults import Faults
 from trading_engine.venue_servers.web import VenueProtocol, WebServer
-from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.wire.secrets import Credentials
 
 T = TypeVar("T")

@@ -28,8 +28,8 @@ from fakes.scripted_venue import ScriptedVenue  # noqa: E402
 
 from trading_engine.domain.market import Candle, FundingRate  # noqa: E402
 from trading_engine.ports import Venue, VenueEvent  # noqa: E402
-from trading_engine.venues.embedded.account import Terms  # noqa: E402
 from trading_engine.venues.embedded.memory import Memory  # noqa: E402
+from trading_engine.venues.embedded.terms import Terms  # noqa: E402
 from trading_engine.venues.embedded.venue import EmbeddedVenue  # noqa: E402
 
 T = TypeVar("T")

@@ -14,7 +14,8 @@ import pytest
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderReport, OrderRequest, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderReport, OrderRequest, TradeSide
 from trading_engine.domain.reports import Accepted, Outcome, Rejected, VenuePosition
 from trading_engine.ports import Venue, VenueEvent
 

@@ -16,7 +16,8 @@ from contract.venue_bench import BTC, BUY, DEPOSIT, ETH, INSTRUMENTS, LEVERAGE, 
 from trading_engine.domain.events import FillSeen, IncomeSeen
 from trading_engine.domain.fills import PnlKind
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderState, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderState, TradeSide
 from trading_engine.domain.reports import Accepted, Rejected, Unknown
 
 

@@ -9,7 +9,8 @@ from decimal import Decimal
 import pytest
 from contract.venue_bench import BTC, BUY, ETH, SELL, VOLUME_SHARE, VenueCases, bar
 
-from trading_engine.domain.orders import OrderState, TimeInForce, TradeSide
+from trading_engine.domain.order_type import TimeInForce
+from trading_engine.domain.orders import OrderState, TradeSide
 from trading_engine.domain.reports import Accepted
 
 

@@ -28,12 +28,12 @@ from trading_engine.core.settings import (
 )
 from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import FundingRate
-from trading_engine.domain.orders import OrderType
+from trading_engine.domain.order_type import OrderType
 from trading_engine.marketdata.block import CandleBlock, Units, from_units
 from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.rules.scaling import Method
 from trading_engine.strategy.api import Signals
-from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.terms import Terms
 
 MINUTE_MS = 60_000
 START_MS = 1_746_316_800_000

@@ -10,16 +10,9 @@ from decimal import Decimal
 
 from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import Candle, FundingRate
-from trading_engine.venues.embedded.account import (
-    Account,
-    Contract,
-    ExchangeOrder,
-    ExchangePosition,
-    Kind,
-    Status,
-    Terms,
-)
+from trading_engine.venues.embedded.account import Account, ExchangeOrder, ExchangePosition, Kind, Status
 from trading_engine.venues.embedded.matching import Change, Happening, Kernel, Refusal, TradeRow
+from trading_engine.venues.embedded.terms import Contract, Terms
 
 E8 = 100_000_000
 MINUTE = 60_000

@@ -46,8 +46,9 @@ from trading_engine.venue_servers.web import VenueProtocol, WebServer
 from trading_engine.venue_servers.zoomex import ZoomexProtocol
 from trading_engine.venues.binance.venue import BinanceVenue
 from trading_engine.venues.bingx.venue import BingxVenue
-from trading_engine.venues.embedded.account import ExchangeOrder, Terms
+from trading_engine.venues.embedded.account import ExchangeOrder
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.wire.secrets import Credentials
 from trading_engine.venues.wire.settings import AccountSettings, Hosts
 from trading_engine.venues.zoomex.venue import ZoomexVenue

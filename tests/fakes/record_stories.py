@@ -15,10 +15,11 @@ from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.domain.fills import GAP_MARK, PART_MARK, Fill, Income, PnlKind
 from trading_engine.domain.ids import OrderKey, Purpose, derive_client_order_id, position_id
-from trading_engine.domain.lifecycle import PositionState, Trigger
+from trading_engine.domain.lifecycle import CloseReason, PositionState, Trigger
 from trading_engine.domain.market import Side, Signal
-from trading_engine.domain.orders import Order, OrderState, OrderType, TimeInForce, closing_side, opening_side
-from trading_engine.domain.position import CloseReason, Position, gross_of
+from trading_engine.domain.order_type import OrderType, TimeInForce
+from trading_engine.domain.orders import Order, OrderState, closing_side, opening_side
+from trading_engine.domain.position import Position, gross_of
 from trading_engine.domain.records import (
     AdjustmentBooked,
     AlertRaised,

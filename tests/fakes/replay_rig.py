@@ -35,8 +35,8 @@ from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.replay import Parts, ReplayDriver
 from trading_engine.runtime.timers import Timers
 from trading_engine.system.stop_file import StopFile
-from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.embedded.venue import EmbeddedVenue
 
 BTC = "BTCUSDT"

@@ -11,10 +11,10 @@ from trading_engine.backtest.equity import Curve, Sample
 from trading_engine.backtest.market import Market, make_market
 from trading_engine.backtest.report import Run, make_run
 from trading_engine.backtest.result import Outcome, Trade
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.lifecycle import CloseReason
 from trading_engine.domain.time import DAY_MS, HOUR_MS
 from trading_engine.marketdata.block import CandleBlock, from_units
-from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.terms import Terms
 
 ZERO = Decimal(0)
 DEPOSIT = Decimal(1000)

@@ -15,7 +15,8 @@ from trading_engine.domain.events import FillSeen, OrderReported
 from trading_engine.domain.fills import Fill, Income, PnlKind
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState, OrderType
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
 from trading_engine.ports import Capabilities, VenueEvent, VenueSink
 

@@ -35,9 +35,10 @@ from trading_engine.venue_servers.exchange import LocalExchange
 from trading_engine.venue_servers.faults import Faults
 from trading_engine.venue_servers.web import VenueProtocol, WebServer
 from trading_engine.venue_servers.zoomex import ZoomexProtocol
-from trading_engine.venues.embedded.account import ExchangeOrder, Kind, Terms
+from trading_engine.venues.embedded.account import ExchangeOrder, Kind
 from trading_engine.venues.embedded.facts import known_instrument
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.wire.secrets import Credentials
 
 T = TypeVar("T")

@@ -20,7 +20,8 @@ from aiohttp import web
 
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderRequest, OrderType, TimeInForce, TradeSide
+from trading_engine.domain.order_type import OrderType, TimeInForce
+from trading_engine.domain.orders import OrderRequest, TradeSide
 from trading_engine.ports import RemoteVenue
 from trading_engine.venues.wire.secrets import Credentials
 

@@ -18,8 +18,9 @@ from trading_engine.venue_servers.binance import BinanceProtocol
 from trading_engine.venue_servers.clock import PacedClock
 from trading_engine.venue_servers.exchange import LocalExchange
 from trading_engine.venue_servers.web import WebServer
-from trading_engine.venues.embedded.account import ExchangeOrder, Kind, Terms
+from trading_engine.venues.embedded.account import ExchangeOrder, Kind
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.wire.secrets import Credentials
 
 pytest.importorskip("ccxt")

@@ -46,7 +46,8 @@ from integration.ccxt_requests import (
 )
 from unit.venues.binance.scripted import algo, brackets, plain, symbol_info, trade
 
-from trading_engine.domain.orders import TimeInForce, TradeSide
+from trading_engine.domain.order_type import TimeInForce
+from trading_engine.domain.orders import TradeSide
 from trading_engine.domain.time import DAY_MS, MINUTE_MS
 from trading_engine.ports import MarginMode, PositionMode
 from trading_engine.venues.binance.codec import ALGO_ID_MARK

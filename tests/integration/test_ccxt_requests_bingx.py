@@ -46,7 +46,8 @@ from integration.ccxt_requests import (
 from unit.venues.bingx import bingx_server as venue_server
 from unit.venues.bingx.bingx_server import bad, contract, fill_row, ok, order_row
 
-from trading_engine.domain.orders import TimeInForce, TradeSide
+from trading_engine.domain.order_type import TimeInForce
+from trading_engine.domain.orders import TradeSide
 from trading_engine.domain.time import DAY_MS, MINUTE_MS
 from trading_engine.ports import MarginMode, PositionMode
 from trading_engine.venues.bingx import facts as venue_facts

@@ -44,7 +44,8 @@ from integration.ccxt_requests import (
 )
 from unit.venues.zoomex.scripted import ORDER_ID, capital, instrument_row, order_row
 
-from trading_engine.domain.orders import TimeInForce, TradeSide
+from trading_engine.domain.order_type import TimeInForce
+from trading_engine.domain.orders import TradeSide
 from trading_engine.domain.time import DAY_MS, MINUTE_MS
 from trading_engine.ports import MarginMode, PositionMode
 from trading_engine.venues.wire.settings import AccountSettings, Hosts

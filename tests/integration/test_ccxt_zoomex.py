@@ -19,8 +19,9 @@ from trading_engine.venue_servers.clock import MovedClock
 from trading_engine.venue_servers.exchange import LocalExchange
 from trading_engine.venue_servers.web import WebServer
 from trading_engine.venue_servers.zoomex import ZoomexProtocol
-from trading_engine.venues.embedded.account import Status, Terms
+from trading_engine.venues.embedded.account import Status
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.wire.secrets import Credentials
 
 pytest.importorskip("ccxt", reason="the public client library ccxt is not installed")

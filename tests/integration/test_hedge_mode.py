@@ -14,7 +14,8 @@ from trading_engine.core.state import Book, Ledger
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.events import FillSeen
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderRequest, OrderState, OrderType, closing_side, opening_side
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderRequest, OrderState, closing_side, opening_side
 from trading_engine.domain.reports import Accepted, Rejected
 from trading_engine.ports import PositionMode, RemoteVenue, VenueEvent
 from trading_engine.runtime import remote

@@ -24,9 +24,9 @@ from trading_engine.venue_servers.exchange import LocalExchange
 from trading_engine.venue_servers.faults import Faults, Mishap, Rule
 from trading_engine.venue_servers.serve import PROTOCOLS
 from trading_engine.venue_servers.web import WebServer
-from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.facts import known_instrument
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.wire.secrets import Credentials
 
 START = 1_746_316_800_000  # 2025-05-04T00:00Z

@@ -40,8 +40,8 @@ from trading_engine.venues.binance.market_stream import BinanceMarketStream, Str
 from trading_engine.venues.binance.venue import BinanceVenue
 from trading_engine.venues.bingx.market_stream import BingxMarketStream
 from trading_engine.venues.bingx.venue import BingxVenue
-from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.wire.secrets import Credentials
 from trading_engine.venues.wire.settings import AccountSettings, Hosts
 from trading_engine.venues.wire.socket import Patience

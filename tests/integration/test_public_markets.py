@@ -16,9 +16,9 @@ from trading_engine.venue_servers.serve import PROTOCOLS
 from trading_engine.venue_servers.web import WebServer
 from trading_engine.venues.binance.public import BinancePublic
 from trading_engine.venues.bingx.public import BingxPublic
-from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.facts import known_instrument
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.wire.secrets import Credentials
 from trading_engine.venues.wire.settings import AccountSettings, Hosts
 from trading_engine.venues.zoomex.public import ZoomexPublic

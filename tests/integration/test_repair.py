@@ -19,7 +19,8 @@ from trading_engine.domain.fills import Income, PnlKind
 from trading_engine.domain.ids import is_emergency_order_id
 from trading_engine.domain.lifecycle import PositionState, Trigger
 from trading_engine.domain.market import Candle, Side
-from trading_engine.domain.orders import OrderRequest, OrderState, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderRequest, OrderState, TradeSide
 from trading_engine.domain.records import (
     AlertRaised,
     CancelIntended,

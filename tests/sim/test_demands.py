@@ -17,7 +17,8 @@ import pytest
 
 from trading_engine.domain.ids import Purpose, parse_client_order_id
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderRequest, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderRequest, TradeSide
 from trading_engine.simulation.faults import Fault, WrittenPlan
 from trading_engine.simulation.market import MINUTE_MS, Weather
 from trading_engine.simulation.scenario import Scenario

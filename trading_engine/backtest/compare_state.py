@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeVar
 
+from trading_engine.backtest.booked import decision_of, trade_of
 from trading_engine.backtest.compare import Gap, Heard, Pair, Sides, pairs_of, total
 from trading_engine.backtest.job import Ground, Job, outcome_of, prepare, remarks_of
-from trading_engine.backtest.result import Decision, Outcome, Trade, decision_of, trade_of
+from trading_engine.backtest.result import Decision, Outcome, Trade
 from trading_engine.config.show import config_hash
 from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid
-from trading_engine.domain.lifecycle import PositionState
-from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.lifecycle import CloseReason, PositionState
+from trading_engine.domain.position import Position
 from trading_engine.domain.records import Fate
 from trading_engine.domain.time import MINUTE_MS, floor_to, iso
 from trading_engine.runtime import bootstrap, contracts

@@ -17,10 +17,10 @@ from trading_engine.backtest.signals import Spoken
 from trading_engine.backtest.tables import Account, Handover, Ints, Reason, Records, Stage, T, records, space_for
 from trading_engine.core.settings import EngineSettings
 from trading_engine.domain.ids import position_id
+from trading_engine.domain.lifecycle import CloseReason
 from trading_engine.domain.money import from_e8, to_e8
-from trading_engine.domain.position import CloseReason
 from trading_engine.domain.time import iso
-from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.terms import Terms
 
 Loop = Callable[..., None]
 

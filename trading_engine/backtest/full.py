@@ -13,9 +13,10 @@ from decimal import Decimal
 from pathlib import Path
 
 from trading_engine import __version__
+from trading_engine.backtest.booked import decision_of, trade_of
 from trading_engine.backtest.equity import Curve, Sample
 from trading_engine.backtest.market import Market
-from trading_engine.backtest.result import Outcome, Trade, decision_of, trade_of
+from trading_engine.backtest.result import Outcome, Trade
 from trading_engine.backtest.signals import Spoken
 from trading_engine.core.effects import Effect
 from trading_engine.core.project import prune
@@ -25,9 +26,8 @@ from trading_engine.core.state import Book, EngineState
 from trading_engine.domain import money
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import CandlesClosed, Event, RunBegan
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.market import Candle, FundingRate, Signal
-from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import ControlChanged, Fate, Record, SignalSeen
 from trading_engine.marketdata.replay import CandleSource
 from trading_engine.ports import Commit, Loaded
@@ -38,7 +38,7 @@ from trading_engine.runtime.pump import Pump
 from trading_engine.runtime.replay import Parts, ReplayDriver
 from trading_engine.runtime.timers import Timers
 from trading_engine.system.stop_file import StopFile
-from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.embedded.venue import EmbeddedVenue
 from trading_engine.venues.embedded.volatile import VolatileMemory
 

@@ -37,7 +37,7 @@ from trading_engine.marketdata.candle_file import Gap
 from trading_engine.marketdata.candle_store.name import DEFAULT_FOLDER
 from trading_engine.runtime import configured, strategy_setup
 from trading_engine.runtime.configured import RunOptions
-from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.terms import Terms
 
 _SOURCES = ("backtest", "core", "domain", "marketdata", "rules", "strategy", "venues/embedded")
 _FOREVER_MS = 1 << 60

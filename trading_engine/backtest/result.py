@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from trading_engine.backtest.equity import Curve, Sample
 from trading_engine.domain import money
-from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.lifecycle import CloseReason
 from trading_engine.domain.time import iso
 
 
@@ -63,32 +63,6 @@ class Trade:
         return money.ratio(self.net_pnl, at_risk) if at_risk else None
 
 
-def trade_of(position: Position) -> Trade:
-    """A closed position of the engine's as a trade."""
-    assert position.average_entry is not None  # noqa: S101 - it has traded
-    assert position.close_reason is not None  # noqa: S101 - it is closed
-    return Trade(
-        position_id=position.position_id,
-        symbol=position.symbol,
-        side=str(position.side),
-        strategy=position.strategy,
-        opened_ms=position.opened_ms,
-        closed_ms=position.closed_ms,
-        entry_price=position.average_entry,
-        quantity=position.entry_quantity,
-        exit_value=position.exit_value,
-        initial_stop=position.initial_stop,
-        stop_price=position.stop_price,
-        target_price=position.target_price,
-        gross_pnl=position.gross_pnl,
-        fees=position.fees,
-        funding=position.funding,
-        close_reason=position.close_reason,
-        fills=position.fills,
-        signal_ms=position.signal_ms,
-    )
-
-
 class Decision(NamedTuple):
     """An entry, named so that two runs over one market call it the same; `signal_ms` as of `Trade`."""
 
@@ -96,11 +70,6 @@ class Decision(NamedTuple):
     strategy: str
     side: str
     signal_ms: int
-
-
-def decision_of(position: Position) -> Decision:
-    """What made a position of the engine's."""
-    return Decision(position.symbol, position.strategy, str(position.side), position.signal_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from trading_engine.backtest.market import Market
 from trading_engine.backtest.metrics import Metrics, curve, measure
 from trading_engine.backtest.result import Outcome, Trade
 from trading_engine.domain.instrument import Instrument
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.lifecycle import CloseReason
 from trading_engine.rules.fills import is_ambiguous
-from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.terms import Terms
 
 _STOPPED = (CloseReason.STOP, CloseReason.TRAILING)
 

@@ -22,10 +22,10 @@ from trading_engine.backtest.tables import (
 from trading_engine.core.settings import CooldownScope, EngineSettings
 from trading_engine.domain import money
 from trading_engine.domain.errors import ConfigInvalid
-from trading_engine.domain.orders import OrderType
+from trading_engine.domain.order_type import OrderType
 from trading_engine.rules.exits import Follow
 from trading_engine.rules.integers import PPM
-from trading_engine.venues.embedded.account import Contract, Terms
+from trading_engine.venues.embedded.terms import Contract, Terms
 
 
 def loop_rules(settings: EngineSettings, terms: Terms, deposit: Decimal, interval_ms: int) -> Records:

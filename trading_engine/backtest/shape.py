@@ -19,7 +19,7 @@ from trading_engine.backtest.result import Trade
 from trading_engine.backtest.run import Run
 from trading_engine.domain import money
 from trading_engine.domain.time import interval_name, iso
-from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.terms import Terms
 
 
 def result_shape(run: Run) -> dict[str, object]:

@@ -26,7 +26,7 @@ from trading_engine.domain.ids import (
     parse_client_order_id,
     position_id,
 )
-from trading_engine.domain.lifecycle import PositionState, Trigger
+from trading_engine.domain.lifecycle import CloseReason, PositionState, Trigger
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import (
     Order,
@@ -34,7 +34,7 @@ from trading_engine.domain.orders import (
     closing_side,
     opening_side,
 )
-from trading_engine.domain.position import CloseReason, Position, gross_of
+from trading_engine.domain.position import Position, gross_of
 from trading_engine.domain.records import (
     DifferenceFound,
     EpochChanged,

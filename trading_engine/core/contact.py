@@ -12,7 +12,7 @@ from trading_engine.core.draft import Draft
 from trading_engine.core.effects import RenewStream, SetTimer
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.fills import Fill
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.lifecycle import CloseReason
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import MINUTE_MS
 

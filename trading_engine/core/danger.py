@@ -12,8 +12,9 @@ from trading_engine.core import protect, risk
 from trading_engine.core.draft import Draft
 from trading_engine.core.state import Danger
 from trading_engine.domain import money
+from trading_engine.domain.lifecycle import CloseReason
 from trading_engine.domain.market import Candle
-from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.position import Position
 from trading_engine.domain.records import MarketShocked
 from trading_engine.domain.reports import VenuePosition
 from trading_engine.domain.severity import Severity

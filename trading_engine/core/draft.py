@@ -12,9 +12,9 @@ from trading_engine.core.project import apply
 from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Book, EngineState, Market
 from trading_engine.domain.instrument import Instrument
-from trading_engine.domain.lifecycle import Trigger
+from trading_engine.domain.lifecycle import CloseReason, Trigger
 from trading_engine.domain.moves import advance
-from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.position import Position
 from trading_engine.domain.records import AlertRaised, PositionAdvanced, Record
 from trading_engine.domain.severity import Severity
 

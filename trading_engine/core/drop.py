@@ -15,9 +15,9 @@ from trading_engine.domain import money
 from trading_engine.domain.events import DropRequested
 from trading_engine.domain.fills import Fill
 from trading_engine.domain.ids import is_emergency_order_id, parse_client_order_id
-from trading_engine.domain.lifecycle import PositionState, Trigger
+from trading_engine.domain.lifecycle import CloseReason, PositionState, Trigger
 from trading_engine.domain.orders import Order, OrderReport, OrderState, closing_side, merge
-from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.position import Position
 from trading_engine.domain.records import EquitySampled, PositionDropped
 from trading_engine.domain.reports import VenueSnapshot
 from trading_engine.domain.severity import Severity

@@ -22,11 +22,11 @@ from trading_engine.domain.control import Level
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.ids import is_emergency_order_id, parse_client_order_id, position_id
 from trading_engine.domain.instrument import Instrument
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.market import Side, Signal
 from trading_engine.domain.money import MONEY_QUANTUM, ZERO
 from trading_engine.domain.orders import OrderReport, closing_side
-from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.position import Position
 from trading_engine.domain.records import (
     AdjustmentBooked,
     DifferenceFound,

@@ -6,7 +6,7 @@ What belongs here: enforcing the level. What does not: raising it (on_command, t
 from trading_engine.core import protect
 from trading_engine.core.draft import Draft
 from trading_engine.domain.control import Level
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.lifecycle import CloseReason
 
 
 def enforce_level(draft: Draft) -> None:

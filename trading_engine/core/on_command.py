@@ -24,7 +24,7 @@ from trading_engine.domain.events import (
 )
 from trading_engine.domain.fills import GAP_MARK
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.lifecycle import CloseReason
 from trading_engine.domain.records import (
     AdjustmentBooked,
     ConfigChanged,

@@ -12,9 +12,9 @@ from trading_engine.core.settings import NO_FOLLOW
 from trading_engine.domain import money
 from trading_engine.domain.events import CandlesClosed
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.market import Candle, Signal
-from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.position import Position
 from trading_engine.domain.records import DayClosed, EquitySampled, Fate, PositionAged, SignalSeen, StopMoved
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import HOUR_MS, day_of

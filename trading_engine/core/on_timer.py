@@ -10,8 +10,7 @@ from trading_engine.core.settings import EngineSettings
 from trading_engine.core.state import Book
 from trading_engine.domain.events import TimerFired, TimerKind
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.lifecycle import PositionState
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.severity import Severity
 
 

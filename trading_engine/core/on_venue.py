@@ -17,13 +17,8 @@ from trading_engine.domain.events import TimerKind
 from trading_engine.domain.ids import (
     Purpose,
 )
-from trading_engine.domain.orders import (
-    Order,
-    OrderReport,
-    OrderState,
-    OrderType,
-    merge,
-)
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import Order, OrderReport, OrderState, merge
 from trading_engine.domain.records import (
     DifferenceFound,
     OrderUpdated,

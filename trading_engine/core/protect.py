@@ -19,9 +19,10 @@ from trading_engine.core.state import Book
 from trading_engine.domain import money
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.ids import OrderKey, Purpose, derive_client_order_id
-from trading_engine.domain.lifecycle import PositionState, Trigger
-from trading_engine.domain.orders import Order, OrderState, OrderType, TimeInForce, TradeSide, closing_side
-from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.lifecycle import CloseReason, PositionState, Trigger
+from trading_engine.domain.order_type import OrderType, TimeInForce
+from trading_engine.domain.orders import Order, OrderState, TradeSide, closing_side
+from trading_engine.domain.position import Position
 from trading_engine.domain.records import CancelIntended, EquitySampled, OrderIntended
 from trading_engine.domain.reports import is_passing
 from trading_engine.domain.severity import Severity

@@ -21,7 +21,8 @@ from trading_engine.domain.events import TimerKind
 from trading_engine.domain.fills import Fill, Income
 from trading_engine.domain.ids import OrderKey, parse_client_order_id, position_id
 from trading_engine.domain.money import ZERO
-from trading_engine.domain.orders import OrderReport, OrderType
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderReport
 from trading_engine.domain.records import DifferenceFound
 from trading_engine.domain.reports import VenueSnapshot
 from trading_engine.domain.severity import Severity

@@ -9,8 +9,8 @@ from trading_engine.core.draft import Draft
 from trading_engine.core.effects import SetTimer, TakeSnapshot
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.ids import Purpose
+from trading_engine.domain.lifecycle import CloseReason
 from trading_engine.domain.orders import Order, OrderState
-from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import SymbolFrozen
 from trading_engine.domain.reports import is_passing
 from trading_engine.domain.severity import Severity

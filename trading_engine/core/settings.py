@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from trading_engine.domain.instrument import Instrument
-from trading_engine.domain.orders import OrderType
+from trading_engine.domain.order_type import OrderType
 from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.rules.scaling import Method, Scaling
 from trading_engine.strategy.levels import Levels

@@ -13,7 +13,8 @@ from trading_engine.core.draft import Draft
 from trading_engine.domain import money
 from trading_engine.domain.fills import Fill
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.orders import Order, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import Order, TradeSide
 from trading_engine.domain.position import Position
 from trading_engine.domain.severity import Severity
 from trading_engine.rules.integers import PPM

@@ -1,7 +1,7 @@
-"""The life of a position: four states, five legal moves, nothing else.
+"""The life of a position: four states, five legal moves, and the reasons for which it ends.
 
-What belongs here: the states and the table of moves. What does not: making a move (moves), why one happens (core),
-what it writes (core.project), any order detail (orders).
+What belongs here: the states, the table of moves, the reasons. What does not: making a move (moves), when one happens
+(core), what it writes (core.project), any order detail (orders).
 
     PENDING ──first_fill──▶ OPEN ──begin_close──▶ CLOSING ──flat──▶ CLOSED
        └──────────────────── abandon ────────────────────────────────▲
@@ -29,6 +29,23 @@ class Trigger(StrEnum):
     ABANDON = "abandon"  # entry proven dead with nothing filled
     BEGIN_CLOSE = "begin_close"
     FLAT = "flat"
+
+
+class CloseReason(StrEnum):
+    """Why a position ended."""
+
+    STOP = "stop"
+    TARGET = "target"
+    TRAILING = "trailing"
+    SIGNAL = "signal"
+    TIME = "time"
+    OPERATOR = "operator"
+    KILL_SWITCH = "kill_switch"
+    RISK = "risk"
+    LIQUIDATION = "liquidation"
+    ADL = "adl"  # auto-deleveraging: the venue closed it against a liquidated account
+    EXTERNAL = "external"
+    ABANDONED = "abandoned"
 
 
 MOVES: tuple[tuple[Trigger, PositionState, PositionState], ...] = (

@@ -17,6 +17,7 @@ from enum import StrEnum
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.market import Side
 from trading_engine.domain.money import ZERO
+from trading_engine.domain.order_type import OrderType, TimeInForce
 
 
 class TradeSide(StrEnum):
@@ -39,23 +40,6 @@ def opening_side(side: Side) -> TradeSide:
 def closing_side(side: Side) -> TradeSide:
     """The trade that reduces a position of this side."""
     return TradeSide.SELL if side is Side.LONG else TradeSide.BUY
-
-
-class OrderType(StrEnum):
-    """The types that every venue of ours can express."""
-
-    MARKET = "market"
-    LIMIT = "limit"
-    STOP_MARKET = "stop_market"
-    TAKE_PROFIT_MARKET = "take_profit_market"
-
-
-class TimeInForce(StrEnum):
-    """How long an order rests."""
-
-    GTC = "gtc"
-    IOC = "ioc"
-    POST_ONLY = "post_only"
 
 
 class OrderState(StrEnum):

@@ -10,31 +10,13 @@ equals the cash flow.
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from enum import StrEnum
 
 from trading_engine.domain import money
 from trading_engine.domain.fills import Fill
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.market import Side
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import opening_side
-
-
-class CloseReason(StrEnum):
-    """Why a position ended."""
-
-    STOP = "stop"
-    TARGET = "target"
-    TRAILING = "trailing"
-    SIGNAL = "signal"
-    TIME = "time"
-    OPERATOR = "operator"
-    KILL_SWITCH = "kill_switch"
-    RISK = "risk"
-    LIQUIDATION = "liquidation"
-    ADL = "adl"  # auto-deleveraging: the venue closed it against a liquidated account
-    EXTERNAL = "external"
-    ABANDONED = "abandoned"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from enum import StrEnum
 
 from trading_engine.domain.control import Level
 from trading_engine.domain.fills import Fill, Income
-from trading_engine.domain.lifecycle import PositionState, Trigger
+from trading_engine.domain.lifecycle import CloseReason, PositionState, Trigger
 from trading_engine.domain.market import Signal
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order, OrderState
-from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.position import Position
 from trading_engine.domain.severity import Severity
 
 

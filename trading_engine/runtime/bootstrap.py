@@ -39,7 +39,7 @@ from trading_engine.runtime.strategy_setup import Filters, filters_of, shortages
 from trading_engine.strategy.api import Strategy
 from trading_engine.strategy.levels import NO_LEVELS, Levels
 from trading_engine.system.state_dir import StateDir
-from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.terms import Terms
 
 __all__ = [
     "DEMO_START_MS",

@@ -28,8 +28,8 @@ from trading_engine.runtime.rule_settings import ppm, rate_e8
 from trading_engine.runtime.strategy_setup import Filters
 from trading_engine.strategy.api import Strategy
 from trading_engine.venues.embedded import facts
-from trading_engine.venues.embedded.account import Contract, Terms
 from trading_engine.venues.embedded.facts import DEFAULT_MAINTENANCE_RATE, known_instrument, single_tier
+from trading_engine.venues.embedded.terms import Contract, Terms
 
 if TYPE_CHECKING:  # ports name every event and record, each a class that takes its time to define
     from trading_engine.ports import Capabilities

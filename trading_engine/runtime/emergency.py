@@ -16,7 +16,8 @@ from trading_engine.domain import money
 from trading_engine.domain.errors import RateLimited, VenueUnavailable
 from trading_engine.domain.ids import emergency_order_id, is_emergency_order_id
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderReport, OrderRequest, OrderType, closing_side
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderReport, OrderRequest, closing_side
 from trading_engine.domain.reports import Accepted, Outcome, Rejected, Unknown, VenuePosition
 from trading_engine.ports import Clock, Venue
 

@@ -37,8 +37,8 @@ from trading_engine.store.sql_store import SqlStore
 from trading_engine.strategy.api import Strategy
 from trading_engine.system import crash_points
 from trading_engine.system.state_dir import StateDir
-from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.embedded.venue import EmbeddedVenue
 
 CANDLES_TO_FLATTEN = 60  # after these a market too thin to close in is left behind its stop

@@ -22,7 +22,7 @@ from trading_engine.core.settings import (
 )
 from trading_engine.domain import money
 from trading_engine.domain.money import E8, ZERO
-from trading_engine.domain.orders import OrderType
+from trading_engine.domain.order_type import OrderType
 from trading_engine.domain.time import HOUR_MS, MINUTE_MS, SECOND_MS
 from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.rules.scaling import Method

@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.time import MINUTE_MS
 from trading_engine.strategy.api import Series, Signals, Strategy
-from trading_engine.strategy.check import shape_mistake
 from trading_engine.strategy.registry import BUILT_IN
 from trading_engine.strategy.settings import build
+from trading_engine.strategy.shape import shape_mistake
 
 _PACKAGE = "strategy_files"  # what the modules are called; no package of that name exists
 _DEMANDED = ("primary_interval_ms", "intervals", "warm_up", "is_silent", "compute")

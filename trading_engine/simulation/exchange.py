@@ -21,8 +21,8 @@ from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState
 from trading_engine.domain.reports import Accepted, Balance, Outcome, VenuePosition
 from trading_engine.ports import Capabilities, VenueEvent
 from trading_engine.simulation.market import MINUTE_MS, SimulatedMarket
-from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.matching import POINTS
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.embedded.venue import CAPABILITIES, EmbeddedVenue
 from trading_engine.venues.embedded.volatile import VolatileMemory
 

@@ -35,9 +35,9 @@ from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.events import RunBegan
 from trading_engine.domain.fills import Fill
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.orders import Order, OrderReport, OrderState
-from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.position import Position
 from trading_engine.domain.records import FillApplied, OrderIntended, OrderUpdated, PositionOpened
 from trading_engine.domain.reports import Accepted, Outcome, Rejected
 from trading_engine.domain.time import day_of

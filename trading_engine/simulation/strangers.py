@@ -9,7 +9,8 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderRequest, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderRequest, TradeSide
 from trading_engine.simulation.exchange import SimulatedExchange
 
 NAME = "hand"

@@ -54,7 +54,7 @@ from trading_engine.store import backup as backups
 from trading_engine.store.audit import audit
 from trading_engine.store.sql_store import SqlStore
 from trading_engine.system.clock import SteadyClock
-from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.terms import Terms
 
 Noted = tuple[int, str, str | Record]
 """(ms since the beginning, who, what): a record is put into words only where somebody reads them."""

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, insert, select
 
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.orders import OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import TradeSide
 from trading_engine.domain.time import DAY_MS
 from trading_engine.store import tables as t
 from trading_engine.store.tables import measurements

@@ -20,10 +20,10 @@ from trading_engine.core.state import Ledger
 from trading_engine.domain import money
 from trading_engine.domain.control import Control, Level
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.money import ZERO
 from trading_engine.domain.orders import Order, OrderState
-from trading_engine.domain.position import CloseReason, Position
+from trading_engine.domain.position import Position
 from trading_engine.ports import Checkpoint
 from trading_engine.store import codec, days, engine, loading, measuring, schema_version
 from trading_engine.store import tables as t

@@ -21,17 +21,16 @@ from trading_engine.rules import fills
 from trading_engine.venue_servers.clock import ServerClock
 from trading_engine.venues.embedded.account import (
     Account,
-    Contract,
     ExchangeOrder,
     ExchangePosition,
     Kind,
     MarketPoint,
     Progress,
     Status,
-    Terms,
 )
 from trading_engine.venues.embedded.matching import DONE, POINTS, Change, IncomeRow, Kernel, Refusal, TradeRow
 from trading_engine.venues.embedded.memory import AccountMemory
+from trading_engine.venues.embedded.terms import Contract, Terms
 
 MINUTE_MS = 60_000
 CANDLES_KEPT = 3_000

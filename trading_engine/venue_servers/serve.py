@@ -32,9 +32,9 @@ from trading_engine.venue_servers.exchange import CANDLES_KEPT, LocalExchange, p
 from trading_engine.venue_servers.faults import Faults, read_faults
 from trading_engine.venue_servers.web import VenueProtocol, WebServer
 from trading_engine.venue_servers.zoomex import ZoomexProtocol
-from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.facts import known_instrument
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.wire.secrets import Credentials
 
 PROTOCOLS = {"binance": BinanceProtocol, "bingx": BingxProtocol, "zoomex": ZoomexProtocol}

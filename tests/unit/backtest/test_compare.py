@@ -8,7 +8,7 @@ import pytest
 
 from trading_engine.backtest.compare import Gap, Heard, Kind, Pair, Sides, pairs_of, total
 from trading_engine.backtest.result import Decision, Trade
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.lifecycle import CloseReason
 
 MINUTE_MS = 60_000
 

@@ -21,14 +21,14 @@ from trading_engine.core.settings import (
     PartialStep,
     SizingSettings,
 )
+from trading_engine.domain.lifecycle import CloseReason
 from trading_engine.domain.market import FundingRate
-from trading_engine.domain.orders import OrderType
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.order_type import OrderType
 from trading_engine.domain.time import DAY_MS, HOUR_MS
 from trading_engine.marketdata.block import Units, from_units
 from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.strategy.api import Signals
-from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.terms import Terms
 
 AAA = "AAAUSDT"
 QUIET = (10_000, 10_000, 10_000, 10_000)

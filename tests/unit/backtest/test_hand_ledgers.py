@@ -39,11 +39,11 @@ from trading_engine.core.settings import (
     SizingSettings,
 )
 from trading_engine.domain.market import FundingRate
-from trading_engine.domain.orders import OrderType
+from trading_engine.domain.order_type import OrderType
 from trading_engine.marketdata.block import from_units
 from trading_engine.rules.exits import Follow, TrailStep
 from trading_engine.strategy.api import Signals
-from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.terms import Terms
 
 AAA = "AAAUSDT"
 DAY = 24 * 60

@@ -25,10 +25,10 @@ from trading_engine.backtest.report import make_run, result_json, write_csv, wri
 from trading_engine.backtest.result import compare
 from trading_engine.backtest.shape import costs
 from trading_engine.domain.errors import ConfigInvalid
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.lifecycle import CloseReason
 from trading_engine.domain.time import HOUR_MS
 from trading_engine.marketdata.block import CandleBlock, Int64, from_units
-from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.terms import Terms
 
 HOSTILE = "</script><script>alert(1)</script><!--&amp;'\"\u2028"
 VOID = {"meta", "input"}

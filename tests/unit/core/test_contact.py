@@ -9,7 +9,7 @@ from trading_engine.core.effects import FetchFills, RenewStream, SetTimer
 from trading_engine.domain.events import FillSeen, TimerKind
 from trading_engine.domain.fills import Fill
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.lifecycle import CloseReason
 from trading_engine.domain.records import AlertRaised
 from trading_engine.domain.severity import Severity
 

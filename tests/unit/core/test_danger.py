@@ -10,8 +10,8 @@ from trading_engine.core.settings import ExitPlan, ExitSettings, PartialStep, Si
 from trading_engine.core.state import Book
 from trading_engine.domain.events import CandlesClosed
 from trading_engine.domain.ids import Purpose
+from trading_engine.domain.lifecycle import CloseReason
 from trading_engine.domain.market import Candle, Side
-from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import AlertRaised, Fate, LimitTripped, MarketShocked
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import HOUR_MS, MINUTE_MS, iso

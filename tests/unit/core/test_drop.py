@@ -14,10 +14,9 @@ from trading_engine.core.project import apply
 from trading_engine.domain.events import DropRequested, GapAccepted
 from trading_engine.domain.fills import GAP_MARK
 from trading_engine.domain.ids import Purpose, emergency_order_id
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderReport, OrderState, TradeSide
-from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import (
     AdjustmentBooked,
     AlertRaised,

@@ -36,10 +36,9 @@ from trading_engine.domain.control import Level
 from trading_engine.domain.events import FillSeen, IncomeSeen
 from trading_engine.domain.fills import Fill
 from trading_engine.domain.ids import Purpose, emergency_order_id
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import Order, OrderReport, OrderState, TradeSide
-from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import (
     AdjustmentBooked,
     CancelIntended,

@@ -5,8 +5,7 @@ from builders import ETH, Playbook
 from trading_engine.core.effects import CancelOrder
 from trading_engine.domain.control import Level
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.lifecycle import PositionState
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 
 
 def test_every_position_is_closed_and_every_entry_cancelled() -> None:

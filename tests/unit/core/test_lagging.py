@@ -11,10 +11,9 @@ from trading_engine.domain.control import Level
 from trading_engine.domain.events import FillSeen, OrderReported, TimerKind
 from trading_engine.domain.fills import Fill
 from trading_engine.domain.ids import Purpose, next_epoch
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderState, TradeSide
-from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import DifferenceFound, EpochChanged
 
 MINUTE_MS = 60_000

@@ -24,10 +24,9 @@ from trading_engine.domain.events import (
     SwitchRequested,
 )
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderState
-from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import (
     AdjustmentBooked,
     CancelIntended,

@@ -9,9 +9,8 @@ from trading_engine.core.effects import CancelOrder, LookUpOrder
 from trading_engine.core.settings import EngineSettings, ExitPlan, ExitSettings, LimitSettings
 from trading_engine.domain.events import CandlesClosed
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.market import Side
-from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import (
     DayClosed,
     EquitySampled,

@@ -18,9 +18,8 @@ from trading_engine.core.on_timer import boot_timers
 from trading_engine.core.state import EngineState, Market
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.orders import OrderState
-from trading_engine.domain.position import CloseReason
 
 NOW = 1_000_000
 RECONCILE = SetTimer(NOW + 300_000, TimerKind.RECONCILE)

@@ -7,10 +7,9 @@ from trading_engine.core.effects import CancelOrder, LookUpOrder, PlaceOrder, Se
 from trading_engine.core.settings import ExecutionSettings, LimitSettings
 from trading_engine.domain.events import OrderLookedUp, OrderReported, SubmitAnswered, TimerKind
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderReport, OrderState
-from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import (
     AlertRaised,
     DifferenceFound,

@@ -25,9 +25,8 @@ from trading_engine.core.project import apply, prune, with_high
 from trading_engine.core.state import KEPT_DAYS, KEPT_KEYS_MS, KEPT_TRADES, Book, ClosedTrade, Ledger
 from trading_engine.domain.control import Control, Level
 from trading_engine.domain.fills import GAP_MARK, PnlKind
-from trading_engine.domain.lifecycle import PositionState, Trigger
+from trading_engine.domain.lifecycle import CloseReason, PositionState, Trigger
 from trading_engine.domain.orders import OrderState, TradeSide
-from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import (
     AdjustmentBooked,
     AlertRaised,

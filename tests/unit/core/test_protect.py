@@ -21,10 +21,10 @@ from trading_engine.core.settings import EngineSettings, ExitPlan, ExitSettings,
 from trading_engine.core.state import Book, EngineState
 from trading_engine.domain.events import OrderReported, TimerKind
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderState, OrderType
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderState
 from trading_engine.domain.records import CancelIntended
 
 LADDER = ExitPlan(partials=(PartialStep(2_000, 300_000), PartialStep(4_000, 400_000)))

@@ -8,10 +8,9 @@ from builders import BTC, Playbook, dec
 from trading_engine.core.effects import FetchFills, LookUpOrder, PlaceOrder
 from trading_engine.domain.events import SubmitAnswered
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderState
-from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import AlertRaised
 from trading_engine.domain.reports import Rejected
 

@@ -9,10 +9,9 @@ from trading_engine.core.effects import CancelOrder, PlaceOrder, SetTimer
 from trading_engine.core.settings import ExecutionSettings
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderState
-from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import CancelIntended
 
 PATIENT = make_settings(execution=ExecutionSettings(stop_confirmation_ms=10_000_000))

@@ -19,10 +19,9 @@ from trading_engine.core.effects import CancelOrder, PlaceOrder, SetTimer
 from trading_engine.domain.control import Level
 from trading_engine.domain.events import TimerKind
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.lifecycle import PositionState
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.market import Side
 from trading_engine.domain.orders import OrderState, TradeSide
-from trading_engine.domain.position import CloseReason
 from trading_engine.domain.records import (
     AlertRaised,
     ControlChanged,

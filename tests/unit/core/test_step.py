@@ -11,10 +11,10 @@ from trading_engine.core.step import step
 from trading_engine.domain.errors import InvariantBroken
 from trading_engine.domain.events import FillSeen, RunBegan, RunFinished, TimerKind
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.lifecycle import PositionState, Trigger
+from trading_engine.domain.lifecycle import CloseReason, PositionState, Trigger
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderState, OrderType, TradeSide
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderState, TradeSide
 from trading_engine.domain.records import (
     AlertRaised,
     CancelIntended,

@@ -13,7 +13,8 @@ from trading_engine.domain.events import RunBegan
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderState, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderState, TradeSide
 from trading_engine.domain.records import AlertRaised
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS

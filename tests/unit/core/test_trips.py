@@ -9,8 +9,7 @@ from trading_engine.core.effects import CancelOrder
 from trading_engine.core.settings import CooldownScope, LimitSettings
 from trading_engine.domain.control import Level
 from trading_engine.domain.ids import Purpose
-from trading_engine.domain.lifecycle import PositionState
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.lifecycle import CloseReason, PositionState
 from trading_engine.domain.records import AlertRaised, ControlChanged, Fate, LimitTripped
 from trading_engine.domain.severity import Severity
 from trading_engine.domain.time import DAY_MS, HOUR_MS, iso

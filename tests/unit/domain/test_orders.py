@@ -8,10 +8,10 @@ import pytest
 from builders import make_order, make_report, make_stop
 
 from trading_engine.domain.market import Side
+from trading_engine.domain.order_type import OrderType
 from trading_engine.domain.orders import (
     OrderRequest,
     OrderState,
-    OrderType,
     TradeSide,
     closing_side,
     merge,

@@ -17,7 +17,7 @@ from trading_engine.runtime.configured import (
     terms_of,
 )
 from trading_engine.venues.embedded import facts
-from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.embedded.venue import CAPABILITIES, EmbeddedVenue
 
 

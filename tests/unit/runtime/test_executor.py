@@ -40,7 +40,8 @@ from trading_engine.domain.events import (
 from trading_engine.domain.ids import Purpose
 from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import Order, OrderRequest, OrderState, OrderType, TimeInForce, TradeSide
+from trading_engine.domain.order_type import OrderType, TimeInForce
+from trading_engine.domain.orders import Order, OrderRequest, OrderState, TradeSide
 from trading_engine.domain.reports import Accepted, Rejected, Unknown
 from trading_engine.runtime import executor as executor_module
 from trading_engine.runtime.clock import VirtualClock

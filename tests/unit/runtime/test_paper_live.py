@@ -13,14 +13,15 @@ from trading_engine.config.load import load_config
 from trading_engine.config.model import Config
 from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import Candle, FundingRate, Side
-from trading_engine.domain.orders import OrderRequest, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderRequest, TradeSide
 from trading_engine.domain.time import HOUR_MS, MINUTE_MS
 from trading_engine.runtime import paper_live
 from trading_engine.runtime.bootstrap import RunOptions
 from trading_engine.runtime.paper_live import LivePaperRun
 from trading_engine.system.state_dir import StateDir
-from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.embedded.venue import EmbeddedVenue
 
 BTC, DOGE, ODD = "BTCUSDT", "DOGEUSDT", "ODDUSDT"

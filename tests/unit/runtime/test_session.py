@@ -24,7 +24,7 @@ from trading_engine.domain.events import (
 )
 from trading_engine.domain.lifecycle import PositionState
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderType
+from trading_engine.domain.order_type import OrderType
 from trading_engine.domain.records import Fate, RunStarted, SignalSeen
 
 # ── the beginning ───────────────────────────────────────────────────────────

@@ -18,7 +18,8 @@ from trading_engine.domain.events import (
     TimerKind,
 )
 from trading_engine.domain.lifecycle import PositionState
-from trading_engine.domain.orders import OrderState, OrderType
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderState
 from trading_engine.domain.records import Fate, RunEnded, SignalSeen
 from trading_engine.runtime import executor as executor_module
 from trading_engine.runtime import session as session_module

@@ -12,7 +12,8 @@ from trading_engine.marketdata.synth import SyntheticMarket
 from trading_engine.strategy import check, registry
 from trading_engine.strategy import indicators as ta
 from trading_engine.strategy.api import FloatArray, Series, Signals
-from trading_engine.strategy.check import Fault, shape_mistake
+from trading_engine.strategy.check import Fault
+from trading_engine.strategy.shape import shape_mistake
 from trading_engine.venues.embedded.facts import known_instrument
 
 START_MS = 1_735_689_600_000

@@ -22,8 +22,8 @@ from trading_engine.venue_servers.binance import BinanceProtocol, Limits
 from trading_engine.venue_servers.clock import MovedClock, PacedClock
 from trading_engine.venue_servers.exchange import LocalExchange
 from trading_engine.venue_servers.web import WebServer
-from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.wire.secrets import Credentials
 
 KEY, SECRET = "test-key", "test-secret"

@@ -14,8 +14,9 @@ from trading_engine.domain.market import Candle
 from trading_engine.venue_servers.clock import MovedClock
 from trading_engine.venue_servers.exchange import LocalExchange, Ticked, points_passed
 from trading_engine.venue_servers.serve import ServeOptions, VenueServer
-from trading_engine.venues.embedded.account import Kind, Terms
+from trading_engine.venues.embedded.account import Kind
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.wire.secrets import Credentials
 
 MINUTE = 60_000

@@ -13,9 +13,9 @@ from trading_engine.venue_servers.clock import MovedClock
 from trading_engine.venue_servers.exchange import LocalExchange
 from trading_engine.venue_servers.faults import Faults, Mishap, Rule, read_faults
 from trading_engine.venue_servers.web import CLOCK_PATH, WebServer
-from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.facts import known_instrument
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.wire.secrets import Credentials
 
 NOW = 1_746_316_800_000

@@ -21,8 +21,8 @@ from trading_engine.venue_servers.clock import MovedClock
 from trading_engine.venue_servers.exchange import LocalExchange
 from trading_engine.venue_servers.web import WebServer
 from trading_engine.venue_servers.zoomex import AccountKind, ZoomexProtocol
-from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.wire.secrets import Credentials
 
 KEY, SECRET = "zxTestKey00000001", "zxTestSecret-0123456789abcdef"

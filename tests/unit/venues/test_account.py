@@ -6,15 +6,9 @@ import pytest
 
 from trading_engine.domain.instrument import Instrument
 from trading_engine.rules.margin import Tier
-from trading_engine.venues.embedded.account import (
-    Contract,
-    ExchangeOrder,
-    ExchangePosition,
-    Kind,
-    Status,
-    trade,
-)
+from trading_engine.venues.embedded.account import ExchangeOrder, ExchangePosition, Kind, Status, trade
 from trading_engine.venues.embedded.facts import known_instrument, single_tier
+from trading_engine.venues.embedded.terms import Contract
 
 E8 = 100_000_000
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trading_engine.domain.orders import OrderType
+from trading_engine.domain.order_type import OrderType
 from trading_engine.ports import Capabilities
 from trading_engine.venues import binance, bingx, zoomex
 from trading_engine.venues.binance import facts as binance_facts

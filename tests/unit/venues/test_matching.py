@@ -8,15 +8,9 @@ import pytest
 from fakes.embedded_game import BUY, E8, FREE, MINUTE, SELL, Game, ends, instrument, trades
 
 from trading_engine.domain.market import Candle, FundingRate
-from trading_engine.venues.embedded.account import (
-    Account,
-    Contract,
-    ExchangeOrder,
-    Kind,
-    Status,
-    Terms,
-)
+from trading_engine.venues.embedded.account import Account, ExchangeOrder, Kind, Status
 from trading_engine.venues.embedded.matching import Happening, IncomeRow, Kernel, Refusal, TradeRow
+from trading_engine.venues.embedded.terms import Contract, Terms
 
 
 @pytest.fixture

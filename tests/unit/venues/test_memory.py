@@ -17,17 +17,16 @@ from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import Candle, FundingRate
 from trading_engine.venues.embedded.account import (
     Account,
-    Contract,
     ExchangeOrder,
     ExchangePosition,
     Kind,
     MarketPoint,
     Progress,
     Status,
-    Terms,
 )
 from trading_engine.venues.embedded.matching import Change, IncomeRow, Kernel, TradeRow
 from trading_engine.venues.embedded.memory import APPLICATION_ID, SCHEMA_VERSION, Memory, MemoryFailed
+from trading_engine.venues.embedded.terms import Contract, Terms
 
 E8 = 100_000_000
 MINUTE = 60_000

@@ -11,11 +11,12 @@ import pytest
 from trading_engine.domain.events import FillSeen, OrderReported
 from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import Candle, Side
-from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState, OrderType, TimeInForce, TradeSide
+from trading_engine.domain.order_type import OrderType, TimeInForce
+from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState, TradeSide
 from trading_engine.domain.reports import Rejected
 from trading_engine.ports import VenueEvent
-from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.embedded.venue import EmbeddedVenue
 
 MINUTE = 60_000

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from trading_engine.backtest.page import words
 from trading_engine.backtest.run import Run
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.lifecycle import CloseReason
 
 FEW_TRADES = 30
 FEW_DAYS = 90

@@ -16,8 +16,9 @@ from trading_engine.venue_servers.binance.desk import TRADE_IDS, Desk
 from trading_engine.venue_servers.binance.errors import ApiError
 from trading_engine.venue_servers.binance.params import Params
 from trading_engine.venue_servers.binance.shapes import Json, fixed
-from trading_engine.venues.embedded.account import Contract, ExchangePosition, Kind
+from trading_engine.venues.embedded.account import ExchangePosition, Kind
 from trading_engine.venues.embedded.matching import IncomeRow
+from trading_engine.venues.embedded.terms import Contract
 
 _FUNDING_IDS = 9_000_000_000_000_000_000  # ids of different income types may be equal, those of one may not
 _TOTALS = (

@@ -21,8 +21,8 @@ from trading_engine.venue_servers.playback.binance import PLAYBACKS, BinancePlay
 from trading_engine.venue_servers.playback.clock import PlaybackClock
 from trading_engine.venue_servers.playback.tape import Tape
 from trading_engine.venue_servers.web import WebServer
-from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.wire.secrets import Credentials
 
 _FRAMES_A_TURN = 64  # of the event loop

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from trading_engine.rules.sizing import notional_e8
 from trading_engine.venue_servers.exchange import LocalExchange
-from trading_engine.venues.embedded.account import Contract
 from trading_engine.venues.embedded.matching import IncomeRow, TradeRow
+from trading_engine.venues.embedded.terms import Contract
 
 
 @dataclass(slots=True)

@@ -14,8 +14,9 @@ from trading_engine.rules import margin
 from trading_engine.venue_servers.exchange import NO_TAKERS, NOT_AT_ONCE, LocalExchange
 from trading_engine.venue_servers.zoomex.ledger import Closing, Execution, Ledger
 from trading_engine.venue_servers.zoomex.words import AccountKind, Json, execution_id, order_id, plain
-from trading_engine.venues.embedded.account import Contract, ExchangeOrder, ExchangePosition, Kind, Status
+from trading_engine.venues.embedded.account import ExchangeOrder, ExchangePosition, Kind, Status
 from trading_engine.venues.embedded.matching import IncomeRow, TradeRow
+from trading_engine.venues.embedded.terms import Contract
 
 WOULD_TAKE = "would_take"
 NO_LINK = "~"  # begins the client id of an order that was sent without one: no client may use the character

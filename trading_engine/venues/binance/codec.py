@@ -15,7 +15,8 @@ from trading_engine.domain import money
 from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import Candle, Side
 from trading_engine.domain.money import ZERO
-from trading_engine.domain.orders import OrderReport, OrderState, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderReport, OrderState, TradeSide
 from trading_engine.domain.reports import Balance, VenuePosition
 from trading_engine.venues.binance.shapes import (
     AlgoOrder,

@@ -3,7 +3,7 @@
 What belongs here: constants of the venue. What does not: weights of calls (limits), codes (errors), spellings (codec).
 """
 
-from trading_engine.domain.orders import OrderType
+from trading_engine.domain.order_type import OrderType
 from trading_engine.domain.time import DAY_MS
 from trading_engine.ports import Capabilities
 from trading_engine.venues.wire.settings import Hosts

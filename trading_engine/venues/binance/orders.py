@@ -12,7 +12,8 @@ from decimal import Decimal
 
 from trading_engine.domain import money
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderRequest, OrderType, TimeInForce
+from trading_engine.domain.order_type import OrderType, TimeInForce
+from trading_engine.domain.orders import OrderRequest
 from trading_engine.domain.reports import Rejected
 from trading_engine.ports import PositionMode
 from trading_engine.venues.binance import limits

@@ -17,7 +17,8 @@ from trading_engine.domain import money
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.fills import PnlKind
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderReport, OrderState, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderReport, OrderState, TradeSide
 from trading_engine.domain.reports import VenuePosition
 from trading_engine.venues.bingx.facts import symbol_of
 

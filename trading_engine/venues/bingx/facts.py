@@ -9,7 +9,7 @@ The same API key works on both hosts; only the host, and the asset of the wallet
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from trading_engine.domain.orders import OrderType
+from trading_engine.domain.order_type import OrderType
 from trading_engine.ports import Capabilities
 from trading_engine.venues.wire.limiter import Pool
 from trading_engine.venues.wire.settings import Hosts

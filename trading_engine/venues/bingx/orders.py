@@ -9,7 +9,8 @@ from decimal import Decimal
 
 from trading_engine.domain import money
 from trading_engine.domain.instrument import Instrument
-from trading_engine.domain.orders import OrderReport, OrderRequest, OrderType, TimeInForce, opening_side
+from trading_engine.domain.order_type import OrderType, TimeInForce
+from trading_engine.domain.orders import OrderReport, OrderRequest, opening_side
 from trading_engine.domain.reports import Rejected
 from trading_engine.venues.bingx import codec, facts
 from trading_engine.venues.bingx.codec import OrderRow

@@ -19,15 +19,14 @@ from trading_engine.rules import fills, margin
 from trading_engine.rules.sizing import notional_e8
 from trading_engine.venues.embedded.account import (
     Account,
-    Contract,
     ExchangeOrder,
     ExchangePosition,
     Kind,
     MarketPoint,
     Status,
-    Terms,
     trade,
 )
+from trading_engine.venues.embedded.terms import Contract, Terms
 
 DONE = 1_000_000
 POINTS = 4

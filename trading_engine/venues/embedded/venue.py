@@ -14,13 +14,15 @@ from trading_engine.domain.events import FillSeen, IncomeSeen, OrderReported
 from trading_engine.domain.fills import Fill, Income, PnlKind
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.market import Candle, FundingRate, Side
-from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState, OrderType, TimeInForce, TradeSide
+from trading_engine.domain.order_type import OrderType, TimeInForce
+from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState, TradeSide
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
 from trading_engine.ports import Capabilities, VenueEvent, VenueSink
 from trading_engine.venues.embedded import facts
-from trading_engine.venues.embedded.account import Account, Contract, ExchangeOrder, Kind, Progress, Status, Terms
+from trading_engine.venues.embedded.account import Account, ExchangeOrder, Kind, Progress, Status
 from trading_engine.venues.embedded.matching import POINTS, Change, Happening, IncomeRow, Kernel, TradeRow
 from trading_engine.venues.embedded.memory import AccountMemory
+from trading_engine.venues.embedded.terms import Contract, Terms
 
 CAPABILITIES = Capabilities(
     order_types=frozenset(OrderType),

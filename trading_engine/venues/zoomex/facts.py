@@ -9,7 +9,7 @@ Zoomex itself is written so that either answer is safe, and told in the notes of
 from collections.abc import Mapping
 from decimal import Decimal
 
-from trading_engine.domain.orders import OrderType
+from trading_engine.domain.order_type import OrderType
 from trading_engine.domain.time import DAY_MS, HOUR_MS, MINUTE_MS
 from trading_engine.ports import Capabilities
 from trading_engine.venues.wire.limiter import Pool

@@ -9,7 +9,8 @@ from unit.venues.binance.scripted import OURS, Answer, Server, SetClock, plain, 
 from trading_engine.domain.errors import RateLimited, VenueRejected, VenueUnavailable
 from trading_engine.domain.events import ClockMeasured
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderRequest, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderRequest, TradeSide
 from trading_engine.domain.reports import Outcome, Rejected, Unknown
 from trading_engine.venues.binance import errors, limits
 from trading_engine.venues.binance.venue import BinanceVenue

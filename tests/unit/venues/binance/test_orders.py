@@ -7,7 +7,8 @@ import pytest
 from unit.venues.binance.scripted import OURS, STOP, Server, algo, plain, play
 
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderRequest, OrderType, TimeInForce, TradeSide
+from trading_engine.domain.order_type import OrderType, TimeInForce
+from trading_engine.domain.orders import OrderRequest, TradeSide
 from trading_engine.domain.reports import Accepted, Outcome, Rejected
 from trading_engine.ports import PositionMode
 from trading_engine.venues.binance.venue import BinanceVenue

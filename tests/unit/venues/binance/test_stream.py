@@ -25,7 +25,8 @@ from unit.venues.binance.scripted import (
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.events import FillSeen, OrderReported, StreamLost, StreamRestored
 from trading_engine.domain.fills import Fill
-from trading_engine.domain.orders import OrderReport, OrderState, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderReport, OrderState, TradeSide
 from trading_engine.venues.binance.events import Reader
 from trading_engine.venues.binance.names import Names
 from trading_engine.venues.binance.stream import UserStream

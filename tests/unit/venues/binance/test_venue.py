@@ -23,7 +23,8 @@ from unit.venues.binance.scripted import (
 from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
 from trading_engine.domain.instrument import Instrument, MarginTier
 from trading_engine.domain.market import Candle, Side
-from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState, TradeSide
 from trading_engine.domain.reports import Accepted, Balance, Outcome, Rejected, Unknown, VenuePosition
 from trading_engine.domain.streams import DepthSnapshot
 from trading_engine.ports import FeeRates, MarginMode, PositionMode, RemoteVenue

@@ -10,7 +10,8 @@ from unit.venues.bingx.bingx_server import NOW_MS, fill_row, order_row, position
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.fills import PnlKind
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderState, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderState, TradeSide
 from trading_engine.venues.bingx import codec, facts
 from trading_engine.venues.wire.settings import Hosts
 

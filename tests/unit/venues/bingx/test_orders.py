@@ -7,7 +7,8 @@ import pytest
 from unit.venues.bingx.bingx_server import NOW_MS, PLACE, SECRET, Bench, ok, order_row, play
 
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderRequest, OrderState, OrderType, TimeInForce, TradeSide
+from trading_engine.domain.order_type import OrderType, TimeInForce
+from trading_engine.domain.orders import OrderRequest, OrderState, TradeSide
 from trading_engine.domain.reports import Accepted, Rejected
 from trading_engine.ports import PositionMode
 from trading_engine.venues.bingx.rest import signature

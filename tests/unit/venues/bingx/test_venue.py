@@ -51,7 +51,8 @@ from unit.venues.bingx.test_orders import ID, request
 from trading_engine.domain.errors import ConfigInvalid, VenueUnavailable
 from trading_engine.domain.fills import PnlKind
 from trading_engine.domain.market import Candle, Side
-from trading_engine.domain.orders import OrderState, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderState, TradeSide
 from trading_engine.domain.reports import Accepted, Balance, Rejected, Unknown
 from trading_engine.ports import AccountFacts, FeeRates, MarginMode, PositionMode
 from trading_engine.venues.bingx.facts import DAY_MS, DEMO, LIVE, MOST_NOT_FOUND

@@ -12,7 +12,8 @@ from typing import TypeVar
 from aiohttp import WSMsgType, web
 
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderRequest, OrderType, TimeInForce, TradeSide
+from trading_engine.domain.order_type import OrderType, TimeInForce
+from trading_engine.domain.orders import OrderRequest, TradeSide
 from trading_engine.ports import PositionMode, VenueEvent
 from trading_engine.venues.wire.secrets import Credentials
 from trading_engine.venues.wire.settings import AccountSettings, Hosts

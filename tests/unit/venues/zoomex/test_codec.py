@@ -6,7 +6,8 @@ from decimal import Decimal
 import pytest
 from unit.venues.zoomex.scripted import capital, order_row
 
-from trading_engine.domain.orders import OrderReport, OrderState, OrderType, TradeSide
+from trading_engine.domain.order_type import OrderType
+from trading_engine.domain.orders import OrderReport, OrderState, TradeSide
 from trading_engine.venues.zoomex import codec, shapes
 
 D = Decimal

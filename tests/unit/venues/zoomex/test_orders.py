@@ -20,7 +20,8 @@ from unit.venues.zoomex.scripted import (
 
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.domain.market import Side
-from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState, OrderType, TimeInForce, TradeSide
+from trading_engine.domain.order_type import OrderType, TimeInForce
+from trading_engine.domain.orders import OrderReport, OrderRequest, OrderState, TradeSide
 from trading_engine.domain.reports import Accepted, Outcome, Rejected, Unknown
 from trading_engine.ports import PositionMode
 from trading_engine.venues.zoomex import facts
