@@ -1,6 +1,5 @@
 """The page of a backtest in a real browser: drawn, moved, sorted, filtered, on a screen and on a phone."""
 
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,7 @@ def run(trades: int) -> Run:
     samples = [
         Sample(START_MS + hour * HOUR_MS, Decimal(1000 + hour % 9 - hour // 3), Decimal(0)) for hour in range(1, 72)
     ]
-    return run_of(replace(outcome(made), samples=tuple(samples)), MARKET, strategies=["alpha", HOSTILE])
+    return run_of(outcome(made, samples), MARKET, strategies=["alpha", HOSTILE])
 
 
 def look(folder: Path, trades: int, what: Any) -> None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import numpy as np
 from builders import without_limits
+from msgspec import structs
 
 from trading_engine.backtest import tables
 from trading_engine.backtest.fast import run_fast
@@ -218,7 +219,7 @@ def draw(seed: int, minutes: int = 300, volume_share_ppm: int = 100_000) -> Case
     rates = funding(rng, symbols, minutes)
     market = make_market(held, rates, MINUTE_MS)
     engine = settings(rng, symbols)
-    costs = replace(terms(rng, engine.leverage), volume_share_ppm=volume_share_ppm)
+    costs = structs.replace(terms(rng, engine.leverage), volume_share_ppm=volume_share_ppm)
     return Case(market, rates, spoken(rng, market, float(rng.choice([0.02, 0.1]))), engine, costs)
 
 
@@ -241,7 +242,7 @@ def vary(case: Case, seed: int) -> Case:
     market = make_market(held, rates, MINUTE_MS * times)
     table = case.spoken.table
     closed_ms = np.array([_later(ts, times) for ts in table.closed_ms.tolist()], dtype=np.int64)
-    spoken = replace(
+    spoken = structs.replace(
         case.spoken,
         table=table._replace(closed_ms=closed_ms),
         primaries=(MINUTE_MS * times,) * len(closed_ms),
@@ -279,7 +280,7 @@ def delay(case: Case, seed: int) -> Case:
         case,
         market=market,
         settings=replace(case.settings, execution=replace(execution, entry_ttl_ms=ttl_ms)),
-        terms=replace(case.terms, latency_candles=latency, slippage_range_ppm=range_ppm, impact_ppm=impact_ppm),
+        terms=structs.replace(case.terms, latency_candles=latency, slippage_range_ppm=range_ppm, impact_ppm=impact_ppm),
     )
 
 
@@ -293,7 +294,7 @@ def moved(case: Case, by_ms: int, hole: range = range(0)) -> Case:
     table = case.spoken.table
     opened = table.closed_ms + by_ms - interval_ms
     kept = np.flatnonzero((opened < hole.start) | (opened >= hole.stop))
-    said = replace(
+    said = structs.replace(
         case.spoken,
         table=tables.Signals._make(column[kept] for column in table._replace(closed_ms=table.closed_ms + by_ms)),
         sources=tuple(case.spoken.sources[at] for at in kept.tolist()),

@@ -1,11 +1,11 @@
 """Runs for reports: of real engines, or with trades put together by hand."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
 from fakes.backtest_bench import MINUTE_MS, START_MS, draw, instrument
+from msgspec import structs
 
 from trading_engine.backtest.equity import Curve, Sample
 from trading_engine.backtest.market import Market, make_market
@@ -41,21 +41,21 @@ def trade(number: int = 1, net: str = "1", opened: int = 0, minutes: int = 30, *
         close_reason=CloseReason.TARGET if Decimal(net) > 0 else CloseReason.STOP,
         fills=2,
     )
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return structs.replace(base, **changes)  # type: ignore[arg-type]
 
 
 def outcome(trades: Sequence[Trade] = (), samples: Iterable[Sample] = (), **changes: object) -> Outcome:
     """What is left after these trades, with nothing open."""
     balance = DEPOSIT + sum((one.net_pnl for one in trades), ZERO)
     made = Outcome("fast", DEPOSIT, tuple(trades), Curve.of(samples), balance, ZERO, 0)
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return structs.replace(made, **changes)  # type: ignore[arg-type]
 
 
 def of_equity(values: Sequence[float | str | Decimal], start_ms: int = START_MS, step_ms: int = DAY_MS) -> Outcome:
     """An account that had these balances, one after each step; the first is the deposit."""
     exact = [Decimal(str(value)) for value in values]
     samples = [Sample(start_ms + at * step_ms, value, ZERO) for at, value in enumerate(exact) if at]
-    return replace(outcome(samples=samples[:-1]), deposit=exact[0], balance=exact[-1])
+    return structs.replace(outcome(samples=samples[:-1]), deposit=exact[0], balance=exact[-1])
 
 
 def hourly(prices: Sequence[int], symbol: str = "AAAUSDT") -> Market:

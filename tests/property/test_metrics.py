@@ -1,6 +1,5 @@
 """What must hold for the figures of any run."""
 
-from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 from math import prod
@@ -10,6 +9,7 @@ from fakes.backtest_bench import MINUTE_MS, START_MS
 from fakes.report_bench import ZERO, outcome, trade
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from trading_engine.backtest.equity import Curve, Sample
 from trading_engine.backtest.figures import deepest_fall
@@ -63,7 +63,7 @@ def figures(made: Outcome) -> Metrics:
 def scaled(made: Outcome, factor: Decimal) -> Outcome:
     """The same run with so many times the money, by quantities."""
     trades = [
-        replace(
+        structs.replace(
             one,
             quantity=one.quantity * factor,
             exit_value=one.exit_value * factor,
@@ -74,7 +74,7 @@ def scaled(made: Outcome, factor: Decimal) -> Outcome:
         for one in made.trades
     ]
     samples = [Sample(one.ts_ms, one.balance * factor, one.unrealized * factor) for one in made.samples]
-    return replace(
+    return structs.replace(
         made,
         deposit=made.deposit * factor,
         trades=tuple(trades),
@@ -90,8 +90,8 @@ def test_the_order_of_trades_matters_to_series_alone(made: Outcome, random: obje
     """Shuffled trades give the same figures, but for how many were won or lost in a row."""
     shuffled = list(made.trades)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    mine, theirs = figures(made), figures(replace(made, trades=tuple(shuffled)))
-    for name in Metrics.__dataclass_fields__:
+    mine, theirs = figures(made), figures(structs.replace(made, trades=tuple(shuffled)))
+    for name in Metrics.__struct_fields__:
         if name not in STREAKS:
             expected = getattr(mine, name)
             assert _near(expected) == getattr(theirs, name), name
@@ -106,7 +106,7 @@ def _near(value: object) -> object:
 def test_a_larger_account_makes_the_same_figures_and_more_money(made: Outcome, factor: Decimal) -> None:
     """Ratios and percentages stay, amounts grow with the account."""
     mine, theirs = figures(made), figures(scaled(made, factor))
-    for name in Metrics.__dataclass_fields__:
+    for name in Metrics.__struct_fields__:
         small, large = getattr(mine, name), getattr(theirs, name)
         if name in MONEY:
             assert (None if small is None else pytest.approx(small * factor, abs=Decimal("0.00001"))) == large, name

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TypeVar
 
+from msgspec import structs
+
 from trading_engine.backtest.booked import decision_of, trade_of
 from trading_engine.backtest.compare import Gap, Heard, Pair, Sides, pairs_of, total
 from trading_engine.backtest.job import Ground, Job, outcome_of, prepare, remarks_of
@@ -102,9 +104,9 @@ def compare_state(job: Job, state: StateDir, environ: Mapping[str, str], on_done
     and as `prepare` raises it.
     """
     lived = read(state)
-    job = replace(job, from_ms=lived.from_ms, to_ms=lived.to_ms, contracts=contracts.kept(state))
+    job = structs.replace(job, from_ms=lived.from_ms, to_ms=lived.to_ms, contracts=contracts.kept(state))
     if _configured_balance(job, environ) != lived.start:
-        job = replace(job, overrides={**job.overrides, _OTHER_BALANCE: lived.start})
+        job = structs.replace(job, overrides={**job.overrides, _OTHER_BALANCE: lived.start})
     ground = prepare(job, environ)
     _check_data(ground, lived, state)
 
@@ -204,7 +206,7 @@ def _sides(lived: Lived, outcome: Outcome, ground: Ground) -> Sides:
 
 
 def _with_funding(trade: Trade, funding: Mapping[str, Decimal]) -> Trade:
-    return replace(trade, funding=funding.get(trade.position_id, trade.funding))
+    return structs.replace(trade, funding=funding.get(trade.position_id, trade.funding))
 
 
 def _heard(signals: Sequence[SignalView], abandoned: set[Decision]) -> dict[Decision, Heard]:

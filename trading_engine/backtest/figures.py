@@ -8,7 +8,6 @@ Returns are fractions (0.01 is one percent); percentages that leave here are in 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from itertools import groupby
@@ -16,6 +15,7 @@ from statistics import fmean, stdev
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 from trading_engine.backtest.equity import Curve
 from trading_engine.domain.money import from_e8
@@ -28,8 +28,7 @@ BUCKET_R = Decimal("0.5")
 LOWEST_R, HIGHEST_R = Decimal(-5), Decimal(20)
 
 
-@dataclass(frozen=True, slots=True)
-class Fall:
+class Fall(Struct, frozen=True):
     """What a curve has lost below its peaks.
 
     money, pct     the deepest fall below the highest value so far (Magdon-Ismail and Atiya 2004); 0 or negative.

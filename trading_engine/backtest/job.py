@@ -10,10 +10,11 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from msgspec import Struct, field
 
 import trading_engine
 from trading_engine import __version__
@@ -54,8 +55,7 @@ class Engine(StrEnum):
     BOTH = "both"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """What is asked for.
 
     data, funding    files by symbol; without any, candles and funding of all symbols come from the store
@@ -79,16 +79,14 @@ class Job:
     contracts: Mapping[str, Instrument] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Parity:
+class Parity(Struct, frozen=True):
     """Both engines side by side; `compared` counts trades."""
 
     compared: int
     differences: tuple[Difference, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(Struct, frozen=True):
     """Where the time went, in seconds; `compile_s` is compiling the loop, or waiting until what was kept is loaded.
 
     run_s      candles to trades: the loop alone, and all of the full engine
@@ -102,8 +100,7 @@ class Timing:
     result_s: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Finished:
+class Finished(Struct, frozen=True, eq=False):
     """A backtest that has run.
 
     run          what the engine that was asked for made of it, the fast one where it was both
@@ -122,8 +119,7 @@ class Finished:
     fates: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ground:
+class Ground(Struct, frozen=True, eq=False):
     """Everything a backtest is made of, checked.
 
     doubts    what a reader must know of the data, and settings that do nothing

@@ -8,11 +8,11 @@ Prices are kept in ticks only: those in money are made for one symbol at a time,
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import Struct
 
 from trading_engine.backtest.tables import Bools, Candles, Funding, Ints
 from trading_engine.domain.instrument import Instrument
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from trading_engine.marketdata.replay import Replay
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Market:
+class Market(Struct, frozen=True, eq=False):
     """Every candle and settlement of a run; symbols in order of their names."""
 
     symbols: tuple[str, ...]
@@ -120,8 +119,7 @@ def _is_first(ordered: Ints) -> Bools:
     return np.concatenate((np.ones(min(1, len(ordered)), dtype=np.bool_), ordered[1:] != ordered[:-1]))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Held:
+class _Held(Struct, frozen=True, eq=False):
     """One symbol's candles that are in memory, as a replay reads them."""
 
     symbol: str

@@ -10,12 +10,12 @@ far as they go. A midnight without a candle has the equity of the last close bef
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from statistics import fmean, median, stdev
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct, field
 
 from trading_engine.backtest import figures
 from trading_engine.backtest.equity import Curve, Sample
@@ -26,8 +26,7 @@ from trading_engine.domain.money import ZERO
 from trading_engine.domain.time import DAY_MS, HOUR_MS
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """The closed trades of one symbol, strategy, side, close reason, hour of opening or month of closing."""
 
     trades: int
@@ -40,8 +39,7 @@ class Group:
     avg_r: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Metrics:
+class Metrics(Struct, frozen=True):
     """The figures of one run; None where there is nothing to compute one from.
 
     What the account made:

@@ -5,8 +5,9 @@ What belongs here: one symbol's whole history, checked, and its funding. What do
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from trading_engine.backtest import cache
 from trading_engine.domain.errors import ConfigInvalid
@@ -19,8 +20,7 @@ from trading_engine.marketdata.candle_store.name import names_below
 from trading_engine.marketdata.funding_file import read_funding
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Past:
+class Past(Struct, frozen=True, eq=False):
     """One symbol's history.
 
     source     what an error names: a file, or a place in the store

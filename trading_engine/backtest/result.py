@@ -5,9 +5,10 @@ What belongs here: trades, and what else a run leaves, and how two are told apar
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from trading_engine.backtest.equity import Curve, Sample
 from trading_engine.domain import money
@@ -15,8 +16,7 @@ from trading_engine.domain.lifecycle import CloseReason
 from trading_engine.domain.time import iso
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
+class Trade(Struct, frozen=True):
     """One closed position; prices and quantities exact, `exit_value` the sum of price × quantity of its exits.
 
     signal_ms   open time of the candle of its strategy on whose close it was decided
@@ -72,8 +72,7 @@ class Decision(NamedTuple):
     signal_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What one engine made of a market.
 
     trades         closed positions in order of closing
@@ -99,8 +98,7 @@ class Outcome:
     fates: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """Something in which two engines do not agree."""
 
     position: str
@@ -118,10 +116,10 @@ def compare(fast: Outcome, full: Outcome) -> list[Difference]:
         if other is None:
             found.append(Difference(trade.position_id, "trade", f"{trade.symbol} {trade.close_reason}", ""))
             continue
-        for item in fields(Trade):
-            mine, its = getattr(trade, item.name), getattr(other, item.name)
+        for name in Trade.__struct_fields__:
+            mine, its = getattr(trade, name), getattr(other, name)
             if mine != its:
-                found.append(Difference(trade.position_id, item.name, str(mine), str(its)))
+                found.append(Difference(trade.position_id, name, str(mine), str(its)))
     found += [Difference(name, "trade", "", f"{one.symbol} {one.close_reason}") for name, one in theirs.items()]
     if fast.balance != full.balance:
         found.append(Difference("", "balance", money.text(fast.balance), money.text(full.balance)))

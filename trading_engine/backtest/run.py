@@ -5,7 +5,8 @@ What belongs here: putting an outcome together with what it was made from. What 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trading_engine import __version__
 from trading_engine.backtest.equity import Curve
@@ -21,8 +22,7 @@ from trading_engine.venues.embedded.terms import Terms
 _STOPPED = (CloseReason.STOP, CloseReason.TRAILING)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Run:
+class Run(Struct, frozen=True, eq=False):
     """Everything that is told about a run; `make_run` puts it together.
 
     remarks     what else a reader must know, such as why one engine ran in place of another

@@ -9,10 +9,10 @@ cut to ten digits. How long a run took is not part of its result.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import numpy as np
+from msgspec import Struct, structs
 
 from trading_engine.backtest.equity import Curve
 from trading_engine.backtest.result import Trade
@@ -43,7 +43,7 @@ def result_shape(run: Run) -> dict[str, object]:
         "strategies": list(run.strategies),
         "settle_asset": run.settle_asset,
         "costs": costs(run.terms),
-        "metrics": _plain(asdict(run.metrics)),
+        "metrics": _plain(run.metrics),
         "trades": [trade_shape(one, run) for one in reversed(outcome.trades)],
         "remarks": list(run.remarks),
         "ambiguous_trades": len(run.ambiguous),
@@ -124,6 +124,8 @@ def _plain(value: object) -> object:
             return money.text(value)
         case float():
             return float(f"{value:.10g}")
+        case Struct():
+            return _plain(structs.asdict(value))
         case dict():
             return {name: _plain(one) for name, one in value.items()}
         case list() | tuple():

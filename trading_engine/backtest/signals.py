@@ -5,11 +5,11 @@ against its entries. What does not: strategies, filters, and which rows may spea
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import Struct, field, structs
 
 from trading_engine.backtest import tables
 from trading_engine.backtest.market import Market
@@ -25,8 +25,7 @@ from trading_engine.strategy.timeframes import resample
 _SIDES: Mapping[int, Side | None] = {1: Side.LONG, -1: Side.SHORT, 0: None}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Spoken:
+class Spoken(Struct, frozen=True, eq=False):
     """All signals of a run: as arrays for the loop, and with what explains them.
 
     strategies  names, in the order of the numbers that the arrays have
@@ -144,8 +143,7 @@ def speak(
     return _filtered(spoken, market, instruments, filters) if filters else spoken
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Said:
+class _Said(Struct, frozen=True, eq=False):
     """What one strategy has said on one symbol."""
 
     table: tables.Signals
@@ -234,7 +232,7 @@ def _without(spoken: Spoken, refused: Mapping[int, Refused]) -> Spoken:
     """The same without these entries; what closes a position stays."""
     side = spoken.table.side.copy()
     side[list(refused)] = 0
-    return replace(spoken, table=spoken.table._replace(side=side), refused={**spoken.refused, **refused})
+    return structs.replace(spoken, table=spoken.table._replace(side=side), refused={**spoken.refused, **refused})
 
 
 def _filtered(

@@ -9,13 +9,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
+from msgspec import structs
 
 from trading_engine.backtest.ahead import Ahead
 from trading_engine.backtest.job import Engine, Finished, Job, run_job
@@ -190,10 +190,10 @@ def _shape(done: Finished) -> dict[str, object]:
         "missing_candles": {symbol: sum(gap.missing for gap in gaps) for symbol, gaps in done.gaps.items()},
         "handed_over": done.handed_over or None,
         "signals": {"entries": done.signals, "fates": dict(done.fates) or None},
-        "timing": {name: round(seconds, 6) for name, seconds in asdict(done.timing).items()},
+        "timing": {name: round(seconds, 6) for name, seconds in structs.asdict(done.timing).items()},
     }
     if done.parity is not None:
-        differences = [asdict(one) for one in done.parity.differences]
+        differences = [structs.asdict(one) for one in done.parity.differences]
         shape["parity"] = {"compared": done.parity.compared, "differences": differences}
     return shape
 

@@ -4,9 +4,8 @@ What belongs here: the table of commands and the group that looks them up. What 
 """
 
 import gc
-from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -18,8 +17,7 @@ STUDY = "Study the past"
 CARE = "Set up and look after"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One command: where its `typer.Typer` lies, and how the overview lists it."""
 
     module: str

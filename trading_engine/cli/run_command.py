@@ -7,10 +7,10 @@ content (summary).
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Annotated
 
 import typer
+from msgspec import structs
 
 from trading_engine.cli.arguments import (
     ConfigOption,
@@ -128,7 +128,7 @@ def _rehearse(options: RunOptions, state: StateDir) -> int:
 
 def _perform(options: RunOptions, state: StateDir) -> int:
     with _progress_bar(options.speed) as progress:
-        code = run_engine(replace(options, on_progress=progress, on_notice=_warn))
+        code = run_engine(structs.replace(options, on_progress=progress, on_notice=_warn))
     if code == DONE:
         from trading_engine.cli.summary import print_summary  # noqa: PLC0415 - not before the run is over
 

@@ -12,9 +12,8 @@ window.
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trading_engine.cli import text as texts
 from trading_engine.cli.line import Cell, Line, width_of
@@ -61,8 +60,7 @@ class Pipe:
         self.write(Line(Cell(" ")).extend(line) if line.text else line)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A heading and how what stands below it lines up.
 
     is_number   right-aligned, decimal points below each other

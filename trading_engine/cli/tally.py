@@ -5,9 +5,8 @@ not: reading the trades (store), showing the figures (summary, read_commands).
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from trading_engine.domain import money
 from trading_engine.domain.money import ZERO
@@ -34,8 +33,7 @@ class Trade(Protocol):
     def r_multiple(self) -> Decimal | None: ...  # noqa: D102
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
+class Tally(NamedTuple):
     """Sums over trades; a result of exactly 0 is neither won nor lost.
 
     gross, fees, funding, net   money: gross − fees + funding = net
@@ -103,8 +101,7 @@ def by_group(closed: Iterable[Trade]) -> list[tuple[str, str, Tally]]:
     return [(*key, tally(groups[key])) for key in sorted(groups)]
 
 
-@dataclass(frozen=True, slots=True)
-class Fall:
+class Fall(NamedTuple):
     """The deepest fall of a curve below its own peak, as money and percent of that peak, both ≤ 0."""
 
     amount: Decimal

@@ -9,10 +9,11 @@ A backtest needs this much of the composition root and no more: nothing here imp
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from trading_engine.config.load import load_config, named
 from trading_engine.config.model import Config, InstrumentConfig
@@ -44,8 +45,7 @@ _READ_BY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(Struct, frozen=True):
     """What the command line asks for. `speed` None is as fast as it goes.
 
     signals_only  decide and write down, send nothing to the venue

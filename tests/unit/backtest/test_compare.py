@@ -5,6 +5,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from trading_engine.backtest.compare import Gap, Heard, Kind, Pair, Sides, pairs_of, total
 from trading_engine.backtest.result import Decision, Trade
@@ -35,7 +36,7 @@ def trade(number: int = 1, **changes: object) -> Trade:
         fills=2,
         signal_ms=(number - 15) * MINUTE_MS,
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return structs.replace(made, **changes)  # type: ignore[arg-type]
 
 
 def paired(

@@ -6,6 +6,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 from fakes.backtest_bench import DEPOSIT, MINUTE_MS, START_MS, Case, instrument, moved
+from msgspec import structs
 
 from trading_engine.backtest.fast import NeedsFullEngine
 from trading_engine.backtest.market import make_market
@@ -139,7 +140,7 @@ def test_a_position_without_margin_left_is_liquidated_before_its_stop() -> None:
         [QUIET, (10_000, 10_000, 9_500, 9_600)],
         stop=1_000,
         leverage=Decimal(50),
-        terms=replace(FREE, leverage_milli=50_000),
+        terms=structs.replace(FREE, leverage_milli=50_000),
     )
     trade = both(given).trades[0]
     assert CloseReason.LIQUIDATION is trade.close_reason
@@ -242,7 +243,9 @@ def test_a_position_that_may_grow_is_the_full_engines() -> None:
     table = given.spoken.table
     twice = Table(*(np.repeat(column, 2) for column in table))
     twice.closed_ms[1] += 2 * MINUTE_MS
-    spoken = replace(given.spoken, table=twice, sources=given.spoken.sources * 2, primaries=given.spoken.primaries * 2)
+    spoken = structs.replace(
+        given.spoken, table=twice, sources=given.spoken.sources * 2, primaries=given.spoken.primaries * 2
+    )
     shapes = [QUIET, QUIET, QUIET, (10_000, 10_000, 9_890, 9_950)]
     grown = replace(case(shapes), spoken=spoken, settings=given.settings)
     with pytest.raises(NeedsFullEngine, match="a further signal may make a position larger"):

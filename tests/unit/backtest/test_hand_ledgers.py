@@ -15,7 +15,7 @@ own arithmetic, the second one both engines against the tables.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from builders import without_limits
 from fakes.backtest_bench import DEPOSIT, MINUTE_MS, START_MS, Case, instrument
+from msgspec import structs
 
 from trading_engine.backtest.market import make_market
 from trading_engine.backtest.result import Trade, compare
@@ -571,7 +572,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         """,
         minutes(QUIET, QUIET, WINS),
         volumes={0: 100, 1: 10_000},
-        terms=replace(DEEP, latency_candles=1),
+        terms=structs.replace(DEEP, latency_candles=1),
     ),
     # The candle after the signal would have met the stop: nothing is open then. The stop itself comes at once.
     "a long that is entered a candle late, to its stop": Scenario(
@@ -594,7 +595,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         """,
         minutes((1_000, 1_002, 960, 965), (965, 995, 965, 990), (990, 991, 985, 988), (988, 988, 969.9, 975)),
         [Said(side=-1)],
-        terms=replace(LATE, latency_candles=2),
+        terms=structs.replace(LATE, latency_candles=2),
     ),
     # Entered with minute 2, three minutes old on the close of minute 4, sold at the open of minute 6.
     "closed by age, a candle late": Scenario(
@@ -640,7 +641,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         balance   1002.829346
         """,
         dict(enumerate([(1_000, 1_050, 950, 1_000), (1_000, 1_006, 999, 1_000), QUIET, WINS])),
-        terms=replace(WIDE, latency_candles=1),
+        terms=structs.replace(WIDE, latency_candles=1),
     ),
 }
 
@@ -715,7 +716,7 @@ def case_of(scenario: Scenario) -> Case:
         execution=ExecutionSettings(entry_ttl_ms=(1 + scenario.terms.latency_candles) * MINUTE_MS),
     )
     spoken = Spoken(table, (PLAN,), ((source, 0),) * len(rows), (MINUTE_MS,) * len(rows))
-    terms = replace(scenario.terms, leverage_milli=scenario.leverage * 1_000)
+    terms = structs.replace(scenario.terms, leverage_milli=scenario.leverage * 1_000)
     return Case(market, rates, spoken, settings, terms)
 
 

@@ -1,6 +1,5 @@
 """Figures of runs that were worked out by hand."""
 
-from dataclasses import replace
 from decimal import Decimal
 from statistics import fmean, stdev
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from fakes.backtest_bench import MINUTE_MS, START_MS
 from fakes.report_bench import DEPOSIT, hourly, of_equity, outcome, trade
+from msgspec import structs
 
 from trading_engine.backtest.equity import Curve, Sample
 from trading_engine.backtest.figures import Bucket, day, deepest_fall, period_returns, r_distribution
@@ -70,7 +70,7 @@ def test_days_without_candles_are_days_of_no_change() -> None:
 
 def test_a_position_that_is_still_open_counts_as_exposure() -> None:
     """Opened at noon and held to the end: half of the day, and the half hour of a trade before it."""
-    made = replace(outcome([trade(1, "1", 0, 30)]), open_positions=1, open_since=(START_MS + 720 * 60_000,))
+    made = structs.replace(outcome([trade(1, "1", 0, 30)]), open_positions=1, open_since=(START_MS + 720 * 60_000,))
     assert pytest.approx((30 + 720) / 1440 * 100) == measured(made).exposure_pct
 
 

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import re
-from dataclasses import fields, replace
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from fakes.backtest_bench import MINUTE_MS, START_MS, draw, instrument
 from fakes.report_bench import hourly, of_equity, outcome, run_of, trade, traded, walk
+from msgspec import structs
 
 from trading_engine.backtest.market import make_market
 from trading_engine.backtest.metrics import Metrics
@@ -154,7 +154,7 @@ def test_missing_candles_and_remarks_are_told() -> None:
     """In the JSON by symbol, and on the page among the doubts."""
     kept = np.array([0, 1, 5, 6, 9])
     market = make_market({"AAAUSDT": CandleBlock(**_rows_kept(walk(10), kept))}, [], MINUTE_MS)
-    run = replace(run_of(outcome(), market), remarks=("The full engine ran: thin volume.",))
+    run = structs.replace(run_of(outcome(), market), remarks=("The full engine ran: thin volume.",))
     told = json.loads(result_json(run))
     assert ({"AAAUSDT": 5}, ["The full engine ran: thin volume."]) == (told["dataset"]["missing"], told["remarks"])
     doubts = " ".join(notes(run))
@@ -269,7 +269,7 @@ def test_a_hostile_name_is_only_text(tmp_path: Path) -> None:
 def test_every_figure_is_on_the_page_with_its_meaning(tmp_path: Path) -> None:
     """No field of the metrics is kept from the reader; distributions and groups have their own sections."""
     own = {"r_distribution", "monthly_return_pct", "groups"}
-    assert {one.name for one in fields(Metrics)} - own == {one.field for one in ALL}
+    assert set(Metrics.__struct_fields__) - own == {one.field for one in ALL}
     words = page_of(traded(), tmp_path).words
     assert all(one.label in words and one.meaning in words for one in ALL)
 

@@ -1,11 +1,11 @@
 """The matching kernel: what trades on the way through a candle, in which order and at which price."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from fakes.embedded_game import BUY, E8, FREE, MINUTE, SELL, Game, ends, instrument, trades
+from msgspec import structs
 
 from trading_engine.domain.market import Candle, FundingRate
 from trading_engine.venues.embedded.account import Account, ExchangeOrder, Kind, Status
@@ -112,9 +112,9 @@ def test_stops_slip_and_limit_orders_do_not() -> None:
 # ── a share of the range, the volume, and latency ───────────────────────────────────────
 
 
-WIDE = replace(FREE, slippage_ppm=1_000, slippage_range_ppm=100_000, leverage_milli=1_000)
-DEEP = replace(FREE, slippage_ppm=1_000, impact_ppm=60_000, leverage_milli=10_000)
-LATE = replace(FREE, latency_candles=2, leverage_milli=1_000)
+WIDE = structs.replace(FREE, slippage_ppm=1_000, slippage_range_ppm=100_000, leverage_milli=1_000)
+DEEP = structs.replace(FREE, slippage_ppm=1_000, impact_ppm=60_000, leverage_milli=10_000)
+LATE = structs.replace(FREE, latency_candles=2, leverage_milli=1_000)
 FLAT = (1_000, 1_000, 1_000, 1_000)
 
 

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from trading_engine.domain.events import FillSeen, OrderReported
 from trading_engine.domain.instrument import Instrument, MarginTier
@@ -143,7 +143,7 @@ def test_progress_is_saved_on_request(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("costs", "worse"), [({"slippage_range_ppm": 100_000}, 2), ({"impact_ppm": 300_000}, 4)])
 def test_an_order_under_way_arrives_after_restarts_as_well(tmp_path: Path, costs: dict[str, int], worse: int) -> None:
     """When it would have, and worse by the range and the volume that were last, which a restart has not forgotten."""
-    terms = replace(TERMS, latency_candles=1, **costs)
+    terms = structs.replace(TERMS, latency_candles=1, **costs)
 
     def opened() -> EmbeddedVenue:
         return EmbeddedVenue(Memory(tmp_path / "paper.db"), [INSTRUMENT], terms, Decimal(1_000), 0)

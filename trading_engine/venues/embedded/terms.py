@@ -4,15 +4,14 @@ What belongs here: a contract and an account's costs, in the kernel's integers (
 not: orders, positions and what becomes of them (account), facts of real symbols (facts).
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from trading_engine.domain.instrument import Instrument
 from trading_engine.domain.money import MONEY_QUANTUM, exact_units, to_e8
 from trading_engine.rules.margin import Tier
 
 
-@dataclass(frozen=True, slots=True)
-class Contract:
+class Contract(Struct, frozen=True):
     """An instrument in the kernel's integers."""
 
     instrument: Instrument
@@ -42,8 +41,7 @@ class Contract:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """Costs and limits of the account: rates in 1e-8 or parts per million, leverage in thousandths.
 
     slippage_ppm         share of the price that a taker's fill is worse by
