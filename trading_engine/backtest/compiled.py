@@ -4,11 +4,13 @@ What belongs here: which functions numba compiles, and keeping the machine code.
 `rules` and `loop` import no numba, so that the engine process never loads it; calling machine code (machine).
 
 The first use on a machine compiles, which takes a minute, and keeps the object code under a hash of every source file
-that takes part and of the processor. Later ones load it by LLVM alone: importing numba costs 0.4 s and 70 MB.
+that takes part and of what the processor can do. Later ones need no numba, which takes 0.4 s and 70 MB to
+import, and on most machines no LLVM (image).
 """
 
 import hashlib
 import os
+import platform
 import types
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +20,7 @@ from typing import Any
 import llvmlite  # type: ignore[import-untyped]
 
 from trading_engine.backtest import cache, ledger, loop, matching, quiet, shocks, tables
+from trading_engine.backtest.machine import COLUMNS, RECORDS, STAND_INS, SYMBOL, Loaded
 from trading_engine.backtest.tables import TRADE_COLUMNS, Candles, Funding, Signals, Space, records
 from trading_engine.domain.time import DAY_MS, HOUR_MS
 from trading_engine.rules import exits, fills, integers, limits, margin, scaling, sizing, turbulence
@@ -39,6 +42,9 @@ _MODULES = (
     quiet,
     loop,
 )
+_DIGEST_BYTES = 32
+# x86, ARM: whose it is, and the names of its instructions.
+_ABILITIES = ("vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features")
 _INTERPRETED = frozenset({"split_partials", "tier_for", "maintenance_margin_e8"})  # beyond numba, and not called
 
 
@@ -49,8 +55,8 @@ def _digest() -> str:
     for module in (*_MODULES, tables):
         assert module.__file__ is not None  # noqa: S101 - they are files
         told.update(Path(module.__file__).read_bytes())
-    for path in (Path(__file__), Path(__file__).with_name("machine.py")):
-        told.update(path.read_bytes())
+    for name in ("compiled.py", "assembler.py", "machine.py", "image.py"):
+        told.update(Path(__file__).with_name(name).read_bytes())
     return told.hexdigest()[:16]
 
 
@@ -66,31 +72,42 @@ def cache_folder() -> Path:
 
 def kept_loop() -> Loop | None:
     """`loop.run` as machine code of these sources where that is at hand; InvariantBroken from a run that has failed."""
-    from trading_engine.backtest.machine import Loaded, cpu_name  # noqa: PLC0415 - LLVM takes its time to load
-
     with suppress(OSError):  # a cache that is somebody else's is none
-        return Loaded(_object_file(cpu_name()).read_bytes())
+        kept = _object_file().read_bytes()
+        code = kept[_DIGEST_BYTES:]
+        if hashlib.sha256(code).digest() == kept[:_DIGEST_BYTES]:
+            return Loaded(code)
     return None
 
 
 def ready_loop() -> Loop:
     """`kept_loop`, compiled where there is none yet."""
-    from trading_engine.backtest.machine import Loaded, cpu_name  # noqa: PLC0415 - as above
-
     if (kept := kept_loop()) is not None:
         return kept
     code = _compile()
-    path = _object_file(cpu_name())
+    path = _object_file()
     with suppress(OSError):  # where nothing can be kept, the next run compiles again
         cache.make(path.parent)
         draft = path.with_suffix(f".{os.getpid()}")
-        draft.write_bytes(code)
+        draft.write_bytes(hashlib.sha256(code).digest() + code)
         draft.replace(path)
     return Loaded(code)
 
 
-def _object_file(cpu: str) -> Path:
-    return cache_folder() / f"{cpu}.o"
+def _object_file() -> Path:
+    return cache_folder() / f"{_processor()}.o"
+
+
+def _processor() -> str:
+    """What this processor can do, so that no code runs on one that lacks what it was compiled for.
+
+    A home may be shared by machines, and a machine may move to another host and keep the name of its processor.
+    """
+    told = platform.machine()
+    with suppress(OSError):
+        first, _, _ = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").partition("\n\n")
+        told += "\n".join(line for line in first.splitlines() if line.startswith(_ABILITIES))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _compile() -> bytes:
@@ -98,7 +115,7 @@ def _compile() -> bytes:
     import numba  # noqa: PLC0415 - 0.4 s and 70 MB that only the first run on a machine pays for
     from numba.extending import register_jitable  # noqa: PLC0415 - as above
 
-    from trading_engine.backtest.machine import SYMBOL, object_code  # noqa: PLC0415 - as above
+    from trading_engine.backtest.assembler import object_code  # noqa: PLC0415 - as above
 
     for module in _MODULES:
         for name, function in vars(module).items():
@@ -108,13 +125,11 @@ def _compile() -> bytes:
     # Divisors are never zero: `rules` says of each what it may be, and live code raises where it is.
     run = numba.njit(error_model="numpy")(loop.run)
     made = numba.cfunc(_signature(numba), error_model="numpy")(_entry_of(run))
-    return object_code(made.inspect_llvm().replace(made.native_name, SYMBOL))
+    return object_code(made.inspect_llvm().replace(made.native_name, SYMBOL), SYMBOL, STAND_INS)
 
 
 def _signature(numba: Any) -> Any:
     """As `Loaded` calls: pointers to the columns, each table with the number of its rows."""
-    from trading_engine.backtest.machine import COLUMNS, RECORDS  # noqa: PLC0415 - as above
-
     count, whole = numba.types.int64, numba.types.CPointer(numba.types.int64)
     real, truth = numba.types.CPointer(numba.types.float64), numba.types.CPointer(numba.types.boolean)
     record = {kind: numba.types.CPointer(numba.typeof(records(kind, 1)).dtype) for kind in RECORDS}

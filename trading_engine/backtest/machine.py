@@ -1,18 +1,18 @@
-"""Object code of the loop in this process: made of LLVM's assembly, loaded, called as `loop.run` is.
+"""Object code of the loop in this process, called as `loop.run` is.
 
-What belongs here: everything that needs LLVM, which takes its time to load, so that this module is imported by whoever
-is about to need it. What does not: what is compiled and where it is kept (compiled).
+What belongs here: how it is called, and what it may call. What does not: what is compiled and where it is kept
+(compiled), how code gets into memory (image, assembler).
 
 The loop makes no array of its own (`Space`), so that the code needs nothing of numba's run time; what it could still
 call, to tell of an exception, is stood in for here, and a run that did not come to its end is noticed.
 """
 
 import ctypes
-from typing import Any
+from typing import Any, Protocol
 
-import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numpy as np
 
+from trading_engine.backtest.image import place
 from trading_engine.backtest.tables import (
     Account,
     Candles,
@@ -38,7 +38,7 @@ def _nothing(*_: object) -> int:
 
 # What numba's code calls where an exception is raised. None is; a run in which one were would not set `done`.
 _NOTHING = ctypes.CFUNCTYPE(ctypes.c_void_p)(_nothing)
-_STAND_INS = (
+STAND_INS = (
     "numba_gil_ensure",
     "numba_gil_release",
     "numba_unpickle",
@@ -50,71 +50,44 @@ _STAND_INS = (
 )
 
 
-_INLINED = 1_000  # LLVM's measure of a function's cost, four times what it inlines by itself
+class InMemory(Protocol):
+    """Code that can be called as long as this is held."""
+
+    def address(self, name: str) -> int:
+        """Where a function begins."""
 
 
-def cpu_name() -> str:
-    """The processor, as LLVM calls it."""
-    name: str = llvm.get_host_cpu_name()
-    return name
+def in_memory(code: bytes) -> InMemory:
+    """Object code ready to be called: placed as it is where that suffices, loaded by LLVM where it does not."""
+    placed = place(code, _address_of)
+    if placed is not None:
+        return placed
+    from trading_engine.backtest.assembler import Linked  # noqa: PLC0415 - LLVM takes its time to load
+
+    return Linked(code, dict.fromkeys(STAND_INS, _pointer_to(_NOTHING)))
 
 
-def object_code(assembly: str) -> bytes:
-    """LLVM's assembly as object code for this processor; InvariantBroken where it calls what nobody has."""
-    module = llvm.parse_assembly(assembly)
-    module.verify()
-    called = {function.name for function in module.functions if function.is_declaration}
-    if strange := sorted(name for name in called - set(_STAND_INS) if not _is_elsewhere(name)):
-        raise InvariantBroken(f"the compiled loop calls {', '.join(strange)}, which nobody stands in for")
-    machine = _machine()
-    _inline(module, machine)
-    code: bytes = machine.emit_object(module)
-    return code
+def _address_of(name: str) -> int | None:
+    """A function of this process, or what stands in for one that is numba's."""
+    if name in STAND_INS:
+        return _pointer_to(_NOTHING)
+    found = getattr(ctypes.pythonapi, name, None)
+    return None if found is None else _pointer_to(found)
 
 
-def _inline(module: llvm.ModuleRef, machine: llvm.TargetMachine) -> None:
-    """Put functions into those that call them: handing over tables costs more than most of them do.
-
-    Numba keeps every function callable from elsewhere, and so apart.
-    """
-    for function in module.functions:
-        if not function.is_declaration and function.name != SYMBOL:
-            function.linkage = "internal"
-    options = llvm.create_pipeline_tuning_options(speed_level=3)
-    options.inlining_threshold = _INLINED
-    passes = llvm.create_pass_builder(machine, options)
-    passes.getModulePassManager().run(module, passes)
-
-
-def _is_elsewhere(name: str) -> bool:
-    """Whether a function is LLVM's or Python's own, so that every process has it; numba's are gone with numba."""
-    if name.startswith(("numba_", "NRT_")):
-        return False
-    return name.startswith("llvm.") or bool(llvm.address_of_symbol(name))
-
-
-def _machine() -> llvm.TargetMachine:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    target = llvm.Target.from_triple(llvm.get_process_triple())
-    features = llvm.get_host_cpu_features().flatten()
-    return target.create_target_machine(cpu=cpu_name(), features=features, opt=3, jit=True)
+def _pointer_to(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 class Loaded:
     """Object code in this process, called as `loop.run` is."""
 
     def __init__(self, code: bytes) -> None:
-        address = ctypes.cast(_NOTHING, ctypes.c_void_p).value
-        for name in _STAND_INS:
-            llvm.add_symbol(name, address)
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        self._engine.finalize_object()
+        self._code = in_memory(code)
         counts = [ctypes.c_int64 if letter == "i" else ctypes.c_void_p for letter in COLUMNS]
         tables = [ctypes.c_void_p, ctypes.c_int64] * len(RECORDS)
         # With the lock of the interpreter held: what stands in above is Python.
-        self._call = ctypes.PYFUNCTYPE(None, *counts, *tables)(self._engine.get_function_address(SYMBOL))
+        self._call = ctypes.PYFUNCTYPE(None, *counts, *tables)(self._code.address(SYMBOL))
 
     def __call__(
         self,

@@ -4,21 +4,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import pytest
 from fakes.backtest_bench import DEPOSIT, MINUTE_MS, START_MS, delay, draw, moved
 
 from trading_engine.backtest import compiled, machine
+from trading_engine.backtest.assembler import object_code
 from trading_engine.backtest.fast import NeedsFullEngine, run_fast
 from trading_engine.backtest.result import compare
 from trading_engine.domain.errors import InvariantBroken
 from trading_engine.domain.time import DAY_MS
 
+CODE = object_code(f"define void @{machine.SYMBOL}() {{ ret void }}", machine.SYMBOL, ())
 ALONE = """
-import sys
+import platform, sys
 from trading_engine.backtest import compiled
 compiled.ready_loop()
 assert "numba" not in sys.modules
+assert platform.machine() != "x86_64" or "llvmlite.binding" not in sys.modules
 """
 
 
@@ -66,9 +68,37 @@ def test_the_compiled_loop_does_what_the_interpreted_one_does() -> None:
     assert compared > 500
 
 
+def test_a_kept_file_that_was_damaged_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Machine code is called, whatever it says: each bit of it is looked at before."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(compiled, "_compile", lambda: CODE)
+    compiled.ready_loop()
+    (kept,) = compiled.cache_folder().iterdir()
+    assert compiled.kept_loop() is not None
+    whole = kept.read_bytes()
+    for damaged in (whole[:-1], whole[:-9] + b"\1" + whole[-8:], b""):
+        kept.write_bytes(damaged)
+        assert compiled.kept_loop() is None
+
+
+@pytest.mark.slow
+def test_llvm_loads_the_same_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where object code cannot be placed as it is."""
+    compiled.ready_loop()
+    loops = [compiled.kept_loop()]
+    monkeypatch.setattr(machine, "place", lambda *_: None)
+    loops.append(compiled.kept_loop())
+    for seed in range(10):
+        case = draw(seed)
+        placed, linked = (
+            run_fast(case.market, case.spoken, case.settings, case.terms, DEPOSIT, loop) for loop in loops if loop
+        )
+        assert [] == compare(placed, linked), seed
+
+
 @pytest.mark.slow
 def test_machine_code_that_is_at_hand_needs_no_compiler() -> None:
-    """A process that only loads it does not import numba."""
+    """A process that only loads it imports no numba, and where code is placed as it is no LLVM."""
     compiled.ready_loop()
     assert compiled.kept_loop() is not None
     subprocess.run([sys.executable, "-c", ALONE], check=True, timeout=120)
@@ -76,11 +106,7 @@ def test_machine_code_that_is_at_hand_needs_no_compiler() -> None:
 
 def test_a_loop_that_does_not_come_to_its_end_is_noticed() -> None:
     """Machine code cannot raise here: what it leaves behind is not taken for a result."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    broken = llvm.parse_assembly(f"define void @{machine.SYMBOL}() {{ ret void }}")
-    target = llvm.Target.from_triple(llvm.get_process_triple())
-    loop = machine.Loaded(target.create_target_machine(jit=True).emit_object(broken))
+    loop = machine.Loaded(CODE)
     case = draw(1)
     with pytest.raises(InvariantBroken, match="the compiled loop has failed"):
         run_fast(case.market, case.spoken, case.settings, case.terms, DEPOSIT, loop)
