@@ -17,10 +17,10 @@ from trading_engine.backtest.market import Market, make_market
 from trading_engine.backtest.report import Run, make_run, write_csv, write_json, write_report
 from trading_engine.backtest.result import Outcome, Sample, Trade
 from trading_engine.domain.instrument import Instrument, MarginTier
-from trading_engine.domain.lifecycle import CloseReason
+from trading_engine.domain.position import CloseReason
 from trading_engine.domain.time import HOUR_MS, MINUTE_MS, parse_iso
 from trading_engine.marketdata.block import CandleBlock, from_units
-from trading_engine.venues.embedded.terms import Terms
+from trading_engine.venues.embedded.account import Terms
 
 START_MS = parse_iso("2025-01-01")
 DEPOSIT = Decimal(1000)

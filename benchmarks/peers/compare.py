@@ -5,8 +5,7 @@
 Makes an environment for each peer below DIR (once, from the package index; PYTHON_NAUTILUS names an interpreter ≥ 3.12
 for NautilusTrader), writes the candles there, runs everybody in turn, each in a fresh process, and prints the medians:
 the inner run, the whole process, peak memory, trades, and how many entries fall on the candles on which this engine
-enters. Warm: everybody has run once before the first turn, so that what compiles is compiled, and in each turn runs
-twice, of which the second counts, so that nobody pays for what the one before him has left in the processor's caches.
+enters. Warm: each has run once before it is measured, so that what compiles is compiled.
 
 The same work: entries one candle after the signal's close, one position at a time, stop and target on the exchange's
 side. What is left of differences: fills inside a candle (which of stop and target comes first, slippage on exits), and
@@ -66,20 +65,18 @@ def ask(command: list[str]) -> tuple[float, str]:
 
 
 def peer(python: Path, script: str, candles: Path) -> Told:
-    """The second of two runs of a peer."""
-    command = [str(python), str(HERE / script), str(candles)]
-    ask(command)
-    seconds, line = ask(command)
+    """One run of a peer."""
+    seconds, line = ask([str(python), str(HERE / script), str(candles)])
     told: Told = json.loads(line)
     return told | {"process_s": seconds}
 
 
 def ours(scratch: Path) -> Told:
-    """The second of two runs of this engine: its command line, as anybody calls it; memory as the kernel counts it."""
+    """One run of this engine: its command line, as anybody calls it; memory as the kernel counts it."""
     command = [sys.executable, "-m", "trading_engine", "backtest", "--config", str(HERE / "peers.yaml")]
     command += ["--data", f"BTCUSDT={scratch / 'candles.parquet'}"]
-    told = json.loads(ask([sys.executable, "-c", _WEIGHED, *command, "--json"])[1])
     seconds, _ = ask(command)  # its figures, as a person reads them; the peers print less
+    told = json.loads(ask([sys.executable, "-c", _WEIGHED, *command, "--json"])[1])
     return {
         "engine": OURS,
         "version": told["code_version"],
