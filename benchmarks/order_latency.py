@@ -65,9 +65,9 @@ from trading_engine.venue_servers.clock import MovedClock
 from trading_engine.venue_servers.exchange import LocalExchange
 from trading_engine.venue_servers.web import Answer, Call, Connection, WebServer
 from trading_engine.venues.binance.market_stream import BinanceMarketStream, StreamSettings
-from trading_engine.venues.embedded.account import Terms
 from trading_engine.venues.embedded.facts import known_instrument
 from trading_engine.venues.embedded.memory import Memory
+from trading_engine.venues.embedded.terms import Terms
 from trading_engine.venues.wire.secrets import Credentials
 from trading_engine.venues.wire.transport import Transport
 

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
+from trading_engine.backtest.equity import Curve, Sample
 from trading_engine.backtest.market import Market, make_market
 from trading_engine.backtest.report import Run, make_run, write_csv, write_json, write_report
-from trading_engine.backtest.result import Outcome, Sample, Trade
+from trading_engine.backtest.result import Outcome, Trade
 from trading_engine.domain.instrument import Instrument, MarginTier
-from trading_engine.domain.position import CloseReason
+from trading_engine.domain.lifecycle import CloseReason
 from trading_engine.domain.time import HOUR_MS, MINUTE_MS, parse_iso
 from trading_engine.marketdata.block import CandleBlock, from_units
-from trading_engine.venues.embedded.account import Terms
+from trading_engine.venues.embedded.terms import Terms
 
 START_MS = parse_iso("2025-01-01")
 DEPOSIT = Decimal(1000)
@@ -75,7 +76,7 @@ def _run(days: int, trades: int, symbols: int) -> Run:
         if at
     ]
     balance = DEPOSIT + sum((one.net_pnl for one in made), Decimal(0))
-    outcome = Outcome("fast", DEPOSIT, tuple(made), tuple(samples), balance, Decimal(0), 0)
+    outcome = Outcome("fast", DEPOSIT, tuple(made), Curve.of(samples), balance, Decimal(0), 0)
     instruments = {name: _instrument(name) for name in names}
     told: list[Run] = []
     print(f"measured in   {_best(lambda: told.append(_made(outcome, market, instruments))):8.3f} s")

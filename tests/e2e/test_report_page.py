@@ -9,9 +9,9 @@ from fakes.backtest_bench import MINUTE_MS, START_MS
 from fakes.browser import CHROMIUM, Tab, browse
 from fakes.report_bench import outcome, run_of, trade, walk
 
+from trading_engine.backtest.equity import Sample
 from trading_engine.backtest.market import make_market
 from trading_engine.backtest.report import Run, write_report
-from trading_engine.backtest.result import Sample
 from trading_engine.domain.time import HOUR_MS
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")

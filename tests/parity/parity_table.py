@@ -30,8 +30,9 @@ from parity.cases import RECORDED, SEED, Case, every_case  # noqa: E402 - found 
 
 from trading_engine.backtest.job import Engine, Job, code_version, run_job  # noqa: E402
 from trading_engine.cli import table  # noqa: E402
+from trading_engine.cli.line import Cell  # noqa: E402
 from trading_engine.cli.main import main as command_line  # noqa: E402
-from trading_engine.cli.table import Cell, Column  # noqa: E402
+from trading_engine.cli.table import Column  # noqa: E402
 from trading_engine.domain.time import DAY_MS, parse_iso  # noqa: E402
 
 _SYNTH_DAYS = 29

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from fakes.whole_history import whole_history
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from trading_engine.strategy import indicators as ta
 from trading_engine.strategy.api import FloatArray, Series
 from trading_engine.strategy.builtin.multi_timeframe_long import MultiTimeframeLong
 from trading_engine.strategy.builtin.trend_vwap import TrendVwap
-from trading_engine.strategy.evaluate import Evaluator, whole_history
+from trading_engine.strategy.evaluate import Evaluator
 from trading_engine.strategy.registry import create
 from trading_engine.strategy.timeframes import as_of, resample
 from trading_engine.strategy.window import Window

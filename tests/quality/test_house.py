@@ -3,6 +3,8 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,28 @@ def _run(*command: str) -> None:
 def test_types_are_strict() -> None:
     """Mypy strict finds nothing."""
     _run("-m", "mypy")
+
+
+def test_scripts_import_what_there_is() -> None:
+    """Benchmarks and the scripts beside the documents and tests run seldom: a name that has moved is noticed here."""
+    folders = ("benchmarks", "docs", "tests/parity", "tests/e2e", "migrations")
+    paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    found = [
+        (path, node.module, item.name)
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("trading_engine")
+        for item in node.names
+    ]
+    assert len(found) > 100
+    lacking = [(str(path.relative_to(ROOT)), module, name) for path, module, name in found if not _has(module, name)]
+    assert [] == lacking
+
+
+def _has(module: str | None, name: str) -> bool:
+    """A name of a module, or a module of a package."""
+    assert module is not None
+    return hasattr(import_module(module), name) or find_spec(f"{module}.{name}") is not None
 
 
 def test_style_is_kept() -> None:

@@ -13,6 +13,11 @@ from trading_engine.domain.errors import InvariantBroken
 _INLINED = 1_000  # LLVM's measure of a function's cost, four times what it inlines by itself
 
 
+def processor() -> str:
+    """The processor and what it can do, as LLVM calls it."""
+    return f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
+
+
 class Linked:
     """Object code that LLVM has loaded; it can be called as long as this is held.
 

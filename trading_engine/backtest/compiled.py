@@ -10,7 +10,6 @@ import, and on most machines no LLVM (image).
 
 import hashlib
 import os
-import platform
 import types
 from collections.abc import Callable
 from contextlib import suppress
@@ -72,12 +71,11 @@ def cache_folder() -> Path:
 
 def kept_loop() -> Loop | None:
     """`loop.run` as machine code of these sources where that is at hand; InvariantBroken from a run that has failed."""
+    kept = b""
     with suppress(OSError):  # a cache that is somebody else's is none
         kept = _object_file().read_bytes()
-        code = kept[_DIGEST_BYTES:]
-        if hashlib.sha256(code).digest() == kept[:_DIGEST_BYTES]:
-            return Loaded(code)
-    return None
+    code = kept[_DIGEST_BYTES:]
+    return Loaded(code) if kept and hashlib.sha256(code).digest() == kept[:_DIGEST_BYTES] else None
 
 
 def ready_loop() -> Loop:
@@ -103,10 +101,14 @@ def _processor() -> str:
 
     A home may be shared by machines, and a machine may move to another host and keep the name of its processor.
     """
-    told = platform.machine()
+    told = ""
     with suppress(OSError):
         first, _, _ = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").partition("\n\n")
-        told += "\n".join(line for line in first.splitlines() if line.startswith(_ABILITIES))
+        told = "\n".join(line for line in first.splitlines() if line.startswith(_ABILITIES))
+    if not told:
+        from trading_engine.backtest.assembler import processor  # noqa: PLC0415 - LLVM takes its time to load
+
+        told = processor()
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 

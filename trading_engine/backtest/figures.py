@@ -22,6 +22,7 @@ from trading_engine.domain.money import from_e8
 from trading_engine.domain.time import DAY_MS, iso
 
 DAYS_A_YEAR = 365
+_ROUNDING = 1e-15  # more than a quotient of floats is off by; what lies closer together is told apart exactly
 _NOISE = 1e-12  # a deviation below it is rounding, not risk
 
 BUCKET_R = Decimal("0.5")
@@ -50,9 +51,14 @@ def deepest_fall(curve: Curve) -> Fall:
     highs = np.flatnonzero(equity >= peaks)  # each makes good the fall before it, where there was one
     nexts = np.append(highs[1:], len(equity))
     lengths = np.where(nexts > highs + 1, ts_ms[np.minimum(nexts, len(equity) - 1)] - ts_ms[highs], 0)
-    deepest = int(np.argmin(equity / peaks))
-    fall = int(np.searchsorted(highs, deepest, side="right")) - 1
-    pct = float((from_e8(int(equity[deepest])) / from_e8(int(peaks[deepest])) - 1) * 100)
+    shares = equity / peaks
+    least = float(shares.min())
+    nearly = np.flatnonzero((equity < peaks) & (shares <= least + _ROUNDING * max(1.0, abs(least))))
+    pcts = [float((from_e8(int(equity[at])) / from_e8(int(peaks[at])) - 1) * 100) for at in nearly.tolist()]
+    pct = min(pcts, default=0.0)
+    if pct == 0.0:
+        return Fall(from_e8(int((equity - peaks).min())), 0.0, 0, int(lengths.max()))
+    fall = int(np.searchsorted(highs, nearly[pcts.index(pct)], side="right")) - 1
     return Fall(from_e8(int((equity - peaks).min())), pct, int(lengths[fall]), int(lengths.max()))
 
 

@@ -16,6 +16,8 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from trading_engine.domain.errors import ConfigInvalid
+
 _IDENT = b"\x7fELF\x02\x01\x01"  # 64 bits, little end first
 _RELOCATABLE, _X86_64 = 1, 62
 _PROGRAM, _SYMBOLS, _ADDENDS, _NOTE, _NO_ADDENDS, _UNWIND = 1, 2, 4, 7, 9, 0x70000001
@@ -50,9 +52,11 @@ class Image:
 
 
 def place(code: bytes, resolve: Callable[[str], int | None]) -> Image | None:
-    """An object file ready to be called; None where it is not of the kind that is understood, or may not be executed.
+    """An object file, as a compiler has made it, ready to be called; None where it is of another kind.
 
     resolve   the address of what is called elsewhere, None where it is nowhere
+
+    ConfigInvalid where this process may not execute it.
     """
     sections = _sections(code)
     if sections is None:
@@ -67,7 +71,11 @@ def place(code: bytes, resolve: Callable[[str], int | None]) -> Image | None:
     if not _link(code, sections, memory, offsets, [address for _, address in symbols]):
         return None
     if _libc().mprotect(ctypes.c_void_p(base), ctypes.c_size_t(len(memory)), mmap.PROT_READ | mmap.PROT_EXEC):
-        return None
+        # LLVM would have to ask for the same, and ends the process where it is refused.
+        raise ConfigInvalid(
+            "the fast engine is machine code, and this process may execute no memory of its own"
+            " (MemoryDenyWriteExecute of systemd, execmem of SELinux); --engine full does without"
+        )
     return Image(memory, {name: address for name, address in symbols if name and address is not None})
 
 

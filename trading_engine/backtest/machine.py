@@ -29,6 +29,7 @@ from trading_engine.domain.errors import InvariantBroken
 SYMBOL = "trading_engine_loop"
 RECORDS = (Desk, Plan, Account, Settings)
 # done; symbols, start, rows, six columns, interval; funding; signals; space
+KINDS = {"I": np.int64, "F": np.float64, "B": np.bool_}
 COLUMNS = "I" + "iIiIIIIIIi" + "IiII" + "iIIIIIFIII" + "iIiIiBB"
 
 
@@ -124,9 +125,18 @@ class Loaded:
             space.is_left,
         )
         tables = [part for table in (desks, plans, accounts, rules) for part in (_pointer(table), len(table))]
-        self._call(*(part if isinstance(part, int) else _pointer(part) for part in columns), *tables)
+        plain = (_column(letter, part) for letter, part in zip(COLUMNS, columns, strict=True))
+        self._call(*plain, *tables)
         if not done[0]:
             raise InvariantBroken("the compiled loop has failed; --engine full does without it")
+
+
+def _column(letter: str, part: Any) -> int:
+    """A number as it is, or where a column begins."""
+    if letter == "i":
+        return int(part)
+    assert part.dtype == KINDS[letter], part.dtype  # noqa: S101 - the code reads what it was compiled for
+    return _pointer(part)
 
 
 def _pointer(array: np.ndarray[Any, Any]) -> int:

@@ -190,7 +190,8 @@ def _ask(
     side = said.side[rows].astype(np.int64)
     enters = side != 0
     confidence, stop, target = (
-        np.where(enters, column[rows], 0.0) for column in (said.confidence, said.stop_distance, said.target_distance)
+        np.where(enters, column[rows].astype(np.float64), 0.0)  # whatever kind of numbers it has
+        for column in (said.confidence, said.stop_distance, said.target_distance)
     )
     require_confidence(strategy.name, symbol[1], confidence)
     entries = rows[enters].tolist()

@@ -12,7 +12,7 @@ from trading_engine.alerts import Channel, send_test
 from trading_engine.cli import table
 from trading_engine.cli.arguments import ConfigOption
 from trading_engine.cli.failure import DONE, FINDINGS, USAGE
-from trading_engine.cli.table import Cell
+from trading_engine.cli.line import Cell
 from trading_engine.cli.text import count
 from trading_engine.config import load_config
 

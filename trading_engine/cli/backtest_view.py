@@ -8,7 +8,8 @@ from decimal import Decimal
 from trading_engine.backtest.job import Finished
 from trading_engine.cli import table, text
 from trading_engine.cli.groups_table import show_groups
-from trading_engine.cli.table import Cell, Column, Out
+from trading_engine.cli.line import Cell
+from trading_engine.cli.table import Column, Out
 from trading_engine.cli.text import DASH, count
 from trading_engine.domain import money
 from trading_engine.domain.time import HOUR_MS

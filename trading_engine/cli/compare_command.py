@@ -28,8 +28,9 @@ from trading_engine.cli.arguments import (
     state_of,
 )
 from trading_engine.cli.failure import DONE, FINDINGS
+from trading_engine.cli.line import Cell
 from trading_engine.cli.progress import Bar
-from trading_engine.cli.table import Cell, Column, Out
+from trading_engine.cli.table import Column, Out
 from trading_engine.cli.text import DASH, count
 from trading_engine.domain import money
 from trading_engine.domain.time import iso

@@ -17,8 +17,9 @@ import typer
 from trading_engine.cli import download_command, store_commands, table
 from trading_engine.cli.arguments import check_symbols, parse_duration, parse_speed
 from trading_engine.cli.failure import DONE, FINDINGS, CommandFailed, usage
+from trading_engine.cli.line import Cell
 from trading_engine.cli.status_line import StatusLine
-from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.table import Column
 from trading_engine.cli.text import count, duration, size
 from trading_engine.domain.errors import VenueUnavailable
 from trading_engine.system.redaction import redact

@@ -16,7 +16,7 @@ from trading_engine.cli.views import reading
 from trading_engine.domain import money
 
 if TYPE_CHECKING:
-    from trading_engine.cli.table import Cell
+    from trading_engine.cli.line import Cell
     from trading_engine.store.days import DayView
 
 # the terminal is not loaded where JSON is wanted
@@ -133,5 +133,5 @@ def _row(day: "DayView", ratio: float | None) -> "list[Cell | str]":
         text.amount(day.profit_factor),
         text.signed(day.drawdown),
         text.DASH if ratio is None else text.signed(Decimal(str(round(ratio, 2)))),
-        "" if day.is_over else table.Cell("so far", table.ASIDE),
+        "" if day.is_over else Cell("so far", table.ASIDE),
     ]

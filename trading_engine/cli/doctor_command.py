@@ -12,7 +12,7 @@ import typer
 from trading_engine.cli import shapes, table
 from trading_engine.cli.arguments import JsonOption, StateOption, state_of
 from trading_engine.cli.failure import DONE, FINDINGS
-from trading_engine.cli.table import Cell
+from trading_engine.cli.line import Cell
 from trading_engine.cli.text import count
 from trading_engine.runtime import app
 from trading_engine.runtime.doctor import Ailment, examine

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from trading_engine.cli import table
-from trading_engine.cli.table import Cell
+from trading_engine.cli.line import Cell
 from trading_engine.cli.text import count
 
 _STYLES = {"ok": table.GOOD, "warning": table.ATTENTION, "error": table.BAD}

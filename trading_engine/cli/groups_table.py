@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from trading_engine.cli import table, text
-from trading_engine.cli.table import Cell, Column, Out
+from trading_engine.cli.line import Cell
+from trading_engine.cli.table import Column, Out
 from trading_engine.cli.tally import Tally, Trade, by_group, tally
 from trading_engine.cli.text import DASH
 

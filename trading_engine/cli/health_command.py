@@ -12,7 +12,8 @@ import typer
 from trading_engine.cli import shapes, table, text
 from trading_engine.cli.arguments import JsonOption, StateOption, state_of
 from trading_engine.cli.failure import DONE, FINDINGS
-from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.line import Cell
+from trading_engine.cli.table import Column
 from trading_engine.cli.views import reading
 from trading_engine.runtime.control import EngineNotRunning, request
 from trading_engine.runtime.health import HealthCheck

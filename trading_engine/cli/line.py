@@ -7,6 +7,9 @@ windows and what they do with colour (window).
 import unicodedata
 from typing import NamedTuple
 
+HANG = 3  # spaces in front of what goes on below a line
+_WIDTHLESS = ("Mn", "Me", "Cf")
+
 
 class Cell(NamedTuple):
     """A text and its colour, empty for none."""
@@ -27,11 +30,6 @@ class Line:
     def text(self) -> str:
         """Without colour."""
         return "".join(cell.text for cell in self.cells)
-
-    @property
-    def width(self) -> int:
-        """Places that it takes on a terminal."""
-        return width_of(self.text)
 
     def append(self, text: str, style: str = "") -> "Line":
         """One part more; the line itself."""
@@ -55,10 +53,10 @@ class Line:
 
 
 def width_of(text: str) -> int:
-    """Places that a text takes on a terminal: East Asian letters and most pictures take two, accents none."""
+    """Places that a text takes on a terminal: East Asian letters and most pictures two, accents and joiners none."""
     if text.isascii():
         return len(text)
     return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "FW" else 1
+        0 if unicodedata.category(letter) in _WIDTHLESS else 2 if unicodedata.east_asian_width(letter) in "FW" else 1
         for letter in text
     )

@@ -17,7 +17,8 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from trading_engine.cli import table, tables, text
-from trading_engine.cli.table import Cell, Column, Line, Out
+from trading_engine.cli.line import Cell, Line
+from trading_engine.cli.table import Column, Out
 from trading_engine.cli.views import Overview
 from trading_engine.cli.window import Window
 from trading_engine.domain.orders import Order

@@ -60,7 +60,8 @@ def signals(
 
 def _show(found: Sequence[SignalView]) -> None:
     from trading_engine.cli import table, text  # noqa: PLC0415 - JSON does without
-    from trading_engine.cli.table import Cell, Column  # noqa: PLC0415
+    from trading_engine.cli.line import Cell  # noqa: PLC0415
+    from trading_engine.cli.table import Column  # noqa: PLC0415
 
     out = table.console()
     columns = (

@@ -15,7 +15,8 @@ import typer
 from trading_engine.cli import shapes, table
 from trading_engine.cli.arguments import JsonOption
 from trading_engine.cli.failure import DONE, FINDINGS, usage
-from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.line import Cell
+from trading_engine.cli.table import Column
 from trading_engine.cli.text import count
 from trading_engine.simulation import runner, sequences
 from trading_engine.simulation.runner import Hunt, Report

@@ -12,7 +12,8 @@ import typer
 from trading_engine.cli import shapes, table, text
 from trading_engine.cli.arguments import JsonOption
 from trading_engine.cli.failure import DONE, FINDINGS
-from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.line import Cell
+from trading_engine.cli.table import Column
 from trading_engine.simulation.soak import SYMBOLS, Life, Plan, Verdict, soak
 
 soak_app = typer.Typer(rich_markup_mode="rich", add_completion=False)

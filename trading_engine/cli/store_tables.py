@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trading_engine.cli import shapes, table
-from trading_engine.cli.table import Cell, Column, Out
+from trading_engine.cli.line import Cell
+from trading_engine.cli.table import Column, Out
 from trading_engine.cli.text import DASH, count, duration, moment, size
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.time import interval_name, iso

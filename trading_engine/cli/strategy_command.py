@@ -16,8 +16,9 @@ from trading_engine.cli import shapes, table
 from trading_engine.cli.arguments import ActorOption, JsonOption, StateOption, parse_pairs, state_of, user
 from trading_engine.cli.failure import DONE, FINDINGS
 from trading_engine.cli.findings import has_errors, print_findings
+from trading_engine.cli.line import Cell
 from trading_engine.cli.running_engine import ask_engine_or
-from trading_engine.cli.table import Cell, Column
+from trading_engine.cli.table import Column
 from trading_engine.cli.text import DASH, count, duration
 from trading_engine.domain.errors import ConfigInvalid
 from trading_engine.domain.time import interval_name

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from trading_engine.cli import table, text
 from trading_engine.cli.groups_table import show_groups
-from trading_engine.cli.table import Cell, Column, Out
+from trading_engine.cli.line import Cell
+from trading_engine.cli.table import Column, Out
 from trading_engine.cli.tally import Tally, deepest_fall, tally
 from trading_engine.cli.text import count
 from trading_engine.cli.views import Overview, reading

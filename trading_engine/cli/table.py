@@ -16,9 +16,7 @@ from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from trading_engine.cli import text as texts
-from trading_engine.cli.line import Cell, Line, width_of
-
-__all__ = ["Cell", "Line"]
+from trading_engine.cli.line import HANG, Cell, Line, width_of
 
 GOOD = "green"
 BAD = "red"
@@ -27,8 +25,7 @@ ASIDE = "dim"
 
 _WIDE = 200
 _GAPS = (2, 1)  # spaces between columns: what they have, and what they come down to
-_HANG = 3  # spaces in front of what goes on below
-_TERMINAL = ("COLUMNS", "FORCE_COLOR", "TTY_COMPATIBLE")  # whoever sets one of them wants a pipe to be treated as one
+_TERMINAL = ("COLUMNS", "FORCE_COLOR", "TTY_COMPATIBLE")  # by which a pipe may be a terminal: rich knows how
 _CONTROLS = dict.fromkeys(b"\a\b\v\f\r")  # what a text may not do to a terminal that the pipe ends at
 
 
@@ -53,7 +50,8 @@ class Pipe:
 
     def write(self, line: Line) -> None:
         """One line."""
-        print(line.text.translate(_CONTROLS))  # noqa: T201 - that is its use
+        # At once, as a window does: what reads may be gone, the disk full, or this process in a minute.
+        print(line.text.expandtabs().translate(_CONTROLS), flush=True)  # noqa: T201 - that is its use
 
     def say(self, line: Line) -> None:
         """One line with a space in front, unless it is empty."""
@@ -80,11 +78,12 @@ def pnl(value: Decimal | None) -> Cell:
 
 def console() -> Out:
     """Standard output as it is now; wide where nobody looks at it through a window."""
-    if not sys.stdout.isatty() and os.environ.keys().isdisjoint(_TERMINAL):
+    is_piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    if is_piped and os.environ.keys().isdisjoint(_TERMINAL):
         return Pipe()
     from trading_engine.cli.window import Window  # noqa: PLC0415 - most of what a pipe would wait for
 
-    return Window()
+    return Window(width=_WIDE if is_piped else None)
 
 
 def show(
@@ -101,7 +100,7 @@ def show(
         out.say(_row(columns, cells, widths, kept, gap))
         below = _below(columns, cells, kept)
         if below.cells:
-            out.say(Line(Cell(" " * (_HANG - 1))).extend(below))
+            out.say(Line(Cell(" " * (HANG - 1))).extend(below))
 
 
 def _row(

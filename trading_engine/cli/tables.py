@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from trading_engine.cli import shapes, table, text
-from trading_engine.cli.table import Cell, Column, Line, Out
+from trading_engine.cli.line import Cell, Line
+from trading_engine.cli.table import Column, Out
 from trading_engine.cli.tally import tally
 from trading_engine.cli.text import DASH, count
 from trading_engine.cli.views import HALTED, LOCKED, RUNNING, Overview

@@ -7,17 +7,20 @@ without. What does not: what is shown (table and whoever calls it).
 from rich.console import Console
 from rich.text import Text
 
-from trading_engine.cli.line import Line
+from trading_engine.cli.line import HANG, Line
 
-_HANG = 3  # spaces in front of what goes on below
 _NARROWEST = 20  # a window below this is written beyond
 
 
 class Window:
-    """A rich console as `table.Out`: as wide as it is, in its colours."""
+    """A rich console as `table.Out`: as wide as it is, in its colours.
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, markup=False, emoji=False)
+    width   in place of its own; lines may then be longer, as nobody looks through a window
+    """
+
+    def __init__(self, console: Console | None = None, width: int | None = None) -> None:
+        made = Console(highlight=False, markup=False, emoji=False, width=width, soft_wrap=width is not None)
+        self.console = console or made
 
     @property
     def width(self) -> int:
@@ -31,12 +34,12 @@ class Window:
     def say(self, line: Line) -> None:
         """One line with a space in front; what is wider than the window goes on below, indented."""
         shown, width = text_of(line), self.width
-        if shown.cell_len < width or width < _NARROWEST:
+        if self.console.soft_wrap or shown.cell_len < width or width < _NARROWEST:
             self.console.print(Text(" ").append_text(shown) if shown else "", soft_wrap=True)
             return
-        for number, part in enumerate(shown.wrap(self.console, width - _HANG)):
+        for number, part in enumerate(shown.wrap(self.console, width - HANG)):
             part.rstrip()
-            self.console.print(Text(" " * (_HANG if number else 1)).append_text(part), soft_wrap=True)
+            self.console.print(Text(" " * (HANG if number else 1)).append_text(part), soft_wrap=True)
 
 
 def text_of(line: Line) -> Text:

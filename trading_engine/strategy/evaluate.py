@@ -15,11 +15,10 @@ import numpy as np
 
 from trading_engine.domain.market import Candle, Side, Signal
 from trading_engine.domain.time import MINUTE_MS
-from trading_engine.strategy.api import BoolArray, Column, FloatArray, IntArray, Series, Signals, Strategy
+from trading_engine.strategy.api import BoolArray, FloatArray, IntArray, Series, Signals, Strategy
 from trading_engine.strategy.filters import Entry, Filter, Look, Need, refusals
 from trading_engine.strategy.indicators import TOLERANCE, atr, wilder_window
 from trading_engine.strategy.levels import NO_LEVELS, Levels, in_ticks, objections, placed
-from trading_engine.strategy.timeframes import resample
 from trading_engine.strategy.window import Window
 
 
@@ -216,31 +215,6 @@ def in_mticks(ranges: FloatArray, tick: float) -> IntArray:
     known = np.where(np.isfinite(ranges), ranges, 0.0)
     # A hair more than the quotient, as for distances: the window and the whole history must agree.
     return np.floor(known / tick * 1_000 * (1 + TOLERANCE)).astype(np.int64)
-
-
-def whole_history(strategy: Strategy, base: Series) -> Signals:
-    """The signals of a strategy on every primary candle of a history of base candles.
-
-    Rows in which the live engine would not have asked are silent. ValueError where the base is too coarse.
-    """
-    market = {interval_ms: resample(base, interval_ms) for interval_ms in strategy.intervals}
-    signals = strategy.compute(market)
-    silent = np.flatnonzero(~asked_rows(strategy, base, market[strategy.primary_interval_ms]))
-    return replace(
-        signals,
-        side=_without(signals.side, silent),
-        confidence=_without(signals.confidence, silent),
-        stop_distance=_without(signals.stop_distance, silent),
-        target_distance=_without(signals.target_distance, silent),
-        exit_side=_without(signals.exit_side, silent),
-    )
-
-
-def _without(column: Column, rows: IntArray) -> Column:
-    """A copy, which is the caller's own, with 0 in these rows."""
-    column = column.copy()
-    column[rows] = 0
-    return column
 
 
 def asked_rows(strategy: Strategy, base: Series, primary: Series) -> BoolArray:

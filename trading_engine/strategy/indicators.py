@@ -195,18 +195,19 @@ def _exceeds(difference: FloatArray, left: FloatArray, right: FloatArray | float
 
     Over a history only rows are asked for their own slack whose difference is not above the largest of all: hardly any.
     """
-    if len(difference) <= _WINDOW:
+    left, right = np.asarray(left), np.asarray(right)
+    if len(difference) <= _WINDOW or not {left.shape, right.shape} <= {(), difference.shape}:
         return np.greater(difference, _slack(left, right))
     exceeds: BoolArray = difference > max(_largest(left), _largest(right)) * TOLERANCE
     near = np.flatnonzero((difference > 0) & ~exceeds)
-    exceeds[near] = difference[near] > _slack(left[near], right[near] if isinstance(right, np.ndarray) else right)
+    exceeds[near] = difference[near] > _slack(*(one[near] if one.shape else one for one in (left, right)))
     return exceeds
 
 
-def _largest(values: FloatArray | float) -> float:
+def _largest(values: FloatArray) -> float:
     """The largest magnitude, 0 where no value is known."""
-    if not isinstance(values, np.ndarray):
-        return abs(values)
+    if not values.shape:
+        return abs(float(values))
     return max(float(np.fmax.reduce(values, initial=0.0)), -float(np.fmin.reduce(values, initial=0.0)))
 
 

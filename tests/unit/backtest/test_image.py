@@ -10,6 +10,7 @@ import pytest
 from trading_engine.backtest import image
 from trading_engine.backtest.assembler import Linked
 from trading_engine.backtest.machine import in_memory
+from trading_engine.domain.errors import ConfigInvalid
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="placed on x86-64 only; LLVM loads elsewhere")
 
@@ -92,15 +93,16 @@ def test_any_other_code_is_left_to_llvm(code: bytes, why: str) -> None:
     assert image.place(code, RESOLVE) is None, why
 
 
-def test_what_may_not_be_executed_is_left_to_llvm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kernel that allows no memory to become code."""
+def test_where_nothing_may_be_executed_the_other_engine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that allows no memory to become code; LLVM would end the process."""
 
     class _Strict:
         def mprotect(self, *_: object) -> int:
             return -1
 
     monkeypatch.setattr(image, "_libc", _Strict)
-    assert image.place(code_of(ASSEMBLY), RESOLVE) is None
+    with pytest.raises(ConfigInvalid, match="--engine full does without"):
+        image.place(code_of(ASSEMBLY), RESOLVE)
 
 
 def test_code_of_another_kind_is_loaded_all_the_same() -> None:

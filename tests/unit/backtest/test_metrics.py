@@ -153,6 +153,16 @@ def test_drawdowns_worked_out_by_hand(
     assert (Decimal(money), pct, hours, longest) == told, name
 
 
+def test_falls_that_floats_cannot_tell_apart_are_told_apart() -> None:
+    """Of the largest accounts: the second is deeper by 1e-17; and one of 4e-8 on 900 million is one."""
+    worth = ("900000000", "810000000.0", "900000000.00000001", "900000001", "810000000.89999999", *["810000000.9"] * 3)
+    fall = deepest_fall(Curve.of(Sample(HOUR_MS * at, Decimal(one), Decimal(0)) for at, one in enumerate(worth)))
+    assert (Decimal("-90000000.10000001"), 4 * HOUR_MS) == (fall.money, fall.length_ms)
+    worth = ("900000000", "899999999.99999996", "899999999.99999996", "900000000")
+    fall = deepest_fall(Curve.of(Sample(HOUR_MS * at, Decimal(one), Decimal(0)) for at, one in enumerate(worth)))
+    assert (pytest.approx(-4.44444e-15, rel=1e-4, abs=0), 3 * HOUR_MS) == (fall.pct, fall.length_ms)
+
+
 def test_a_lost_account_still_has_figures() -> None:
     """The deposit is gone on the second day: no growth to extrapolate, a fall of all there was."""
     metrics = measured(of_equity([1000, 600, -5, -5]), days=3)

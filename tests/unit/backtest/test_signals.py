@@ -142,6 +142,29 @@ def test_signals_before_the_part_that_is_traded_are_left_out(market: Market) -> 
 
 
 @dataclass(frozen=True)
+class Narrow(TrendVwap):
+    """Tells its numbers in fewer bits than the loop reads."""
+
+    name = "narrow"
+    kind: str = "float32"
+
+    def compute(self, market: Mapping[int, Series]) -> Signals:
+        """Everything that it may."""
+        said = super().compute(market)
+        names = ("confidence", "stop_distance", "target_distance")
+        return replace(said, **{name: getattr(said, name).astype(self.kind) for name in names})
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64"])
+def test_numbers_of_any_kind_become_those_that_the_loop_reads(market: Market, kind: str) -> None:
+    """Eight bytes each: machine code takes them as they lie."""
+    spoken = speak(market, {symbol: (Narrow(kind=kind),) for symbol in SYMBOLS}, INSTRUMENTS)
+    assert {"float64", "int64"} == {str(column.dtype) for column in spoken.table}
+    assert "float64" == str(spoken.table.confidence.dtype)
+    assert len(spoken.table.side) > 1
+
+
+@dataclass(frozen=True)
 class Vandal(TrendVwap):
     """Would leave a column of its candles in ruins."""
 

@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from trading_engine.cli import table
-from trading_engine.cli.table import Cell, Column, Line, Out, Pipe
+from trading_engine.cli.line import Cell, Line
+from trading_engine.cli.table import Column, Out, Pipe
 from trading_engine.cli.window import Window
 
 COLUMNS = (
@@ -110,12 +111,27 @@ def test_a_pipe_gets_the_lines_of_a_wide_window(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("name", ["FORCE_COLOR", "TTY_COMPATIBLE"])
-def test_a_pipe_may_be_wanted_in_colour(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """As the terminals of build servers are."""
+def test_a_pipe_may_be_wanted_in_colour(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    """As the terminals of build servers are; it is as wide as any pipe, and its lines stay whole."""
     monkeypatch.delenv("COLUMNS", raising=False)
     assert isinstance(table.console(), Pipe)
-    monkeypatch.setenv(name, "1")
-    assert isinstance(table.console(), Window)
+    for value in ("1", "0", ""):
+        monkeypatch.setenv(name, value)
+        out = table.console()
+        assert isinstance(out, Window)
+        assert 200 == out.width
+        table.say(out, "word " * 60)
+    assert 3 == capsys.readouterr().out.count("\n")
+
+
+def test_a_line_is_in_the_pipe_once_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads may be gone, the disk may be full, and the process may die in a minute."""
+    file = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(file, encoding="utf-8"))
+    table.say(table.console(), "a line")
+    assert b" a line\n" == file.getvalue()
 
 
 def test_a_pipe_is_wide(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,13 +6,14 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from fakes.whole_history import whole_history
 
 from trading_engine.domain.market import Candle, Side, Signal
 from trading_engine.domain.time import MINUTE_MS
 from trading_engine.strategy.api import Series, Signals
 from trading_engine.strategy.builtin.multi_timeframe_long import MultiTimeframeLong
 from trading_engine.strategy.builtin.trend_vwap import TrendVwap
-from trading_engine.strategy.evaluate import Evaluator, atr_windows, base_candles_needed, whole_history
+from trading_engine.strategy.evaluate import Evaluator, atr_windows, base_candles_needed
 from trading_engine.strategy.filters import RewardRiskFilter
 from trading_engine.strategy.indicators import wilder_window
 from trading_engine.strategy.levels import Levels

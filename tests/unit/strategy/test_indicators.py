@@ -169,6 +169,16 @@ def test_a_history_is_compared_as_its_parts_are(seed: int, odd: float) -> None:
     assert 0.2 < above.mean() < 0.6
 
 
+@pytest.mark.parametrize("rows", [10, 10_000])
+def test_whatever_can_be_compared_is_compared_however_long(rows: int) -> None:
+    """A list, one value in an array, a number without a dimension: a window takes them, and so does a history."""
+    left = np.linspace(-1, 1, rows)
+    expected = (left > 0.5).tolist()
+    for right in (0.5, np.float64(0.5), np.array(0.5), np.array([0.5]), [0.5] * rows):
+        assert expected == ta.greater(left, right).tolist()  # type: ignore[arg-type]
+    assert expected == ta.less([0.5] * rows, left).tolist()  # type: ignore[arg-type]
+
+
 def test_the_first_known_value_is_no_cross() -> None:
     """Without a known value before there is no telling on which side it was."""
     assert [False, False, False] == ta.crosses_above(_array(NAN, 3, 4), _array(2, 2, 2)).tolist()
