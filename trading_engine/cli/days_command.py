@@ -120,6 +120,7 @@ def _show(found: "Sequence[DayView]", ratios: Sequence[float | None]) -> None:
 
 def _row(day: "DayView", ratio: float | None) -> "list[Cell | str]":
     from trading_engine.cli import table, text
+    from trading_engine.cli.line import Cell
 
     change = _return_pct(day)
     return [
