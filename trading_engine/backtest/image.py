@@ -5,7 +5,7 @@ What does not: what is compiled (compiled), any other kind (assembler), calling 
 
 LLVM for a compiler that runs in the process it compiles for (the large code model) refers to everything by plain 64-bit
 addresses, so that linking is adding. Whatever else a file asks for, it is left alone: LLVM loads it as well, and takes
-40 ms longer, most of them for its own library.
+20 to 40 ms longer, most of them for its own library.
 
 ELF-64: System V ABI, chapters "Object Files"; R_X86_64_64 and the unwind sections: its x86-64 supplement.
 """

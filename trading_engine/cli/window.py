@@ -19,8 +19,9 @@ class Window:
     """
 
     def __init__(self, console: Console | None = None, width: int | None = None) -> None:
-        made = Console(highlight=False, markup=False, emoji=False, width=width, soft_wrap=width is not None)
-        self.console = console or made
+        self.console = console or Console(
+            highlight=False, markup=False, emoji=False, width=width, soft_wrap=width is not None
+        )
 
     @property
     def width(self) -> int:
